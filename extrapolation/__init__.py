@@ -1,0 +1,1 @@
+"""Which positional encodings let a transformer extrapolate, and why."""

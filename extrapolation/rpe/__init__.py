@@ -1,0 +1,56 @@
+"""Relative positional encodings, one file each; the file is the registration.
+
+A file `extrapolation/rpe/NAME.py` with a function `make(H, **hyper) -> RPE`
+is an encoding called NAME everywhere: config, theory, sweeps, figures, tests.
+The keyword arguments of `make`, with their defaults, are its hyperparameters.
+"""
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+import pkgutil
+
+from extrapolation.rpe.base import RPE, Params, slopes
+
+__all__ = ['RPE', 'Params', 'defaults', 'get', 'names', 'slopes']
+
+
+def names() -> list[str]:
+  """Every encoding there is, in alphabetical order."""
+  found = (m.name for m in pkgutil.iter_modules(__path__))
+  return sorted(n for n in found if n != 'base' and not n.startswith('_'))
+
+
+def _make(name: str):
+  if name not in names():
+    close = difflib.get_close_matches(name, names(), 1)
+    hint = f' (did you mean {close[0]!r}?)' if close else ''
+    raise ValueError(
+      f'no encoding {name!r}{hint}; there are: ' + ', '.join(names())
+    )
+  return importlib.import_module(f'{__name__}.{name}').make
+
+
+def defaults(name: str) -> dict:
+  """The hyperparameters of an encoding with their default values."""
+  parameters = list(inspect.signature(_make(name)).parameters.values())
+  return {p.name: p.default for p in parameters[1:]}
+
+
+def get(name: str, H: int, **hyper) -> RPE:
+  """Builds the encoding `name` for H heads.
+
+  Raises:
+    ValueError: no such encoding, or a hyperparameter that it does not have or
+      cannot take; the message lists what there is.
+  """
+  make = _make(name)
+  known = defaults(name)
+  for key in hyper:
+    if key not in known:
+      has = ', '.join(known) or 'none'
+      raise ValueError(
+        f'encoding {name!r} has no hyperparameter {key!r}; it has: {has}'
+      )
+  return dataclasses.replace(make(H, **hyper), name=name)

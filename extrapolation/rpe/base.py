@@ -1,0 +1,133 @@
+"""What an encoding is: a record of pure functions of distance.
+
+Sizes, here and everywhere: B batch, T query, S key, H head, D model,
+K head width, F hidden, V vocabulary. A distance is query index minus key
+index, in tokens, >= 0 (causal).
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num, PRNGKeyArray
+
+Params = dict[str, Array]
+
+
+def no_params(key: PRNGKeyArray) -> Params:
+  """The learned part of an encoding that learns nothing."""
+  del key
+  return {}
+
+
+def _same_params(params: Params) -> Params:
+  return params
+
+
+def _same_qk(q, k, positions):
+  del positions
+  return q, k
+
+
+def _same_input(x, positions):
+  del positions
+  return x
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RPE:
+  """A relative positional encoding.
+
+  Attributes:
+    bias: `(distance [d], params) -> [H, d]` float32; the log of the weight that
+      head h gives a key at that distance, added to q.k / sqrt(K). Elementwise
+      in distance. -inf means a weight of exactly zero; never +inf or NaN.
+    init: `key -> params`, the formula's own parameters (per head, in the units
+      of the formula); a dict of arrays, empty when nothing is learned.
+    constrain: `raw -> params`. The optimiser moves `raw`, which is free in R;
+      `constrain` maps it to the domain of the formula, so nothing is clamped.
+    unconstrain: `params -> raw`, its inverse.
+    rotate: `(q, k [B, T, H, K], positions [T]) -> (q, k)`; RoPE and its kin.
+      Their q.k must depend on positions through differences only.
+    embed: `(x [B, T, D], positions [T]) -> x`; absolute encodings.
+    log_integral: closed form of log of the integral of exp(bias) from n to
+      infinity, `(n, params) -> [H, ...]`, if there is one; it sharpens theory.
+    source: paper and equation.
+    name: the name of the file that made it; set by `rpe.get`.
+  """
+
+  bias: Callable[[Num[Array, ' d'], Params], Float[Array, 'H d']]
+  init: Callable[[PRNGKeyArray], Params] = no_params
+  constrain: Callable[[Params], Params] = _same_params
+  unconstrain: Callable[[Params], Params] = _same_params
+  rotate: Callable = _same_qk
+  embed: Callable = _same_input
+  log_integral: Callable | None = None
+  source: str
+  name: str = ''
+
+
+def no_bias(H: int) -> Callable:
+  """The bias of an encoding that has none: every distance weighs the same."""
+
+  def bias(distance, params):
+    del params
+    return jnp.zeros((H, distance.shape[0]), jnp.float32)
+
+  return bias
+
+
+def slopes(H: int) -> Float[Array, 'H 1']:
+  r"""Head scales k_h of ALiBi, steepest first.
+
+  k_h = 2^(-8 h / H), h = 1..H, when H is a power of two; otherwise those of
+  the power of two P below H, followed by every second one of 2P, so that
+  H = 12 gives 2^-1 .. 2^-8 and then 2^-0.5, 2^-1.5, 2^-2.5, 2^-3.5.
+
+  Source: Press et al. 2022, section 3 and published code, arXiv 2108.12409.
+  """
+  if H < 1:
+    raise ValueError(f'H = {H} heads; at least 1 is needed')
+  P = 1 << (H.bit_length() - 1)
+  exponents = [8 * h / P for h in range(1, P + 1)]
+  exponents += [8 * h / (2 * P) for h in range(1, 2 * P, 2)][: H - P]
+  return jnp.asarray([2.0**-e for e in exponents], jnp.float32)[:, None]
+
+
+def scaled(H: int, log_weight: Callable, source: str) -> RPE:
+  """bias_h(t) = log_weight(k_h t): a fixed head scale inside the argument."""
+
+  def bias(distance, params):
+    del params
+    return log_weight(slopes(H) * distance.astype(jnp.float32))
+
+  return RPE(bias=bias, source=source)
+
+
+def _softplus_inverse(y):
+  return y + jnp.log(-jnp.expm1(-y))
+
+
+def positive(**upper: float | None) -> dict[str, Callable]:
+  """`constrain` and `unconstrain` for parameters in (0, upper).
+
+  softplus where `upper` is None, upper * sigmoid elsewhere. Clamping in place
+  would leave the optimiser pushing against a wall with zero gradient.
+  """
+
+  def constrain(raw):
+    return {
+      k: jax.nn.softplus(raw[k]) if u is None else u * jax.nn.sigmoid(raw[k])
+      for k, u in upper.items()
+    }
+
+  def unconstrain(params):
+    return {
+      k: _softplus_inverse(params[k])
+      if u is None
+      else jax.scipy.special.logit(params[k] / u)
+      for k, u in upper.items()
+    }
+
+  return dict(constrain=constrain, unconstrain=unconstrain)

@@ -1,0 +1,15 @@
+import jax.numpy as jnp
+
+from extrapolation.rpe import base
+
+
+def make(H: int) -> base.RPE:
+  r"""Divergent control 1/(n ln n): bias = -(z + ln z), z = ln(3 + k_h t)."""
+
+  def log_weight(x):
+    z = jnp.log(3 + x)
+    return -(z + jnp.log(z))
+
+  return base.scaled(
+    H, log_weight, 'Qin et al. 2024, control 1/(n ln n), arXiv 2307.10156'
+  )

@@ -1,0 +1,14 @@
+import jax.numpy as jnp
+
+from extrapolation.rpe import base
+
+
+def make(H: int, exponent: float = 2.0) -> base.RPE:
+  r"""Any power: bias_h(t) = -(k_h t)^exponent; ALiBi is 1, exp_sqrt is 1/2."""
+  if not exponent > 0:
+    raise ValueError(f'exponent = {exponent}: power needs an exponent > 0')
+  return base.scaled(
+    H,
+    lambda x: -jnp.power(x, exponent),
+    'development history of arXiv 2307.10156',
+  )

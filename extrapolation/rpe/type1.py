@@ -1,0 +1,10 @@
+import jax.numpy as jnp
+
+from extrapolation.rpe import base
+
+
+def make(H: int) -> base.RPE:
+  r"""Type 1: bias_h(t) = -ln(1 + (k_h t)^2), weights that fall like 1/t^2."""
+  return base.scaled(
+    H, lambda x: -jnp.log1p(x * x), 'Qin et al. 2024, Type 1, arXiv 2307.10156'
+  )

@@ -1,0 +1,16 @@
+import jax.numpy as jnp
+
+from extrapolation.rpe import base
+
+
+def make(H: int, width: int = 128) -> base.RPE:
+  r"""Hard window: bias(t) = 0 for t < width, -inf beyond (the null model)."""
+  if width < 1:
+    raise ValueError(f'width = {width}: a window needs at least 1 token')
+
+  def bias(distance, params):
+    del params
+    row = jnp.where(distance < width, jnp.float32(0), -jnp.inf)
+    return jnp.broadcast_to(row, (H, distance.shape[0]))
+
+  return base.RPE(bias=bias, source='Qin et al. 2024, hypothesis of section 3')

@@ -1,0 +1,43 @@
+"""Install with `pip install .`; tool settings live in pyproject.toml."""
+
+from setuptools import find_packages, setup
+
+setup(
+  name='extrapolation',
+  version='0.1.0',
+  description='Which positional encodings let a transformer run far beyond '
+  'its training length, and can you know before training?',
+  license='Apache-2.0',
+  python_requires='>=3.11',
+  packages=find_packages(include=['extrapolation', 'extrapolation.*']),
+  install_requires=[
+    'flax>=0.12.8',
+    'grain>=0.2.15',
+    'importlib_resources',  # tensorflow-datasets needs it, undeclared
+    'jax>=0.10',
+    'jaxtyping>=0.3',
+    'matplotlib>=3.9',
+    'ml-collections>=1.1',
+    'mpmath>=1.3',
+    'numpy>=2.0',
+    'optax>=0.2.5',
+    'orbax-checkpoint>=0.11.30',
+    'rich>=13',
+    'sentencepiece>=0.2.1',
+    'sympy>=1.13',
+    'tensorboardX>=2.6.2',
+    'tensorflow-datasets>=4.9.9',
+  ],
+  extras_require={
+    'cuda': ['jax[cuda13]>=0.10'],
+    'tpu': ['jax[tpu]>=0.10'],
+    'test': [
+      'beartype>=0.21',
+      'hypothesis>=6.130',
+      'pytest>=8',
+      'pytest-timeout>=2.3',
+      'ruff>=0.12',
+      'scipy>=1.14',
+    ],
+  },
+)
