@@ -1,0 +1,51 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation.loss import token_nll, total_nll
+
+SHAPES = [(2, 6, 4, 11), (1, 13, 8, 257), (3, 5, 4, 7), (1, 1, 2, 3)]
+
+
+def plain(x, E, targets):
+  log_p = jax.nn.log_softmax(x @ E.T, axis=-1)
+  return -jnp.take_along_axis(log_p, targets[..., None], -1)[..., 0]
+
+
+def inputs(B, T, D, V, dtype=jnp.float32):
+  keys = jax.random.split(jax.random.key(B * T + V), 4)
+  x = jax.random.normal(keys[0], (B, T, D), dtype)
+  E = jax.random.normal(keys[1], (V, D), jnp.float32)
+  targets = jax.random.randint(keys[2], (B, T), 0, V)
+  return x, E, targets, jax.random.normal(keys[3], (B, T))
+
+
+@pytest.mark.parametrize('chunk', [1, 4, 7, 2048])
+@pytest.mark.parametrize('shape', SHAPES)
+def test_values_and_gradients_for_any_cotangent(shape, chunk):
+  x, E, targets, g = inputs(*shape)
+
+  def vjp(f):
+    y, pull = jax.vjp(lambda x, E: f(x, E, targets), x, E)
+    return y, *pull(g)
+
+  ours = vjp(lambda *a: token_nll(*a, chunk=chunk))
+  for a, b in zip(ours, vjp(plain), strict=True):
+    np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize('chunk', [1, 4, 7, 2048])
+@pytest.mark.parametrize('shape', SHAPES)
+def test_the_total_and_its_gradients(shape, chunk):
+  x, E, targets, w = inputs(*shape)
+
+  def grads(f):  # the factor 3: the cotangent of the total is not always 1
+    return jax.value_and_grad(
+      lambda x, E, w: 3 * f(x, E, targets, w), (0, 1, 2)
+    )(x, E, w)
+
+  ours = grads(lambda *a: total_nll(*a, chunk=chunk))
+  theirs = grads(lambda x, E, t, w: jnp.sum(w * plain(x, E, t)))
+  for a, b in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
+    np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
