@@ -1,0 +1,76 @@
+"""A cache of folders: complete or not there, also after kill -9."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+
+try:
+  import fcntl
+except ImportError:  # not on Windows; two writers then do the work twice
+  fcntl = None
+
+
+def root(cache: str = '') -> pathlib.Path:
+  """`cache`, or $XDG_CACHE_HOME/extrapolation, or ~/.cache/extrapolation."""
+  if cache:
+    return pathlib.Path(cache).expanduser()
+  home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+  return pathlib.Path(home).expanduser() / 'extrapolation'
+
+
+@contextlib.contextmanager
+def making(folder: pathlib.Path) -> Iterator[pathlib.Path | None]:
+  """Yields a folder to fill, which becomes `folder` at the end of the block.
+
+  Yields None if another process made it meanwhile. What was filled in is
+  removed if the block raises; what a killed process left, by the next one.
+  """
+  parent = folder.parent
+  try:
+    parent.mkdir(parents=True, exist_ok=True)
+    with _alone(parent / f'.{folder.name}.lock') as alone:
+      mine = f'.{folder.name}-{socket.gethostname()}-'
+      if alone:
+        for left in parent.glob(f'{mine}*'):
+          shutil.rmtree(left, ignore_errors=True)
+      if folder.exists():
+        yield None
+        return
+      new = pathlib.Path(tempfile.mkdtemp(prefix=mine, dir=parent))
+      try:
+        yield new
+        new.chmod(0o755)  # mkdtemp's 0o700 would shut out whom we share with
+        try:
+          os.replace(new, folder)
+        except OSError:
+          if not folder.exists():  # else another host was first
+            raise
+      finally:
+        shutil.rmtree(new, ignore_errors=True)
+  except OSError as error:
+    if error.filename and not str(error.filename).startswith(str(parent)):
+      raise
+    raise type(error)(
+      error.errno,
+      f'{error.strerror}; free some space there, or choose another data.cache',
+      str(parent),
+    ) from None
+
+
+@contextlib.contextmanager
+def _alone(path: pathlib.Path) -> Iterator[bool]:
+  """Waits until no other process is inside; False where that is unknowable."""
+  if fcntl is None:
+    yield False
+    return
+  with open(path, 'w') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:  # some network file systems have no locks
+      yield False
+      return
+    yield True
