@@ -5,6 +5,7 @@ import dataclasses
 import glob
 import gzip
 import lzma
+import os
 import pathlib
 import sysconfig
 import zlib
@@ -23,7 +24,8 @@ _STEMS = {
   'test': 'test',
 }
 # Some distributions ship the standard library without its tests, so leaving
-# them out gives everybody the same text; `encodings` is tables of numbers.
+# them out gives everybody the same text; `encodings` is tables of numbers, and
+# `pydoc_data` one generated file that would be most of a held-out split.
 _NOT_TEXT = {
   'test',
   'tests',
@@ -31,6 +33,7 @@ _NOT_TEXT = {
   'site-packages',
   'dist-packages',
   'encodings',
+  'pydoc_data',
 }
 # Written when Python is built or installed, so they differ between machines.
 _LOCAL = ('_sysconfigdata', 'sitecustomize', 'usercustomize')
@@ -84,13 +87,11 @@ def _inputs(source: str) -> list[Input]:
 
 
 def _stdlib() -> list[Input]:
-  root = pathlib.Path(sysconfig.get_path('stdlib'))
-  names = sorted(p.relative_to(root) for p in root.rglob('*.py'))
+  root = sysconfig.get_path('stdlib')
   found = [
-    Input(name.as_posix(), root / name)
-    for name in names
-    if not _NOT_TEXT.intersection(name.parts)
-    and not name.name.startswith(_LOCAL)
+    Input(name, path)
+    for name, path in _walk(root, _NOT_TEXT)
+    if name.endswith('.py') and not path.name.startswith(_LOCAL)
   ]
   if not found:
     raise FileNotFoundError(
@@ -101,16 +102,27 @@ def _stdlib() -> list[Input]:
 
 
 def _folder(source: str, root: pathlib.Path) -> list[Input]:
-  names = sorted(p.relative_to(root) for p in root.rglob('*') if p.is_file())
-  names = [n for n in names if not any(x.startswith('.') for x in n.parts)]
-  if not names:
+  found = [Input(*entry) for entry in _walk(root)]
+  if not found:
     raise FileNotFoundError(f'{source}: this folder has no files')
-  top = [Input(n.name, root / n, _split(n)) for n in names if len(n.parts) == 1]
+  top = [
+    Input(i.name, i.path, _split(i.path)) for i in found if '/' not in i.name
+  ]
   given = [i for i in top if i.split]
   # Two names make a corpus with its splits; one alone is any file called test.
-  if len({i.split for i in given}) > 1:
-    return given
-  return [Input(n.as_posix(), root / n) for n in names]
+  return given if len({i.split for i in given}) > 1 else found
+
+
+def _walk(root, skip=frozenset()) -> list[tuple[str, pathlib.Path]]:
+  """Names in a folder, with their paths, sorted; hidden ones left out."""
+  found = []
+  for folder, below, files in os.walk(root):
+    below[:] = [n for n in below if n not in skip and not n.startswith('.')]
+    for name in files:
+      path = pathlib.Path(folder, name)
+      if not name.startswith('.') and path.is_file():
+        found.append((path.relative_to(root).as_posix(), path))
+  return sorted(found)
 
 
 def _glob(source: str, pattern: pathlib.Path) -> list[Input]:

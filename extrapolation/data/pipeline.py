@@ -1,31 +1,12 @@
 """Batches: windows of a token stream, where a position is one integer."""
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int32, UInt
+from jaxtyping import Int, Int32, UInt
 
 if TYPE_CHECKING:
   import grain
-
-
-@dataclasses.dataclass(frozen=True)
-class Windows:
-  """Windows of T + 1 tokens; each starts with the last token of the one before.
-
-  So every token but the first is a target exactly once.
-  """
-
-  tokens: UInt[np.ndarray, ' n']
-  T: int
-
-  def __len__(self) -> int:
-    return (len(self.tokens) - 1) // self.T
-
-  def __getitem__(self, i: int) -> Int32[np.ndarray, ' t']:
-    start = i * self.T
-    return self.tokens[start : start + self.T + 1].astype(np.int32)
 
 
 def batches(
@@ -55,28 +36,29 @@ def batches(
     )
   if len(tokens) < 2:
     raise ValueError(f'{len(tokens)} tokens are too few for a window')
-  windows = Windows(tokens, T)
-  if not len(windows):
+  # Windows overlap by one token, so every token but the first is a target.
+  windows = (len(tokens) - 1) // T
+  if not windows:
     raise ValueError(
       f'T = {T} is longer than the text: {len(tokens)} tokens allow at most '
       f'T = {len(tokens) - 1}'
     )
-  if len(windows) < B:
+  if windows < B:
     raise ValueError(
       f'a batch of B = {B} windows of T = {T} is more than the text: '
-      f'{len(tokens)} tokens allow at most B = {len(windows)}, or at this B '
-      f'at most T = {(len(tokens) - 1) // B}'
+      f'{len(tokens)} tokens allow at most B = {windows}, or at this B at most '
+      f'T = {(len(tokens) - 1) // B}'
     )
   import grain
 
+  stream = np.asarray(tokens)  # still mapped; np.memmap is slow to index
   rows = B // process_count
-  mine = slice(process_index * rows, (process_index + 1) * rows)
   # Rows are cut from the global batch, so the process count changes nothing.
-  return (
-    grain.MapDataset.source(windows)
-    .seed(seed)
-    .shuffle()
-    .repeat()
-    .batch(B, drop_remainder=True)
-    .map(lambda batch: batch[mine])
-  )
+  mine = slice(process_index * rows, (process_index + 1) * rows)
+
+  def read(batch: Int[np.ndarray, ' B']) -> Int32[np.ndarray, 'b t']:
+    places = batch[mine, None] * T + np.arange(T + 1)
+    return stream[places].astype(np.int32)
+
+  order = grain.MapDataset.range(windows).seed(seed).shuffle().repeat()
+  return order.batch(B, drop_remainder=True).map(read)
