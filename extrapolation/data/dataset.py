@@ -17,6 +17,7 @@ from extrapolation.data import tokenizer as tokenizers
 from extrapolation.data.progress import progress
 
 FORMAT = 1  # of the cache folder; part of its key
+SMALL = 1 << 16  # vocabulary that uint16 holds
 SAMPLE = 32 << 20  # bytes of text that a tokenizer is trained on, at most
 
 
@@ -164,7 +165,7 @@ def _write(
   to: pathlib.Path,
 ) -> dict:
   """Writes tokens and offsets of a split; returns its part of the manifest."""
-  dtype = 'uint16' if tokenizer.V <= 1 << 16 else 'uint32'
+  dtype = 'uint16' if tokenizer.V <= SMALL else 'uint32'
   eos = np.array([tokenizer.eos], dtype)
   offsets, digest = array.array('q', [0]), hashlib.sha256()
   with (

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int, Int32, UInt
+from jaxtyping import Int, Int32, Integer
 
 if TYPE_CHECKING:
   import grain
 
 
 def batches(
-  tokens: UInt[np.ndarray, ' n'],
+  tokens: Integer[np.ndarray, ' n'],
   *,
   B: int,
   T: int,
@@ -34,6 +34,8 @@ def batches(
       f'B = {B} must be a multiple of process_count = {process_count}, and '
       f'process_index = {process_index} less than it'
     )
+  if not 0 <= seed < 2**32:
+    raise ValueError(f'seed = {seed} must lie in [0, 2**32)')
   if len(tokens) < 2:
     raise ValueError(f'{len(tokens)} tokens are too few for a window')
   # Windows overlap by one token, so every token but the first is a target.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Int32, Integer
 
 KINDS = ('bytes', 'bpe', 'unigram')
 PIECE = 8192  # BPE slows down on longer text
@@ -35,7 +35,7 @@ class Tokenizer:
   eos: int
   byte_lengths: Int32[np.ndarray, ' V']
   encode: Callable[[str], Int32[np.ndarray, ' n']]
-  decode: Callable[[Int[np.ndarray, ' n']], str]
+  decode: Callable[[Integer[np.ndarray, ' n']], str]
   model: bytes = b''
 
   def save(self, path: str | os.PathLike) -> None:
@@ -61,7 +61,8 @@ def load(path: str | os.PathLike) -> Tokenizer:
 def train(kind: str, vocab: int, texts: Iterable[str]) -> Tokenizer:
   """Tokenizer of a kind in KINDS; `texts` and `vocab` are unused by `bytes`.
 
-  Raises ValueError for a vocabulary that the text does not allow.
+  Raises ValueError for a vocabulary that the text does not allow, saying
+  which one it does.
   """
   if kind == 'bytes':
     return byte_level()
@@ -72,10 +73,10 @@ def train(kind: str, vocab: int, texts: Iterable[str]) -> Tokenizer:
   model = io.BytesIO()
   try:
     spm.SentencePieceTrainer.train(
-      sentence_iterator=iter(texts),
+      sentence_iterator=(p for text in texts for p in _cut(text)),
       model_writer=model,
       model_type=kind,
-      vocab_size=vocab,
+      vocab_size=max(vocab, 260),  # fewer fails before it looks at the text
       num_threads=1,  # unigram depends on it
       character_coverage=1.0,
       byte_fallback=True,
@@ -107,6 +108,8 @@ def _explain(kind: str, vocab: int, message: str) -> str:
       f'vocab = {vocab} is too small for {kind}: the 256 bytes and the '
       f"text's own characters need at least {least[1]}"
     )
+  if 'sentences_.empty' in message:
+    return f'there is no text to train {kind} on'
   return f'cannot train {kind} with vocab = {vocab}: {message.splitlines()[0]}'
 
 
@@ -116,7 +119,7 @@ def byte_level() -> Tokenizer:
   def encode(text: str) -> Int32[np.ndarray, ' n']:
     return np.frombuffer(_utf8(text), np.uint8).astype(np.int32)
 
-  def decode(ids: Int[np.ndarray, ' n']) -> str:
+  def decode(ids: Integer[np.ndarray, ' n']) -> str:
     ids = _valid(ids, 257)
     return bytes(ids[ids < 256].astype(np.uint8)).decode(errors='replace')
 
@@ -151,8 +154,7 @@ def sentencepiece(kind: str, model: bytes) -> Tokenizer:
 
   def encode(text: str) -> Int32[np.ndarray, ' n']:
     ids = []
-    data = _utf8(text)
-    for piece in pieces(lambda start, end: data[start:end], 0, len(data)):
+    for piece in _cut(text):
       first, *rest = piece.split(_SPACE)
       ids += sp.encode(first)
       for part in rest:
@@ -160,7 +162,7 @@ def sentencepiece(kind: str, model: bytes) -> Tokenizer:
         ids += sp.encode(part)
     return np.array(ids, np.int32)
 
-  def decode(ids: Int[np.ndarray, ' n']) -> str:
+  def decode(ids: Integer[np.ndarray, ' n']) -> str:
     ids = _valid(ids, V)
     return sp.decode(ids[~special[ids]].tolist())
 
@@ -193,6 +195,11 @@ def pieces(
   yield read(start, end).decode()
 
 
+def _cut(text: str) -> Iterator[str]:
+  data = _utf8(text)
+  return pieces(lambda start, end: data[start:end], 0, len(data))
+
+
 def _utf8(text: str) -> bytes:
   try:
     return text.encode()
@@ -203,7 +210,7 @@ def _utf8(text: str) -> bytes:
     ) from None
 
 
-def _valid(ids: Int[np.ndarray, ' n'], V: int) -> Int[np.ndarray, ' n']:
+def _valid(ids: Integer[np.ndarray, ' n'], V: int) -> Integer[np.ndarray, ' n']:
   ids = np.asarray(ids, np.int64).reshape(-1)
   if ids.size and not (0 <= ids.min() and ids.max() < V):
     raise ValueError(

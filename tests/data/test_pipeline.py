@@ -1,0 +1,133 @@
+import itertools
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extrapolation.data import batches
+
+STREAM = np.arange(1000, dtype=np.uint16)
+
+
+def first_tokens(stream, batch_count):
+  return np.concatenate([stream[k][:, 0] for k in range(batch_count)])
+
+
+def test_every_target_is_the_next_token():
+  stream = batches(STREAM, B=4, T=10, seed=0)
+  for k in range(30):
+    batch = stream[k]
+    assert batch.shape == (4, 11) and batch.dtype == np.int32
+    assert (np.diff(batch) == 1).all()
+    assert (batch[:, 0] % 10 == 0).all()
+
+
+def test_an_epoch_reads_every_window_once_and_epochs_differ():
+  windows = 99  # (1000 - 1) // 10
+  stream = batches(STREAM, B=9, T=10, seed=0)
+  epochs = [
+    np.concatenate([stream[k][:, 0] for k in range(e * 11, e * 11 + 11)])
+    for e in range(3)
+  ]
+  for epoch in epochs:
+    np.testing.assert_array_equal(np.sort(epoch), np.arange(windows) * 10)
+    assert (np.diff(epoch) != 10).any()
+  assert (epochs[0] != epochs[1]).any() and (epochs[1] != epochs[2]).any()
+
+
+def test_epochs_do_not_end_with_a_short_batch():
+  stream = batches(STREAM, B=7, T=10, seed=0)
+  read = np.concatenate([stream[k][:, 0] for k in range(99)])
+  np.testing.assert_array_equal(np.bincount(read // 10), [7] * 99)
+
+
+def test_all_but_the_first_token_are_targets():
+  stream = batches(STREAM, B=111, T=9, seed=0)
+  np.testing.assert_array_equal(np.sort(stream[0][:, 1:].ravel()), STREAM[1:])
+
+
+def test_indexing_is_iterating_in_any_order():
+  stream = batches(STREAM, B=4, T=9, seed=3)
+  sequential = list(itertools.islice(stream, 80))
+  anew = batches(STREAM, B=4, T=9, seed=3)
+  for k in np.random.default_rng(0).permutation(80).tolist():
+    np.testing.assert_array_equal(anew[k], sequential[k])
+
+
+def test_seeds_give_other_orders_and_equal_seeds_the_same():
+  orders = [
+    first_tokens(batches(STREAM, B=9, T=10, seed=s), 11) for s in (0, 1)
+  ]
+  assert (orders[0] != orders[1]).any()
+  again = first_tokens(batches(STREAM, B=9, T=10, seed=0), 11)
+  np.testing.assert_array_equal(again, orders[0])
+
+
+@pytest.mark.parametrize('count', [1, 2, 4])
+def test_processes_read_the_rows_of_one_batch(count):
+  whole = batches(STREAM, B=8, T=10, seed=0)
+  parts = [
+    batches(STREAM, B=8, T=10, seed=0, process_index=i, process_count=count)
+    for i in range(count)
+  ]
+  for k in (0, 1, 11, 12, 1000):
+    assert all(len(p[k]) == 8 // count for p in parts)
+    np.testing.assert_array_equal(
+      np.concatenate([p[k] for p in parts]), whole[k]
+    )
+
+
+@given(n=st.integers(2, 300), B=st.integers(1, 20), T=st.integers(1, 50))
+@settings(max_examples=60, deadline=None)
+def test_any_size_works_or_names_the_largest(n, B, T):
+  tokens = STREAM[:n]
+  most_T, most_B = n - 1, (n - 1) // T
+  if T > most_T:
+    with pytest.raises(ValueError, match=f'at most T = {most_T}$'):
+      batches(tokens, B=B, T=T, seed=0)
+  elif most_B < B:
+    with pytest.raises(ValueError, match=f'at most B = {most_B}, or') as error:
+      batches(tokens, B=B, T=T, seed=0)
+    at_this_B = int(str(error.value).rsplit(' ', 1)[1])
+    assert (n - 1) // B == at_this_B
+    if at_this_B:
+      batches(tokens, B=B, T=at_this_B, seed=0)[0]
+  else:
+    assert (np.diff(batches(tokens, B=B, T=T, seed=0)[5]) == 1).all()
+
+
+@pytest.mark.parametrize(
+  'changed, says',
+  [
+    (dict(B=0), 'B = 0 must be at least 1'),
+    (dict(T=0), 'T = 0 must be at least 1'),
+    (dict(T=-5), 'T = -5'),
+    (dict(process_count=0), 'process_count = 0'),
+    (dict(process_count=3), 'B = 8 must be a multiple of process_count = 3'),
+    (dict(process_count=2, process_index=2), 'process_index = 2 less than'),
+    (dict(process_index=-1), 'process_index = -1'),
+    (dict(seed=-1), 'seed = -1'),
+    (dict(seed=2**32), 'seed = 4294967296'),
+  ],
+)
+def test_bad_arguments(changed, says):
+  arguments = dict(B=8, T=10, seed=0) | changed
+  with pytest.raises(ValueError, match=says):
+    batches(STREAM, **arguments)
+
+
+def test_reading_is_cheap(tmp_path):
+  path = tmp_path / 'tokens'
+  np.arange(5_000_000, dtype=np.uint16).tofile(path)
+  tokens = np.memmap(path, np.uint16, mode='r')
+  stream = batches(tokens, B=16, T=512, seed=0)
+  best = np.inf
+  for trial in range(5):
+    start = time.perf_counter()
+    for k in range(trial * 50, trial * 50 + 50):
+      stream[k]
+    best = min(best, time.perf_counter() - start)
+  # 5 M tokens/s is the promise; here it is tens of millions.
+  assert 50 * 16 * 512 / best > 5e6
