@@ -1,0 +1,14 @@
+"""The question in five minutes on a laptop: who survives 16x its length?"""
+
+from extrapolation import config
+
+
+def get_config(rpe: str = 'type2'):
+  c = config.base()
+  c.model.update(rpe=rpe, N=2, D=64, H=4, F=256, dropout=0.0)
+  c.optim.update(lr=4e-3, warmup=30, schedule='cosine', weight_decay=0.01)
+  c.train.update(T=64, B=32, steps=300, log_every=20, valid_every=100)
+  c.train.update(valid_tokens=16_384, checkpoint_every=100)
+  c.eval.update(lengths=(64, 128, 256, 512, 1024), tokens=32_768)
+  c.sweep.update(rpe='sinusoidal,none,harmonic,alibi,type1,type2', seeds=(0, 1))
+  return c

@@ -1,0 +1,48 @@
+"""What the commands share: flags, `--config.KEY=VALUE`, errors in one line."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from extrapolation import rpe
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+  """A parser whose help says what the command is and which encodings exist."""
+  return argparse.ArgumentParser(
+    description=doc,
+    epilog='encodings (--config.model.rpe=NAME): ' + ', '.join(rpe.names()),
+    allow_abbrev=False,
+  )
+
+
+def split_overrides(argv: list[str]) -> tuple[list[str], dict[str, str]]:
+  """Splits `--config.KEY=VALUE` (or `--config.KEY VALUE`) from other flags."""
+  rest, overrides = [], {}
+  words = iter(argv)
+  for word in words:
+    if not word.startswith('--config.'):
+      rest.append(word)
+      continue
+    key, equals, value = word.removeprefix('--config.').partition('=')
+    if not equals:
+      value = next(words, None)
+      if value is None or value.startswith('--'):
+        raise ValueError(f'--config.{key} needs a value: --config.{key}=VALUE')
+    overrides[key] = value
+  return rest, overrides
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+  """Runs a command; an error the user can mend is one line and exit code 2."""
+  try:
+    main(sys.argv[1:])
+  except (ValueError, OSError, FloatingPointError) as e:
+    if os.environ.get('EXTRAPOLATION_TRACEBACK'):
+      raise
+    print(f'error: {e}', file=sys.stderr)
+    print('(EXTRAPOLATION_TRACEBACK=1 shows where)', file=sys.stderr)
+    sys.exit(2)
+  except KeyboardInterrupt:
+    sys.exit(130)

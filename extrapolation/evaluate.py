@@ -1,0 +1,193 @@
+"""Length sweep over one run: `python -m extrapolation.evaluate --workdir=DIR`.
+
+Every length scores the same target tokens. Longer windows lower perplexity by
+the early-token effect alone (fewer targets have little context), so two
+numbers are given: over all targets, and over those at the end of a window.
+"""
+
+import dataclasses
+import functools
+import math
+import pathlib
+import time
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from extrapolation import cli, config, model, plot, progress, rpe, run, table
+from extrapolation.protocol import Settings, Window, windows
+
+COLUMNS = ('length', 'ppl', 'ppl_last', 'bits_per_byte', 'tokens',
+           'tokens_last', 'bytes', 'windows', 'seconds')  # fmt: skip
+
+
+def _batches(
+  tokens: np.ndarray, found: list[Window], length: int, rows: int
+) -> Iterator[tuple[list[Window], Int[np.ndarray, 'B T1']]]:
+  for i in range(0, len(found), rows):
+    part = found[i : i + rows]
+    batch = np.zeros((rows, length + 1), np.int32)
+    for row, w in zip(batch, part, strict=False):
+      row[: w.stop - w.start] = tokens[w.start : w.stop]
+    yield part, batch
+
+
+def csv_path(workdir: str, split: str, protocol: str) -> pathlib.Path:
+  """Where `evaluate` writes its table; the figures lie beside it."""
+  name = f'{split}-{protocol.replace(":", "-")}.csv'
+  return pathlib.Path(workdir) / 'eval' / name
+
+
+def score(
+  nll,
+  tokens,
+  byte_lengths,
+  length: int,
+  found: list[Window],
+  rows: int,
+  train_length: int,
+  loop: progress.Loop,
+) -> tuple[dict, Float[np.ndarray, ' n']]:
+  """One row of the table, and the mean nats by position in the window.
+
+  Sums are over tokens, in float64. `ppl` is exp(mean nats) over all scored
+  targets, `ppl_last` over those among the last `train_length` positions of a
+  full window, `bits_per_byte` divides by the UTF-8 bytes of the targets.
+  """
+  by_position = np.zeros(length)
+  count = np.zeros(length, np.int64)
+  last = [0.0, 0]
+  size = 0
+  start = time.monotonic()
+  for i, (part, batch) in enumerate(_batches(tokens, found, length, rows)):
+    losses = np.asarray(nll(batch), np.float64)
+    for row, w in zip(losses, part, strict=False):
+      a, b = w.score - w.start - 1, w.stop - w.start - 1
+      by_position[a:b] += row[a:b]
+      count[a:b] += 1
+      size += int(byte_lengths[tokens[w.score : w.stop]].sum())
+      if b == length:
+        tail = row[max(a, length - train_length) : b]
+        last = [last[0] + tail.sum(), last[1] + len(tail)]
+    done = min((i + 1) * rows, len(found))
+    speed = done * length / (time.monotonic() - start)
+    loop.update(done, f'{speed:,.0f} tokens/s')
+  loop.close()
+  nats, scored = by_position.sum(), int(count.sum())
+  row = dict(
+    length=length,
+    ppl=_exp(nats / scored),
+    ppl_last=_exp(last[0] / last[1]) if last[1] else math.nan,
+    bits_per_byte=nats / math.log(2) / size if size else math.nan,
+    tokens=scored,
+    tokens_last=last[1],
+    bytes=size,
+    windows=len(found),
+    seconds=round(time.monotonic() - start, 2),
+  )
+  with np.errstate(invalid='ignore'):
+    return row, np.where(count > 0, by_position / count, np.nan)
+
+
+def _exp(x: float) -> float:
+  return math.exp(x) if x < 700 else math.inf
+
+
+def evaluate(
+  workdir: str, say=print, step: int | None = None, **changes
+) -> list[dict]:
+  """Scores a run at every length; writes CSV, PNG and .npy into `DIR/eval`.
+
+  `changes` replace fields of the run's own `eval` section. Needs nothing else:
+  the model, its tokenizer and its text are the run's.
+
+  Raises:
+    ValueError: not a run, a setting that does not fit, a length that the text
+      is too short for, or text that has changed since training.
+    OSError: no checkpoint, or none that is sound.
+  """
+  c = run.load_config(workdir)
+  s = dataclasses.replace(
+    Settings(**config.bind('eval', Settings, c.eval)), **changes
+  )
+  r = run.load(workdir, step, say)
+  tokens = r.text.tokens(s.split)
+  plan = {
+    n: windows(len(tokens), n, s.protocol, max(s.lengths), s.tokens)
+    for n in sorted(set(s.lengths))
+  }
+  rows = []
+  path = csv_path(workdir, s.split, s.protocol)
+  path.parent.mkdir(exist_ok=True)
+  positions = {}
+  for n, found in plan.items():
+    B = max(1, min(s.batch_tokens // n, len(found)))
+    row, positions[n] = score(
+      functools.partial(_nll(r.model), r.params),
+      tokens,
+      r.text.tokenizer.byte_lengths,
+      n,
+      found,
+      B,
+      c.train.T,
+      progress.Loop(f'{c.model.rpe} {n}', len(found)),
+    )
+    about = dict(rpe=label(c), seed=c.seed, train_length=c.train.T)
+    about |= dict(split=s.split, protocol=s.protocol, step=r.step)
+    rows.append({**about, **row, **run.provenance()})
+    np.save(f'{path.with_suffix("")}-position-{n}.npy', positions[n])
+  figure = path.with_name(f'{path.stem}-position.png')
+  plot.positions(figure, positions, c.train.T)
+  plot.lengths(path.with_suffix('.png'), rows)
+  table.write(path, rows)  # last: it says that all is there
+  say(table.text(rows, COLUMNS))
+  say(f'wrote {path}; .png, -position.png, -position-*.npy beside it')
+  return rows
+
+
+@functools.lru_cache(maxsize=16)
+def _nll(m: model.Model):
+  """(params, batch [B, T + 1]) -> nats [B, T], compiled once a model."""
+  return jax.jit(lambda params, b: m.nll(params, b[:, :-1], b[:, 1:]))
+
+
+def label(c) -> str:
+  """The encoding of a run with the hyperparameters that are not default."""
+  defaults = rpe.defaults(c.model.rpe)
+  changed = [f'{k}={v}' for k, v in c.model.rpe_args.items()
+             if v != defaults[k]]  # fmt: skip
+  return ':'.join([c.model.rpe, ','.join(changed)]) if changed else c.model.rpe
+
+
+def main(argv: list[str]) -> None:
+  parser = cli.parser(__doc__)
+  add = parser.add_argument
+  add('--workdir', required=True, metavar='DIR', help='the folder of a run')
+  add('--lengths', metavar='N,N,...', help="default: the run's eval.lengths")
+  add('--protocol', help='nonoverlap | sliding:STRIDE | last:K')
+  add('--split', help='train | valid | test')
+  add('--tokens', type=int, help='targets scored at every length; 0 is all')
+  add('--batch_tokens', type=int, help='tokens a forward pass')
+  add('--step', type=int, help='of the checkpoint; default: the newest')
+  args = {k: v for k, v in vars(parser.parse_args(argv)).items()
+          if v is not None}  # fmt: skip
+  if 'lengths' in args:
+    args['lengths'] = lengths(args['lengths'])
+  evaluate(**args)
+
+
+def lengths(text: str) -> tuple[int, ...]:
+  """`512,1024` as numbers."""
+  try:
+    return tuple(int(n) for n in text.split(','))
+  except ValueError:
+    raise ValueError(
+      f'--lengths={text}: needs whole numbers parted by commas, '
+      'such as 512,1024,9216'
+    ) from None
+
+
+if __name__ == '__main__':
+  cli.run(main)

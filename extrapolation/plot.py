@@ -1,0 +1,95 @@
+"""Figures: perplexity against length, loss against position."""
+
+import itertools
+import pathlib
+
+import matplotlib
+
+matplotlib.use('Agg')  # runs have no display
+import matplotlib.pyplot as plt
+import numpy as np
+
+STYLES = ('-', '--', '-.', ':')
+
+
+def _axes():
+  figure, ax = plt.subplots(figsize=(7, 4.2), layout='constrained')
+  ax.grid(alpha=0.25)
+  ax.spines[['top', 'right']].set_visible(False)
+  return figure, ax
+
+
+def _save(figure, path: pathlib.Path) -> None:
+  temporary = path.with_name(f'.{path.name}')
+  figure.savefig(temporary, dpi=150, format='png')
+  temporary.replace(path)
+  plt.close(figure)
+
+
+def lengths(
+  path: pathlib.Path, rows: list[dict], value: str = 'ppl', title: str = ''
+) -> None:
+  """`value` against length, a line an encoding, min..max over seeds shaded."""
+  figure, ax = _axes()
+  names = list(dict.fromkeys(row['rpe'] for row in rows))
+  ticks = sorted({row['length'] for row in rows})
+  ends = []
+  for i, name in enumerate(names):
+    mine = [row for row in rows if row['rpe'] == name]
+    x = sorted({row['length'] for row in mine})
+    seeds = [[r[value] for r in mine if r['length'] == n] for n in x]
+    middle = [float(np.median(s)) for s in seeds]
+    color = f'C{i % 10}'
+    ax.plot(x, middle, STYLES[i // 10 % 4], marker='o', ms=3.5, color=color)
+    ax.fill_between(
+      x, [min(s) for s in seeds], [max(s) for s in seeds], alpha=0.2,
+      color=color, lw=0,
+    )  # fmt: skip
+    ends.append((middle[-1], name, color))
+  trained = rows[0]['train_length']
+  ax.axvline(trained, color='0.4', lw=1, ls=':')
+  ax.annotate(
+    ' trained', (trained, 1), xycoords=('data', 'axes fraction'), va='top',
+    color='0.4', fontsize=9,
+  )  # fmt: skip
+  ax.set(xscale='log', yscale='log', xlabel='length (tokens)')
+  ax.set_ylabel('perplexity' if value == 'ppl' else value.replace('_', ' '))
+  ax.set_xticks(
+    ticks, [f'{n:,}' for n in ticks], rotation=45 * (len(ticks) > 7)
+  )
+  ax.minorticks_off()
+  ax.yaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
+  ax.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 3, 5)))
+  _label_ends(figure, ax, ticks[-1], ends)
+  ax.set_title(title or f'{len(names)} encodings' if len(names) > 1 else title)
+  _save(figure, path)
+
+
+def _label_ends(figure, ax, x: float, ends: list[tuple]) -> None:
+  """Names at the ends of their lines, pushed apart where they would overlap."""
+  low, high = ax.get_ylim()
+  place = {name: np.log(y / low) / np.log(high / low) for y, name, _ in ends}
+  gap, at = 0.055, -np.inf
+  for y, name, color in sorted(ends):
+    del y
+    at = max(place[name], at + gap)
+    ax.annotate(
+      name, (1.01, at), xycoords='axes fraction', color=color, va='center',
+      fontsize=9, annotation_clip=False,
+    )  # fmt: skip
+
+
+def positions(path: pathlib.Path, curves: dict, train_length: int) -> None:
+  """Mean loss by position in the window, a line a length, in bins of 1.25x."""
+  figure, ax = _axes()
+  for i, (n, y) in enumerate(curves.items()):
+    edges = np.unique(np.geomspace(1, n + 1, 48).astype(int))
+    bins = [(a, y[a - 1 : b - 1]) for a, b in itertools.pairwise(edges)]
+    bins = [(a, np.nanmean(z)) for a, z in bins if np.isfinite(z).any()]
+    color = plt.cm.viridis(i / max(len(curves) - 1, 1) * 0.9)
+    ax.plot(*zip(*bins, strict=True), color=color, label=f'{n:,}', lw=1.4)
+  ax.axvline(train_length, color='0.4', lw=1, ls=':')
+  ax.set(xscale='log', xlabel='position in the window (tokens)')
+  ax.set_ylabel('loss (nats a token)')
+  ax.legend(title='window', fontsize=8, title_fontsize=8, frameon=False)
+  _save(figure, path)
