@@ -89,6 +89,11 @@ def test_other_sources_for_valid_and_test(write):
   root = write(
     {'a/x.txt': 'x', 'b/train.txt': 't', 'b/valid.txt': 'v', 'c/y.txt': 'y'}
   )
+  found = corpora.inputs(f'files:{root}/b', valid=f'files:{root}/c')
+  assert [(i.name, i.split) for i in found] == [
+    ('train.txt', 'train'),
+    ('y.txt', 'valid'),
+  ]
   found = corpora.inputs(
     f'files:{root}/a', valid=f'files:{root}/b', test=f'files:{root}/c/y.txt'
   )
@@ -100,16 +105,21 @@ def test_other_sources_for_valid_and_test(write):
 
 
 def test_separator_parts_documents_only_as_a_whole_line(write):
-  text = 'a\n<|>\nb <|>\n<|>c\r\n<|>\r\nd\u2028<|>\u2028e\n\n<|>\n<|>\n'
+  text = 'a\n<|>\nb <|>\n<|> \n<|>c\r\n<|>\r\nd\u2028<|>\u2028e\n\n<|>\n<|>\n'
   root = write({'a.txt': text})
   (found,) = texts(f'files:{root}/a.txt', '<|>').values()
-  whole = [b'a\n', b'b <|>\n<|>c\r\n', 'd\u2028<|>\u2028e\n\n'.encode(), b'']
+  whole = [
+    b'a\n',
+    b'b <|>\n<|> \n<|>c\r\n',
+    'd\u2028<|>\u2028e\n\n'.encode(),
+    b'',
+  ]
   assert found == [*whole, b'']
 
 
 def test_blocks_are_small_and_separators_found_across_them(write, monkeypatch):
   monkeypatch.setattr(corpora, 'BLOCK', 7)
-  text = '\u20ac' * 9 + '###\n###\n' + 'x' * 30 + '\n###\nlast'
+  text = '\u20ac' * 9 + '###\n###\n' + 'x' * 28 + '###\n###\nlast'
   root = write({'a.txt': text})
   (found,) = texts(f'files:{root}/a.txt', '###').values()
   assert b'###\n'.join(found).decode() == text and len(found) == 3
