@@ -21,7 +21,7 @@ SMALL = 1 << 16  # vocabulary that uint16 holds
 SAMPLE = 32 << 20  # bytes of text that a tokenizer is trained on, at most
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
   """A corpus as token streams, one a split, each document followed by eos."""
 

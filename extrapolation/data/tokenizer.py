@@ -18,7 +18,7 @@ PIECE = 8192  # BPE slows down on longer text
 _SPACE = '\u2581'  # how sentencepiece writes a space, so it needs care itself
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Tokenizer:
   """A vocabulary of V tokens.
 
@@ -36,7 +36,7 @@ class Tokenizer:
   byte_lengths: Int32[np.ndarray, ' V']
   encode: Callable[[str], Int32[np.ndarray, ' n']]
   decode: Callable[[Integer[np.ndarray, ' n']], str]
-  model: bytes = b''
+  model: bytes = dataclasses.field(default=b'', repr=False)
 
   def save(self, path: str | os.PathLike) -> None:
     """Writes all that `load` needs as one JSON file."""

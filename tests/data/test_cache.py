@@ -1,6 +1,7 @@
 import errno
 import os
 import pathlib
+import threading
 
 import pytest
 
@@ -42,6 +43,23 @@ def test_an_error_leaves_nothing(tmp_path):
     raise KeyError
   assert not [p for p in tmp_path.iterdir() if p.is_dir()]
   assert fill(tmp_path / 'key') == 'whole'
+
+
+def test_a_second_writer_waits_and_finds_it_done(tmp_path):
+  entered = []
+
+  def second():
+    with cache.making(tmp_path / 'key') as new:
+      entered.append(new)
+
+  thread = threading.Thread(target=second)
+  with cache.making(tmp_path / 'key') as new:
+    (new / 'a').write_text('first')
+    thread.start()
+    thread.join(0.2)
+    assert not entered
+  thread.join(10)
+  assert entered == [None]
 
 
 def test_another_host_was_first(tmp_path):

@@ -114,6 +114,11 @@ def test_training_is_deterministic_and_hits_the_size(kind):
   assert first.V == 330 and first.name.startswith(f'{kind}330-')
 
 
+def test_training_text_may_be_one_long_string():
+  # sentencepiece by itself skips what is longer than a few pieces.
+  assert tokenizers.train('bpe', 330, [prose(3000)]).V == 330
+
+
 def test_bpe_merges_what_the_text_repeats():
   bpe = tokenizers.train('bpe', 400, [prose(400)])
   assert len(bpe.encode('the distance of the query')) <= 6
