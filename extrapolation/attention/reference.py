@@ -1,5 +1,7 @@
 """The definition of attention under a bias of distance; dense, O(T^2)."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -15,15 +17,14 @@ def attend(
 
   o_i = sum_{j <= i} p_ij v_j,  p_ij ~ exp(q_i . k_j / sqrt(K) + bias[i - j]).
 
-  Softmax and bias are float32 whatever the dtype of q, k, v; the output has
-  the dtype of v. `bias` holds one value a distance, n >= T.
+  Softmax and bias are float32 or wider whatever the dtype of q, k, v; the
+  output has the dtype of v. `bias` holds one value a distance, n >= T.
   """
   T, K = q.shape[1], q.shape[3]
   distance = jnp.arange(T)[:, None] - jnp.arange(T)[None, :]
-  logits = jnp.einsum(
-    'bthk,bshk->bhts', q, k, preferred_element_type=jnp.float32
-  ) / jnp.sqrt(K).astype(jnp.float32)
-  logits += bias[:, jnp.abs(distance)]
+  wide = jnp.result_type(q.dtype, bias.dtype, jnp.float32)
+  logits = jnp.einsum('bthk,bshk->bhts', q, k, preferred_element_type=wide)
+  logits = logits / math.sqrt(K) + bias[:, jnp.abs(distance)]
   logits = jnp.where(distance >= 0, logits, -jnp.inf)
   p = jax.nn.softmax(logits, axis=-1)
   o = jnp.einsum('bhts,bshk->bthk', p.astype(v.dtype), v)
