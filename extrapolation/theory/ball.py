@@ -1,0 +1,423 @@
+r"""A formula read in ball arithmetic: at a distance, and over a block.
+
+Every number is a ball of python-flint's arb (midpoint and radius): the true
+value lies inside. arb rather than mpmath.iv because it was measured 15 to 40
+times faster (log of a 128-bit ball 0.4 us against 7 us, cos 0.5 against 19)
+and because it has power series, from which the Taylor models below are made.
+
+A `Jet` holds two power series in one variable: at the centre of a block, and
+over the whole block, whose n-th coefficient bounds Taylor's remainder.
+"""
+
+import math
+
+import flint
+from flint import arb, arb_series
+
+from extrapolation.theory.expression import Node, tape
+
+PRECISION = 160  # bits
+
+
+class Split(Exception):
+  """A case is not settled over the block: cut it."""
+
+
+def number(x) -> arb:
+  return arb(flint.fmpq(x.numerator, x.denominator))
+
+
+class Program:
+  """A node compiled for evaluation by balls or jets."""
+
+  def __init__(self, root: Node):
+    self.steps = []
+    for op, args, data in tape(root):
+      if op == 'const' and not isinstance(data, bool):
+        data = number(data)
+      elif op == 'add':
+        data = (number(data[0]), [number(c) for c in data[1]])
+      elif op == 'param':
+        raise ValueError(f'the parameter {data.lstrip("~")!r} has no value')
+      self.steps.append((op, args, data))
+    # Exponents that are whole numbers are not sent through the logarithm.
+    self.whole = {}
+    for i, (op, args, _) in enumerate(self.steps):
+      if op == 'pow' and self.steps[args[1]][0] == 'const':
+        c = self.steps[args[1]][2]
+        if c.is_integer() and abs(c) < 1 << 20:
+          self.whole[i] = int(c.unique_fmpz())
+
+  def __call__(self, t, rules):
+    """The log weight at t, an arb or a Jet."""
+    out = []
+    for i, (op, args, data) in enumerate(self.steps):
+      if op == 't':
+        out.append(t)
+      elif i in self.whole:
+        out.append(rules.whole(out[args[0]], self.whole[i]))
+      else:
+        out.append(getattr(rules, op)(data, *[out[a] for a in args]))
+    return out[-1]
+
+
+class Balls:
+  """Rules for arb."""
+
+  @staticmethod
+  def const(data):
+    return data
+
+  @staticmethod
+  def inf(data):
+    return arb.pos_inf() if data > 0 else arb.neg_inf()
+
+  @staticmethod
+  def add(data, *args):
+    out, coefficients = data
+    for c, x in zip(coefficients, args, strict=True):
+      out = out + c * x
+    return out
+
+  @staticmethod
+  def mul(_, x, y):
+    return x * y
+
+  @staticmethod
+  def whole(x, n):
+    return x**n
+
+  @staticmethod
+  def pow(_, x, y):
+    if x.is_zero():
+      return arb(0) if y > 0 else arb.pos_inf() if y < 0 else arb(1)
+    return x**y
+
+  @staticmethod
+  def exp(_, x):
+    return x.exp()
+
+  @staticmethod
+  def log(_, x):
+    return arb.neg_inf() if x.is_zero() else x.log()
+
+  @staticmethod
+  def sin(_, x):
+    return x.sin()
+
+  @staticmethod
+  def cos(_, x):
+    return x.cos()
+
+  @staticmethod
+  def erf(_, x):
+    return x.erf()
+
+  @staticmethod
+  def atan(_, x):
+    return x.atan()
+
+  @staticmethod
+  def abs(_, x):
+    return abs(x)
+
+  @staticmethod
+  def floor(_, x):
+    return x.floor()
+
+  @staticmethod
+  def sign(_, x):
+    return x.sgn()
+
+  @staticmethod
+  def max(_, x, y):
+    return x.max(y)
+
+  @staticmethod
+  def min(_, x, y):
+    return x.min(y)
+
+  @staticmethod
+  def lt(_, x):
+    return True if x < 0 else False if x >= 0 else None
+
+  @staticmethod
+  def le(_, x):
+    return True if x <= 0 else False if x > 0 else None
+
+  @staticmethod
+  def eq(_, x):
+    return True if x.is_zero() else None if x.contains(0) else False
+
+  def logic(strong):
+    def rule(_, *args):
+      if strong in args:
+        return strong
+      return None if None in args else not strong
+
+    return staticmethod(rule)
+
+  or_, and_ = logic(True), logic(False)
+  del logic
+
+  def not_(_, x):
+    return None if x is None else not x
+
+  not_ = staticmethod(not_)
+
+  @staticmethod
+  def select(_, condition, then, other):
+    if condition is None:
+      return _union(then, other)
+    return then if condition else other
+
+  @staticmethod
+  def table(_, index, *entries):
+    if index is None:
+      return _union(*entries)
+    if isinstance(index, bool):
+      return entries[int(index)]
+    last = len(entries) - 1
+    low = min(max(math.floor(float(index.lower())), 0), last)
+    high = min(max(math.floor(float(index.upper())), 0), last)
+    return _union(*entries[low : high + 1])
+
+
+for _name in ('or', 'and', 'not'):
+  setattr(Balls, _name, staticmethod(getattr(Balls, _name + '_')))
+
+
+def _union(first, *others):
+  for x in others:
+    if first is x:
+      continue
+    if isinstance(x, bool) or isinstance(first, bool) or x is None:
+      first = first if first == x else None
+    else:
+      first = first.union(x)
+  return first
+
+
+class Jet:
+  """Power series at the centre and over a block, with an optional logarithm.
+
+  The logarithm is kept where it is known (t = exp x), for a ball of exp x over
+  a wide block says nothing about log(1 + exp x), which is x + log1p(exp -x).
+  """
+
+  __slots__ = ('_log', 'centre', 'fuzzy', 'range')
+
+  def __init__(self, centre, range_, log=None, fuzzy=False):
+    self.centre, self.range = centre, range_
+    self._log, self.fuzzy = log, fuzzy
+
+  def map(self, f, log=None):
+    return Jet(f(self.centre), f(self.range), log, self.fuzzy)
+
+  def join(self, other, f, log=None):
+    return Jet(
+      f(self.centre, other.centre),
+      f(self.range, other.range),
+      log,
+      self.fuzzy or other.fuzzy,
+    )
+
+  def values(self) -> arb:
+    return self.range[0]
+
+  @property
+  def log(self):
+    if callable(self._log):
+      self._log = self._log()
+    return self._log
+
+
+def constant(x) -> Jet:
+  s = arb_series([x])
+  return Jet(s, s)
+
+
+def variable(centre: arb, block: arb) -> Jet:
+  return Jet(arb_series([centre, 1]), arb_series([block, 1]))
+
+
+class Jets:
+  """Rules for Jet; a case that the block does not settle raises Split."""
+
+  @staticmethod
+  def const(data):
+    return data if isinstance(data, bool) else constant(data)
+
+  @staticmethod
+  def inf(data):
+    return constant(Balls.inf(data))
+
+  @staticmethod
+  def add(data, *args):
+    shift, coefficients = data
+    centre = range_ = arb_series([shift])
+    for c, x in zip(coefficients, args, strict=True):
+      centre, range_ = centre + c * x.centre, range_ + c * x.range
+    log = None
+    if any(x._log is not None for x in args):
+      log = lambda: Jets._log_of_sum(shift, coefficients, args)
+    return Jet(centre, range_, log, any(x.fuzzy for x in args))
+
+  @staticmethod
+  def _log_of_sum(shift, coefficients, args):
+    """y + log c + log1p(rest exp(-y) / c) for a dominant term c exp(y)."""
+    best = None
+    for i, (c, x) in enumerate(zip(coefficients, args, strict=True)):
+      if c > 0 and x.log is not None:
+        low = x.log.values().lower()
+        if best is None or low > best[0]:
+          best = low, i
+    if best is None:
+      return None
+    c, y = coefficients[best[1]], args[best[1]].log
+    down = y.map(lambda s: (-s).exp() / c)
+    rest = down.map(lambda s: s * shift)
+    for i, (k, x) in enumerate(zip(coefficients, args, strict=True)):
+      if i == best[1]:
+        continue
+      if x.log is not None:
+        part = x.log.join(y, lambda a, b: (a - b).exp())
+      else:
+        part = x.join(y, lambda a, b: a * (-b).exp())
+      rest = rest.join(part, lambda a, b, k=k / c: a + k * b)
+    if not abs(rest.values()) < arb(1) / 2:
+      return None
+    return y.join(rest, lambda a, b: a + (b + 1).log() + c.log())
+
+  @staticmethod
+  def mul(_, x, y):
+    log = None
+    if x._log is not None and y._log is not None:
+      log = lambda: (
+        None
+        if x.log is None or y.log is None
+        else x.log.join(y.log, lambda a, b: a + b)
+      )
+    return x.join(y, lambda a, b: a * b, log)
+
+  @staticmethod
+  def whole(x, n):
+    log = None
+    if x._log is not None:
+      log = lambda: None if x.log is None else x.log.map(lambda s: s * n)
+    if n < 0:
+      if x.values().contains(0):
+        raise Split
+      return x.map(lambda s: (arb_series([1]) / s) ** -n, log)
+    return x.map(lambda s: s**n, log)
+
+  @staticmethod
+  def pow(_, x, y):
+    if x.log is None and not x.values() > 0:
+      raise Split
+    exponent = Jets.log(None, x).join(y, lambda a, b: a * b)
+    return exponent.map(lambda s: s.exp(), exponent)
+
+  @staticmethod
+  def exp(_, x):
+    if x.values() == arb.neg_inf():
+      return constant(arb(0))
+    return x.map(lambda s: s.exp(), x)
+
+  @staticmethod
+  def log(_, x):
+    if x.log is not None:
+      return x.log
+    if not x.values() > 0:
+      raise Split
+    return x.map(lambda s: s.log())
+
+  @staticmethod
+  def sin(_, x):
+    return x.map(lambda s: s.sin())
+
+  @staticmethod
+  def cos(_, x):
+    return x.map(lambda s: s.cos())
+
+  @staticmethod
+  def erf(_, x):
+    return x.map(lambda s: s.erf())
+
+  @staticmethod
+  def atan(_, x):
+    return x.map(lambda s: s.atan())
+
+  @staticmethod
+  def abs(_, x):
+    return x if Jets._sign(x) > 0 else x.map(lambda s: -s)
+
+  @staticmethod
+  def _sign(x):
+    v = x.values()
+    if v >= 0:
+      return 1
+    if v <= 0:
+      return -1
+    raise Split
+
+  @staticmethod
+  def floor(_, x):
+    n = x.values().floor().unique_fmpz()
+    if n is not None:
+      return constant(arb(n))
+    # Inside a step of unknown place: x - 1/2 +- 1/2, for each t its own.
+    half = arb_series([arb(-0.5, 0.5)])
+    out = x.map(lambda s: s + half)
+    out.fuzzy = True
+    return out
+
+  @staticmethod
+  def sign(_, x):
+    v = x.values()
+    if v > 0 or v < 0 or v.is_zero():
+      return constant(v.sgn())
+    raise Split
+
+  @staticmethod
+  def max(_, x, y):
+    return x if Jets._sign(x.join(y, lambda a, b: a - b)) > 0 else y
+
+  @staticmethod
+  def min(_, x, y):
+    return y if Jets._sign(x.join(y, lambda a, b: a - b)) > 0 else x
+
+  @staticmethod
+  def _settled(x):
+    if x is None:
+      raise Split
+    return x
+
+  @staticmethod
+  def lt(_, x):
+    return Jets._settled(Balls.lt(None, x.values()))
+
+  @staticmethod
+  def le(_, x):
+    return Jets._settled(Balls.le(None, x.values()))
+
+  @staticmethod
+  def eq(_, x):
+    return Jets._settled(Balls.eq(None, x.values()))
+
+  @staticmethod
+  def select(_, condition, then, other):
+    return then if condition else other
+
+  @staticmethod
+  def table(_, index, *entries):
+    if isinstance(index, bool):
+      return entries[int(index)]
+    n = index.values().floor().unique_fmpz()
+    if n is None:
+      raise Split
+    return entries[min(max(int(n), 0), len(entries) - 1)]
+
+
+for _name in ('or', 'and', 'not'):
+  setattr(Jets, _name, staticmethod(getattr(Balls, _name)))

@@ -1,0 +1,138 @@
+"""Every case of the parameters, and the condition that they add up to."""
+
+import dataclasses
+from collections.abc import Callable
+
+import sympy as sp
+
+from extrapolation.theory.oracle import Fork, Oracle, Undecided, tidy
+
+MAX_CASES = 81
+
+
+@dataclasses.dataclass(frozen=True)
+class Atom:
+  """expression relation 0."""
+
+  expression: sp.Expr
+  relation: str
+
+  def __str__(self):
+    e, relation = self.expression, self.relation
+    free = sorted(e.free_symbols, key=str)
+    flip = {'>': '<', '<': '>', '>=': '<=', '<=': '>=', '==': '==', '!=': '!='}
+    if len(free) == 1 and e.is_polynomial(*free):
+      slope = e.coeff(free[0], 1)
+      if sp.degree(e, free[0]) == 1 and slope.is_number:
+        bound = sp.nsimplify(-(e - slope * free[0]) / slope)
+        if slope < 0:
+          relation = flip[relation]
+        return f'{free[0]} {relation} {bound}'
+    terms = sorted(sp.Add.make_args(e), key=lambda x: (x.is_number, str(x)))
+    if terms[0].could_extract_minus_sign():
+      terms, relation = [-x for x in terms], flip[relation]
+    left = [x for x in terms if not x.could_extract_minus_sign()]
+    right = [-x for x in terms if x.could_extract_minus_sign()]
+    return f'{sp.Add(*left)} {relation} {sp.Add(*right)}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+  """An outcome and the assumptions under which it was found."""
+
+  outcome: object
+  signs: Oracle
+
+
+def explore(run: Callable, symbols: dict[str, sp.Symbol]):
+  """Runs `run(oracle, symbols)` in every case that it asks to tell apart.
+
+  Returns:
+    (leaves, condition): the outcomes, and the disjunction of conjunctions of
+    atoms under which `outcome.converges` is true; True or False when constant.
+  """
+  leaves = []
+
+  def visit(signs, values):
+    if len(leaves) > MAX_CASES:
+      raise Undecided('too many cases of the parameters')
+    try:
+      outcome = run(signs, values)
+    except Fork as fork:
+      return branch(fork.expression, signs, values)
+    leaves.append(Leaf(outcome, signs))
+    return [[]] if outcome.converges else []
+
+  def branch(e, signs, values):
+    if e.func is sp.log:
+      e = e.args[0] - 1
+    found = {}
+    for s in (1, -1):
+      found[s] = visit(Oracle((*signs.assumed, (e, s))), values)
+    found[0] = _on_boundary(e, signs, values, visit)
+    return _join(e, found)
+
+  condition = visit(Oracle(), dict(symbols))
+  if condition in ([], [[]]):
+    return leaves, bool(condition)
+  return leaves, condition
+
+
+def _on_boundary(e, signs, values, visit):
+  """The case e = 0, with one symbol eliminated where e is linear in it."""
+  for x in sorted(e.free_symbols, key=str):
+    slope = tidy(sp.diff(e, x))
+    if slope == 0 or slope.has(x):
+      continue
+    solved = sp.cancel(x - e / slope)
+    if x.is_positive and solved.is_nonpositive:
+      return None  # cannot happen
+    assumed = [
+      (tidy(a.subs(x, solved)), s) for a, s in signs.assumed
+    ]
+    if x.is_positive and not solved.is_positive:
+      assumed.append((solved, 1))
+    for a, s in assumed:
+      if a.is_number and Oracle().sign(a) != s:
+        return None
+    assumed = [(a, s) for a, s in assumed if not a.is_number]
+    new = {n: tidy(sp.sympify(v).subs(x, solved)) for n, v in values.items()}
+    return visit(Oracle(tuple(assumed)), new)
+  return visit(Oracle((*signs.assumed, (e, 0))), values)
+
+
+RELATIONS = {
+  (True, False, False): '>',
+  (False, False, True): '<',
+  (False, True, False): '==',
+  (True, True, False): '>=',
+  (False, True, True): '<=',
+  (True, False, True): '!=',
+}
+
+
+def _join(e, found):
+  """One condition from those of the cases e > 0, e = 0, e < 0."""
+  if found[0] is None:  # impossible: as the side that makes it simplest
+    found[0] = found[1] if found[1] == found[-1] else []
+  if found[1] == found[0] == found[-1]:
+    return found[1]
+  out, done = [], set()
+  for s in (1, 0, -1):
+    if s in done or not found[s]:
+      continue
+    same = tuple(found[k] == found[s] for k in (1, 0, -1))
+    done |= {k for k, eq in zip((1, 0, -1), same, strict=True) if eq}
+    atom = Atom(e, RELATIONS[same])
+    out += [[atom, *rest] for rest in found[s]]
+  return out
+
+
+def text(condition) -> str:
+  """`r1 > 1`, `a > 1 or (a == 1 and b > 1)`."""
+  if condition in (True, False):
+    return str(condition).lower()
+  parts = [' and '.join(map(str, conjunction)) for conjunction in condition]
+  if len(parts) == 1:
+    return parts[0]
+  return ' or '.join(f'({p})' if ' and ' in p else p for p in parts)

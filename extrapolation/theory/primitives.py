@@ -1,0 +1,367 @@
+"""What each jax primitive means for arrays of exact expressions."""
+
+from fractions import Fraction
+
+import numpy as np
+
+# Primitives that only call another jaxpr.
+CALLS = {
+  'jit', 'pjit', 'closed_call', 'core_call', 'custom_jvp_call',
+  'custom_vjp_call', 'custom_vjp_call_jaxpr', 'remat', 'checkpoint',
+  'remat2',
+}  # fmt: skip
+
+
+def _each(f):
+  """Lifts a scalar rule (graph, *nodes) to arrays of nodes."""
+
+  def rule(graph, eqn, *args):
+    del eqn
+    args = np.broadcast_arrays(*args)
+    out = np.empty(args[0].shape, object)
+    for i in np.ndindex(out.shape):
+      out[i] = f(graph, *(a[i] for a in args))
+    return out
+
+  return rule
+
+
+def _unary(op):
+  return _each(lambda g, x: g.unary(op, x))
+
+
+def _truncate(g, x):
+  up = g.neg(g.unary('floor', g.neg(x)))
+  return g.select(g.compare('lt', x, g.zero), up, g.unary('floor', x))
+
+
+def _is_integer(var):
+  return np.issubdtype(np.dtype(var.aval.dtype), np.integer)
+
+
+def _divide(graph, eqn, x, y):
+  whole = _is_integer(eqn.outvars[0])
+  f = (lambda g, a, b: _truncate(g, g.div(a, b))) if whole else (
+    lambda g, a, b: g.div(a, b)
+  )
+  return _each(f)(graph, eqn, x, y)
+
+
+def _convert(graph, eqn, x):
+  """float -> int truncates; narrower floats are read as real numbers."""
+  was, now = eqn.invars[0].aval.dtype, np.dtype(eqn.params['new_dtype'])
+  if now == np.bool_ and was != np.bool_:
+    return _each(
+      lambda g, a: g.logic('not', g.compare('eq', a, g.zero))
+    )(graph, eqn, x)
+  if was == np.bool_:
+    return _each(lambda g, a: g.select(a, g.one, g.zero))(graph, eqn, x)
+  if np.issubdtype(now, np.integer) and not _is_integer(eqn.invars[0]):
+    return _each(_whole)(graph, eqn, x)
+  return x
+
+
+def _whole(g, x):
+  """Truncation, skipped where the expression is visibly an integer."""
+  if x.op in ('floor', 't') or (
+    x.op == 'const' and Fraction(x.data).denominator == 1
+  ):
+    return x
+  return _truncate(g, x)
+
+
+def _exp(g, x):
+  return g.unary('exp', x)
+
+
+def _half(g):
+  return g.const(Fraction(1, 2))
+
+
+def _tanh(g, x):
+  e = _exp(g, g.total([(2, x)]))
+  return g.sub(g.one, g.div(g.const(2), g.add(e, g.one)))
+
+
+def _hyperbolic(sign):
+  half = Fraction(1, 2)
+  return lambda g, x: g.total(
+    [(half, _exp(g, x)), (sign * half, _exp(g, g.neg(x)))]
+  )
+
+
+def _log1p(g, x):
+  return g.unary('log', g.add(x, g.one))
+
+
+def _root(g, x, r=Fraction(1, 2)):
+  return g.pow(x, g.const(r))
+
+
+def _cbrt(g, x):
+  size = _root(g, g.unary('abs', x), Fraction(1, 3))
+  return g.mul(g.unary('sign', x), size)
+
+
+def _remainder(g, x, y):
+  """C's fmod: the sign of x."""
+  return g.sub(x, g.mul(y, _truncate(g, g.div(x, y))))
+
+
+def _round(g, x):
+  # Ties are rounded up: jax rounds them to even, a set without interior.
+  return g.unary('floor', g.add(x, _half(g)))
+
+
+def _log(g, x):
+  return g.unary('log', x)
+
+
+def _asinh(g, x):
+  return _log(g, g.add(x, _root(g, g.add(g.mul(x, x), g.one))))
+
+
+def _acosh(g, x):
+  return _log(g, g.add(x, _root(g, g.sub(g.mul(x, x), g.one))))
+
+
+def _atanh(g, x):
+  return g.mul(_half(g), _log(g, g.div(g.add(g.one, x), g.sub(g.one, x))))
+
+
+def _compare(op, swap=False, negate=False):
+  def rule(g, x, y):
+    if x.op == 'const' and isinstance(x.data, bool):
+      return _same_truth(g, x, y, negate)
+    if y.op == 'const' and isinstance(y.data, bool):
+      return _same_truth(g, y, x, negate)
+    out = g.compare(op, y, x) if swap else g.compare(op, x, y)
+    return g.logic('not', out) if negate else out
+
+  return _each(rule)
+
+
+def _same_truth(g, constant, other, negate):
+  return other if constant.data != negate else g.logic('not', other)
+
+
+def _integer_pow(graph, eqn, x):
+  y = graph.const(eqn.params['y'])
+  return _each(lambda g, a: g.pow(a, y))(graph, eqn, x)
+
+
+def _select(graph, eqn, which, *cases):
+  which, *cases = np.broadcast_arrays(which, *cases)
+  out = np.empty(which.shape, object)
+  boolean = eqn.invars[0].aval.dtype == np.bool_
+  for i in np.ndindex(out.shape):
+    options = [c[i] for c in cases]
+    if boolean:
+      out[i] = graph.select(which[i], options[1], options[0])
+    else:
+      out[i] = graph.table(which[i], options)
+  return out
+
+
+def _clamp(graph, eqn, low, x, high):
+  return _each(
+    lambda g, a, v, b: g.pick('min', g.pick('max', v, a), b)
+  )(graph, eqn, low, x, high)
+
+
+def _broadcast(graph, eqn, x, *_):
+  shape = eqn.params['shape']
+  view = [1] * len(shape)
+  for axis, to in enumerate(eqn.params['broadcast_dimensions']):
+    view[to] = x.shape[axis]
+  return np.broadcast_to(x.reshape(view), shape)
+
+
+def _reduce(combine):
+  def rule(graph, eqn, x, *_):
+    axes = tuple(eqn.params['axes'])
+    keep = [a for a in range(x.ndim) if a not in axes]
+    flat = x.transpose(*keep, *axes).reshape(
+      [x.shape[a] for a in keep] + [-1]
+    )
+    out = np.empty(flat.shape[:-1], object)
+    for i in np.ndindex(out.shape):
+      out[i] = combine(graph, list(flat[i]))
+    return out
+
+  return rule
+
+
+def _fold(op):
+  def combine(g, items):
+    out = items[0]
+    for x in items[1:]:
+      out = op(g, out, x)
+    return out
+
+  return combine
+
+
+def _dot(graph, eqn, x, y):
+  (cx, cy), (bx, by) = eqn.params['dimension_numbers']
+  fx = [a for a in range(x.ndim) if a not in (*cx, *bx)]
+  fy = [a for a in range(y.ndim) if a not in (*cy, *by)]
+
+  def matrices(z, batch, free, contract):
+    z = z.transpose(*batch, *free, *contract)
+    size = lambda axes, at: int(np.prod(z.shape[at : at + len(axes)], dtype=int))
+    b, f = size(batch, 0), size(free, len(batch))
+    return z.reshape(b, f, -1)
+
+  a, b = matrices(x, bx, fx, cx), matrices(y, by, fy, cy)
+  out = np.empty((a.shape[0], a.shape[1], b.shape[1]), object)
+  for i in np.ndindex(out.shape):
+    pairs = zip(a[i[0], i[1]], b[i[0], i[2]], strict=True)
+    out[i] = graph.total([(1, graph.mul(u, v)) for u, v in pairs])
+  return out.reshape(eqn.outvars[0].aval.shape)
+
+
+def _iota(graph, eqn):
+  shape, axis = eqn.params['shape'], eqn.params['dimension']
+  index = np.indices(shape)[axis]
+  out = np.empty(shape, object)
+  for i in np.ndindex(*shape):
+    out[i] = graph.const(int(index[i]))
+  return out
+
+
+def _gather(graph, eqn, x, index):
+  """Rows of a table: one indexed axis, whole slices of the others."""
+  d = eqn.params['dimension_numbers']
+  sizes = eqn.params['slice_sizes']
+  if (
+    len(d.start_index_map) != 1
+    or d.collapsed_slice_dims != d.start_index_map
+    or getattr(d, 'operand_batching_dims', ())
+    or any(
+      s != n
+      for a, (s, n) in enumerate(zip(sizes, x.shape, strict=True))
+      if a != d.start_index_map[0]
+    )
+  ):
+    raise ValueError(
+      "theory reads the primitive 'gather' along one axis only: table[index]"
+    )
+  (axis,) = d.start_index_map
+  rows = np.moveaxis(x, axis, -1)
+  index = index[..., 0]
+  out = np.empty(eqn.outvars[0].aval.shape, object)
+  batch = [a for a in range(out.ndim) if a not in d.offset_dims]
+  for i in np.ndindex(out.shape):
+    row = rows[tuple(i[a] for a in d.offset_dims)]
+    out[i] = graph.table(index[tuple(i[a] for a in batch)], list(row))
+  return out
+
+
+def _slice(graph, eqn, x):
+  p = eqn.params
+  strides = p['strides'] or (1,) * x.ndim
+  cut = zip(p['start_indices'], p['limit_indices'], strides, strict=True)
+  return x[tuple(slice(*c) for c in cut)]
+
+
+def _split(graph, eqn, x):
+  at = np.cumsum(eqn.params['sizes'])[:-1]
+  return np.split(x, at, eqn.params['axis'])
+
+
+def _flip(graph, eqn, x):
+  return np.flip(x, eqn.params['dimensions'])
+
+
+def _reshape(graph, eqn, x, *_):
+  return x.reshape(eqn.outvars[0].aval.shape)
+
+
+def _same(graph, eqn, x, *_):
+  return x
+
+
+def _max(g, x, y):
+  return g.pick('max', x, y)
+
+
+def _min(g, x, y):
+  return g.pick('min', x, y)
+
+
+RULES = {
+  'add': _each(lambda g, x, y: g.add(x, y)),
+  'add_any': _each(lambda g, x, y: g.add(x, y)),
+  'sub': _each(lambda g, x, y: g.sub(x, y)),
+  'mul': _each(lambda g, x, y: g.mul(x, y)),
+  'neg': _each(lambda g, x: g.neg(x)),
+  'div': _divide,
+  'rem': _each(_remainder),
+  'pow': _each(lambda g, x, y: g.pow(x, y)),
+  'integer_pow': _integer_pow,
+  'square': _each(lambda g, x: g.pow(x, g.const(2))),
+  'sqrt': _each(_root),
+  'rsqrt': _each(lambda g, x: _root(g, x, Fraction(-1, 2))),
+  'cbrt': _each(_cbrt),
+  'exp': _each(_exp),
+  'exp2': _each(lambda g, x: g.pow(g.const(2), x)),
+  'expm1': _each(lambda g, x: g.sub(_exp(g, x), g.one)),
+  'log': _each(_log),
+  'log1p': _each(_log1p),
+  'logistic': _each(lambda g, x: g.div(g.one, g.add(g.one, _exp(g, g.neg(x))))),
+  'tanh': _each(_tanh),
+  'sinh': _each(_hyperbolic(-1)),
+  'cosh': _each(_hyperbolic(1)),
+  'asinh': _each(_asinh),
+  'acosh': _each(_acosh),
+  'atanh': _each(_atanh),
+  'sin': _unary('sin'),
+  'cos': _unary('cos'),
+  'tan': _each(lambda g, x: g.div(g.unary('sin', x), g.unary('cos', x))),
+  'atan': _unary('atan'),
+  'erf': _unary('erf'),
+  'erfc': _each(lambda g, x: g.sub(g.one, g.unary('erf', x))),
+  'abs': _unary('abs'),
+  'sign': _unary('sign'),
+  'floor': _unary('floor'),
+  'ceil': _each(lambda g, x: g.neg(g.unary('floor', g.neg(x)))),
+  'round': _each(_round),
+  'max': _each(_max),
+  'min': _each(_min),
+  'clamp': _clamp,
+  'lt': _compare('lt'),
+  'le': _compare('le'),
+  'gt': _compare('lt', swap=True),
+  'ge': _compare('le', swap=True),
+  'eq': _compare('eq'),
+  'ne': _compare('eq', negate=True),
+  'and': _each(lambda g, x, y: g.logic('and', x, y)),
+  'or': _each(lambda g, x, y: g.logic('or', x, y)),
+  'not': _each(lambda g, x: g.logic('not', x)),
+  'is_finite': _each(lambda g, x: g.const(x.op != 'inf')),
+  'select_n': _select,
+  'convert_element_type': _convert,
+  'broadcast_in_dim': _broadcast,
+  'reshape': _reshape,
+  'squeeze': _reshape,
+  'expand_dims': _reshape,
+  'transpose': lambda g, e, x: x.transpose(e.params['permutation']),
+  'concatenate': lambda g, e, *x: np.concatenate(x, e.params['dimension']),
+  'slice': _slice,
+  'split': _split,
+  'rev': _flip,
+  'iota': _iota,
+  'gather': _gather,
+  'dot_general': _dot,
+  'reduce_sum': _reduce(lambda g, x: g.total([(1, a) for a in x])),
+  'reduce_max': _reduce(_fold(_max)),
+  'reduce_min': _reduce(_fold(_min)),
+  'reduce_prod': _reduce(_fold(lambda g, x, y: g.mul(x, y))),
+  'copy': _same,
+  'copy_p': _same,
+  'stop_gradient': _same,
+  'optimization_barrier': lambda g, e, *x: list(x),
+  'reduce_precision': _same,
+  'name': _same,
+}
