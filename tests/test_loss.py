@@ -30,7 +30,7 @@ def test_values_and_gradients_for_any_cotangent(shape, chunk):
     y, pull = jax.vjp(lambda x, E: f(x, E, targets), x, E)
     return y, *pull(g)
 
-  ours = vjp(lambda *a: token_nll(*a, chunk=chunk))
+  ours = vjp(lambda *a: token_nll(*a, chunk))
   for a, b in zip(ours, vjp(plain), strict=True):
     np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
 
@@ -45,7 +45,7 @@ def test_the_total_and_its_gradients(shape, chunk):
       lambda x, E, w: 3 * f(x, E, targets, w), (0, 1, 2)
     )(x, E, w)
 
-  ours = grads(lambda *a: total_nll(*a, chunk=chunk))
+  ours = grads(lambda *a: total_nll(*a, chunk))
   theirs = grads(lambda x, E, t, w: jnp.sum(w * plain(x, E, t)))
   for a, b in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
     np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)

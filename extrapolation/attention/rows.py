@@ -37,10 +37,10 @@ def _forward(q, k, v, table, window):
       s += tile[:, : hi - lo, last - lo + first : last - lo + hi]
       m = jnp.maximum(jnp.max(s, -1, keepdims=True), FLOOR)
       p = jnp.exp(s - m)
-      l = jnp.sum(p, -1, keepdims=True)
-      l = jnp.where(l == 0, 1, l)
-      o.append(jnp.einsum('bhrs,bhsk->bhrk', p, v[:, :, first:hi]) / l)
-      lse.append((m + jnp.log(l))[..., 0])
+      total = jnp.sum(p, -1, keepdims=True)
+      total = jnp.where(total == 0, 1, total)
+      o.append(jnp.einsum('bhrs,bhsk->bhrk', p, v[:, :, first:hi]) / total)
+      lse.append((m + jnp.log(total))[..., 0])
     o = jnp.einsum('bhtk->bthk', jnp.concatenate(o, axis=2))
     return o, jnp.concatenate(lse, axis=2)
 

@@ -38,15 +38,15 @@ def _forward(q, k, v, table, windows, block):
 
       def step(i, state):
         j = i - offset
-        m, l, acc = (_at(x, i, heads) for x in state)
+        m, total, acc = (_at(x, i, heads) for x in state)
         s = jnp.einsum('hrk,hks->hrs', _at(q, i, heads), _at(k, j, heads))
         s += tile
         top = jnp.maximum(m, jnp.max(s, -1, keepdims=True))
         p = jnp.exp(s - top)
         shrink = jnp.exp(m - top)
-        l = l * shrink + jnp.sum(p, -1, keepdims=True)
+        total = total * shrink + jnp.sum(p, -1, keepdims=True)
         add = jnp.einsum('hrs,hsk->hrk', p, _at(v, j, heads))
-        new = top, l, acc * shrink + add
+        new = top, total, acc * shrink + add
         return tuple(_put(x, y, i) for x, y in zip(state, new, strict=True))
 
       return lax.fori_loop(offset, N, step, state)
@@ -56,9 +56,9 @@ def _forward(q, k, v, table, windows, block):
       jnp.zeros((N, H, block, 1), q.dtype),
       jnp.zeros((N, H, block, K), q.dtype),
     )
-    m, l, acc = _over_diagonals(diagonal, state, windows, N, block)
-    l = jnp.where(l == 0, 1, l)
-    return _tokens(acc / l, T), _tokens(m + jnp.log(l), T)[..., 0]
+    m, total, acc = _over_diagonals(diagonal, state, windows, N, block)
+    total = jnp.where(total == 0, 1, total)
+    return _tokens(acc / total, T), _tokens(m + jnp.log(total), T)[..., 0]
 
   o, lse = lax.map(one, (q, k, v))
   return o, (q, k, v, table, o, lse)
@@ -66,7 +66,7 @@ def _forward(q, k, v, table, windows, block):
 
 def _backward(windows, block, residuals, g):
   q, k, v, table, o, lse = residuals
-  T, H, K = q.shape[1:]
+  T, K = q.shape[1], q.shape[3]
   N = -(-T // block)
   u = _extended(table, N, block)
 
