@@ -1,0 +1,144 @@
+"""Attention of one new token to cached keys: a ring of w keys a head.
+
+A key at position j lies in slot j mod w, so the newest w are there whatever
+the length of the text: constant memory and constant time a token. Only
+distances enter the bias, and a slot knows its distance.
+"""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=['k', 'v'],
+  meta_fields=['heads'],
+)
+@dataclasses.dataclass(frozen=True)
+class Cache:
+  """Keys and values of one layer; heads of equal windows share a buffer.
+
+  Attributes:
+    k, v: per group of heads, [B, h, w, K]. One buffer a layer: a slice of one
+      that is stacked over layers would be a copy.
+    heads: per group, which heads.
+  """
+
+  k: tuple[Array, ...]
+  v: tuple[Array, ...]
+  heads: tuple[tuple[int, ...], ...]
+
+
+def init_cache(
+  B: int, H: int, K: int, window: int | tuple[int, ...], dtype=jnp.float32
+) -> Cache:
+  """An empty cache that keeps `window` keys (one number, or one a head).
+
+  Raises:
+    ValueError: a window below 1, or not one a head.
+  """
+  windows = window if isinstance(window, tuple) else (window,) * H
+  if len(windows) != H or min(windows) < 1:
+    raise ValueError(
+      f'window {window}: it must be at least 1, one number or {H}, one a head'
+    )
+  sizes = sorted(set(windows))
+  heads = tuple(
+    tuple(h for h, w in enumerate(windows) if w == size) for size in sizes
+  )
+  empty = lambda: tuple(  # noqa: E731  twice: k and v must not share memory
+    jnp.zeros((B, len(g), w, K), dtype)
+    for g, w in zip(heads, sizes, strict=True)
+  )
+  return Cache(empty(), empty(), heads)
+
+
+def step(
+  q: Float[Array, 'B 1 H K'],
+  k: Float[Array, 'B 1 H K'],
+  v: Float[Array, 'B 1 H K'],
+  bias: Float[Array, 'H n'],
+  cache: Cache,
+  position: Int[Array, ''] | int,
+) -> tuple[Float[Array, 'B 1 H K'], Cache]:
+  """What `attend(..., window)` gives the last of position + 1 tokens.
+
+  Args:
+    q: query; k: key; v: value of the new token. An encoding that rotates has
+      turned q and k by `position` already.
+    bias: values by distance, n >= the widest window.
+    cache: of the tokens before; donate it.
+    position: index of the new token, 0 for the first.
+
+  Raises:
+    ValueError: a bias that is shorter than a window.
+  """
+  widest = max(x.shape[2] for x in cache.k)
+  if bias.shape[1] < widest:
+    raise ValueError(
+      f'bias {bias.shape} for windows of up to {widest} keys: it must hold a '
+      'value for every distance below that'
+    )
+  o = [None] * q.shape[2]
+  keys, values = [], []
+  for heads, old_k, old_v in zip(cache.heads, cache.k, cache.v, strict=True):
+    w = old_k.shape[2]
+    pick = functools.partial(_pick, heads=heads)
+    keys.append(_write(old_k, pick(k), position % w))
+    values.append(_write(old_v, pick(v), position % w))
+    distance = (position - jnp.arange(w)) % w
+    row = (
+      bias[:, distance]
+      if len(heads) == len(o)
+      else bias[jnp.asarray(heads)[:, None], distance]
+    )
+    row = jnp.where(distance <= position, row, -jnp.inf)
+    found = _attend(pick(q)[:, :, 0], keys[-1], values[-1], row)
+    for i, h in enumerate(heads):
+      o[h] = found[:, i]
+  return jnp.stack(o, 1)[:, None].astype(v.dtype), Cache(
+    tuple(keys), tuple(values), cache.heads
+  )
+
+
+def prefill(
+  k: Float[Array, 'B T H K'], v: Float[Array, 'B T H K'], cache: Cache
+) -> Cache:
+  """The cache after T tokens, of which the newest fit into it."""
+  T = k.shape[1]
+  new = []
+  for x, buffers in ((k, cache.k), (v, cache.v)):
+    filled = []
+    for heads, old in zip(cache.heads, buffers, strict=True):
+      kept = jnp.arange(max(0, T - old.shape[2]), T)
+      x_heads = _pick(x[:, kept], heads).astype(old.dtype)
+      filled.append(old.at[:, :, kept % old.shape[2]].set(x_heads))
+    new.append(tuple(filled))
+  return Cache(*new, cache.heads)
+
+
+def _pick(x, heads):
+  """[B, T, H, K] -> [B, h, T, K]."""
+  x = jnp.moveaxis(x, 2, 1)
+  return x if len(heads) == x.shape[1] else x[:, jnp.asarray(heads)]
+
+
+def _write(buffer, x, slot):
+  return lax.dynamic_update_slice(
+    buffer, x.astype(buffer.dtype), (0, 0, slot, 0)
+  )
+
+
+def _attend(q, k, v, bias):
+  """[B, h, K] x [B, h, w, K] -> [B, h, K] in float32 or wider."""
+  wide = jnp.result_type(q.dtype, bias.dtype, jnp.float32)
+  dot = functools.partial(jnp.einsum, preferred_element_type=wide)
+  logits = dot('bhk,bhsk->bhs', q, k) / math.sqrt(q.shape[-1]) + bias
+  p = jax.nn.softmax(logits, axis=-1)
+  return dot('bhs,bhsk->bhk', p.astype(v.dtype), v)

@@ -1,0 +1,84 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation import rpe
+from extrapolation.attention import attend, decode
+
+B, H, K, T = 2, 3, 4, 29
+
+
+def operands(seed=0):
+  keys = jax.random.split(jax.random.key(seed), 3)
+  return tuple(jax.random.normal(key, (B, T, H, K)) for key in keys)
+
+
+def decoded(q, k, v, bias, window, first=0, turn=lambda q, k, p: (q, k)):
+  """Outputs of tokens first .. T - 1, one at a time."""
+  cache = decode.init_cache(B, H, K, window)
+  if first:
+    _, turned = turn(q[:, :first], k[:, :first], jnp.arange(first))
+    cache = decode.prefill(turned, v[:, :first], cache)
+
+  def one(cache, x):
+    q, k, v, position = x
+    q, k = turn(q[:, None], k[:, None], position[None])
+    o, cache = decode.step(q, k, v[:, None], bias, cache, position)
+    return cache, o[:, 0]
+
+  xs = [jnp.moveaxis(x[:, first:], 1, 0) for x in (q, k, v)]
+  scan = jax.jit(functools.partial(jax.lax.scan, one))
+  _, o = scan(cache, (*xs, jnp.arange(first, T)))
+  return jnp.moveaxis(o, 0, 1)
+
+
+@pytest.mark.parametrize('name', rpe.names())
+def test_a_cache_equals_the_full_prefix_for_every_encoding(name):
+  encoding = rpe.get(name, H)
+  bias = encoding.bias(jnp.arange(T), encoding.init(jax.random.key(1)))
+  q, k, v = operands()
+  want = attend(
+    *encoding.rotate(q, k, jnp.arange(T)), v, bias, implementation='reference'
+  )
+  got = decoded(q, k, v, bias, T, turn=encoding.rotate)
+  np.testing.assert_allclose(got, want, atol=2e-6)
+
+
+@pytest.mark.parametrize('window', [1, 2, 7, T, 2 * T, (7, 1, 30), (5, 5, 2)])
+@pytest.mark.parametrize('first', [0, 1, 5, 20])
+def test_a_ring_equals_the_window(window, first):
+  q, k, v = operands(1)
+  widest = max(window) if isinstance(window, tuple) else window
+  n = max(T, widest)
+  bias = -jnp.linspace(0.1, 0.5, H)[:, None] * jnp.arange(n) ** 0.5
+  want = attend(q, k, v, bias, window=window, implementation='reference')
+  got = decoded(q, k, v, bias, window, first)
+  np.testing.assert_allclose(got, want[:, first:], atol=2e-6)
+
+
+def test_memory_is_that_of_the_windows():
+  cache = decode.init_cache(1, 4, 8, (16, 4, 16, 1), jnp.bfloat16)
+  assert sum(x.size for x in jax.tree.leaves(cache)) == 2 * 8 * 37
+  assert {x.dtype for x in jax.tree.leaves(cache)} == {jnp.dtype('bfloat16')}
+
+
+def test_work_a_token_does_not_depend_on_the_position():
+  q, k, v = (x[:, :1] for x in operands())
+  f = jax.jit(decode.step)
+  bias = jnp.zeros((H, 8))
+  cache = decode.init_cache(B, H, K, 8)
+  for position in (0, 7, 8, 1_000_000, 2**31 - 1):
+    f(q, k, v, bias, cache, jnp.int32(position))
+  assert f._cache_size() == 1
+
+
+def test_what_does_not_fit_is_named():
+  with pytest.raises(ValueError, match='one a head'):
+    decode.init_cache(1, H, K, (1, 2))
+  q, k, v = (x[:, :1] for x in operands())
+  cache = decode.init_cache(B, H, K, 8)
+  with pytest.raises(ValueError, match='8 keys'):
+    decode.step(q, k, v, jnp.zeros((H, 7)), cache, 0)
