@@ -5,10 +5,12 @@ Two forms of one algorithm: `rows` keeps whole rows of a block of queries,
 the bookkeeping of the second costs.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from extrapolation.attention import rows, tiles
+from extrapolation.attention.precision import wide
 
 ROWS = 512  # longest sequence for which `rows` wins (CPU, float32)
 
@@ -32,23 +34,15 @@ def attend(
       not computed.
   """
   T, H = q.shape[1:3]
-  wide = jnp.result_type(q.dtype, bias.dtype, jnp.float32)
   window = tuple(min(w, T) for w in window or (T,) * H)
-  table = bias[:, :T].astype(wide)
+  table = bias[:, :T].astype(wide(q, bias))
   beyond = jnp.arange(T) >= jnp.asarray(window)[:, None]
   table = jnp.where(beyond, -jnp.inf, table)
-  operands = [x.astype(wide) for x in (q, k, v)]
+  # CPUs have no short arithmetic: convert once, not tile by tile.
+  short = q.dtype if jax.default_backend() != 'cpu' else table.dtype
+  operands = [x.astype(short) for x in (q, k, v)]
   if T <= ROWS:
-    return rows.attend(*operands, table, max(window)).astype(v.dtype)
-  if len(set(window)) == 1:
-    return tiles.attend(*operands, table, window, tiles.BLOCK).astype(v.dtype)
-  order = sorted(range(H), key=lambda h: -window[h])
-  back = jnp.asarray(sorted(range(H), key=order.__getitem__))
-  order = jnp.asarray(order)
-  o = tiles.attend(
-    *(x[:, :, order] for x in operands),
-    table[order],
-    tuple(sorted(window, reverse=True)),
-    tiles.BLOCK,
-  )
-  return o[:, :, back].astype(v.dtype)
+    o = rows.attend(*operands, table, max(window))
+  else:
+    o, _ = tiles.attend(*operands, table, window)
+  return o.astype(v.dtype)

@@ -1,16 +1,17 @@
 """Attention for short sequences: whole rows of a causal block at once."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from extrapolation.attention import toeplitz
+from extrapolation.attention.precision import FLOOR, dot
 
 BLOCK = 128
 CACHE = 1 << 19  # scores that stay in cache while a block is worked on
-FLOOR = -1e30  # a finite maximum for rows that see no key: exp gives 0, no NaN
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -21,25 +22,27 @@ def attend(q, k, v, table, window: int):
 
 def _forward(q, k, v, table, window):
   T, H, K = q.shape[1:]
+  scale = 1 / math.sqrt(K)
   block, last, u = _geometry(T, table)
   # One tile of distances last + r - s serves every block of queries.
   tile = toeplitz.by_query(u, block)
 
   def group(q, k, v):
-    q = jnp.einsum('bthk->bhtk', q) * K**-0.5
+    q = jnp.einsum('bthk->bhtk', q)
     k = jnp.einsum('bthk->bhkt', k)
     v = jnp.einsum('bthk->bhtk', v)
     o, lse = [], []
     for lo in range(0, T, block):
       hi = min(lo + block, T)
       first = max(0, lo - window + 1) // block * block
-      s = jnp.einsum('bhrk,bhks->bhrs', q[:, :, lo:hi], k[..., first:hi])
+      s = scale * dot('bhrk,bhks->bhrs', q[:, :, lo:hi], k[..., first:hi])
       s += tile[:, : hi - lo, last - lo + first : last - lo + hi]
       m = jnp.maximum(jnp.max(s, -1, keepdims=True), FLOOR)
       p = jnp.exp(s - m)
       total = jnp.sum(p, -1, keepdims=True)
+      p = p.astype(v.dtype)
       total = jnp.where(total == 0, 1, total)
-      o.append(jnp.einsum('bhrs,bhsk->bhrk', p, v[:, :, first:hi]) / total)
+      o.append(dot('bhrs,bhsk->bhrk', p, v[:, :, first:hi]) / total)
       lse.append((m + jnp.log(total))[..., 0])
     o = jnp.einsum('bhtk->bthk', jnp.concatenate(o, axis=2))
     return o, jnp.concatenate(lse, axis=2)
@@ -51,6 +54,7 @@ def _forward(q, k, v, table, window):
 def _backward(window, residuals, g):
   q, k, v, table, o, lse = residuals
   T, H, K = q.shape[1:]
+  scale = 1 / math.sqrt(K)
   block, _, u = _geometry(T, table)
   # Keys are the rows here: with P^T and dS^T at hand no product below needs
   # a transposed operand of the size of the scores.
@@ -59,36 +63,35 @@ def _backward(window, residuals, g):
   def group(q, k, v, o, lse, g):
     delta = jnp.einsum('bthk,bthk->bht', o, g)[:, :, None]
     lse = lse[:, :, None]
-    q = q * K**-0.5
+    g = g.astype(v.dtype)
     qT, q = jnp.einsum('bthk->bhkt', q), jnp.einsum('bthk->bhtk', q)
     kT, k = jnp.einsum('bthk->bhkt', k), jnp.einsum('bthk->bhtk', k)
     gT, g = jnp.einsum('bthk->bhkt', g), jnp.einsum('bthk->bhtk', g)
     v = jnp.einsum('bthk->bhtk', v)
-    dq, dk, dv = jnp.zeros_like(qT), [], []
+    dq, dk, dv = jnp.zeros(qT.shape, u.dtype), [], []
     du = jnp.zeros_like(u)
     for lo in range(0, T, block):
       hi = min(lo + block, T)
       end = min(T, -(-(hi + window - 1) // block) * block)
-      s = jnp.einsum('bhsk,bhkr->bhsr', k[:, :, lo:hi], qT[..., lo:end])
+      s = scale * dot('bhsk,bhkr->bhsr', k[:, :, lo:hi], qT[..., lo:end])
       s += tile[:, : hi - lo, : end - lo]
       p = jnp.exp(s - lse[..., lo:end])
-      dp = jnp.einsum('bhsk,bhkr->bhsr', v[:, :, lo:hi], gT[..., lo:end])
+      dp = dot('bhsk,bhkr->bhsr', v[:, :, lo:hi], gT[..., lo:end])
       ds = p * (dp - delta[..., lo:end])
-      dv.append(jnp.einsum('bhsr,bhrk->bhsk', p, g[:, :, lo:end]))
-      dk.append(jnp.einsum('bhsr,bhrk->bhsk', ds, q[:, :, lo:end]))
-      dq = dq.at[..., lo:end].add(
-        jnp.einsum('bhks,bhsr->bhkr', kT[..., lo:hi], ds)
-      )
-      # A sum over the leading axis by hand: XLA's reduction is 4 x slower.
-      along = toeplitz.unskew(sum(ds[i] for i in range(len(ds))))
+      p, low = p.astype(v.dtype), ds.astype(q.dtype)
+      dv.append(dot('bhsr,bhrk->bhsk', p, g[:, :, lo:end]))
+      dk.append(dot('bhsr,bhrk->bhsk', low, q[:, :, lo:end]))
+      dq = dq.at[..., lo:end].add(dot('bhks,bhsr->bhkr', kT[..., lo:hi], low))
+      along = toeplitz.unskew(_sum(ds))
       start = block - (hi - lo)
       du = du.at[:, start : start + along.shape[-1]].add(along)
-    dq = jnp.einsum('bhkt->bthk', dq) * K**-0.5
-    dk = jnp.einsum('bhtk->bthk', jnp.concatenate(dk, axis=2))
+    dq = scale * jnp.einsum('bhkt->bthk', dq)
+    dk = scale * jnp.einsum('bhtk->bthk', jnp.concatenate(dk, axis=2))
     dv = jnp.einsum('bhtk->bthk', jnp.concatenate(dv, axis=2))
     return dq, dk, dv, du[None]
 
   dq, dk, dv, du = _over_batch(group, H * block * T, q, k, v, o, lse, g)
+  dq, dk, dv = (x.astype(q.dtype) for x in (dq, dk, dv))
   return dq, dk, dv, du.sum(0)[:, block - 1 : block - 1 + T]
 
 
@@ -106,10 +109,15 @@ def _geometry(T, table):
   return block, end - block, u
 
 
+def _sum(x):
+  """Over the leading axis; a few by hand, XLA's reduction is 4 x slower."""
+  return sum(x[i] for i in range(len(x))) if len(x) <= 16 else x.sum(0)
+
+
 def _over_batch(f, scores, *arrays):
   """f over groups of sequences, as many as fit in cache at `scores` each."""
   B = arrays[0].shape[0]
-  room = max(1, CACHE // scores)
+  room = max(1, CACHE // scores) if jax.default_backend() == 'cpu' else B
   group = max(n for n in range(1, B + 1) if B % n == 0 and n <= room)
   if group == B:
     return f(*arrays)

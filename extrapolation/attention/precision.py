@@ -1,0 +1,15 @@
+"""Products in the dtype of the operands, sums in float32 or wider."""
+
+import jax.numpy as jnp
+
+FLOOR = -1e30  # a finite maximum for rows that see no key: exp gives 0, no NaN
+
+
+def wide(*arrays):
+  """The dtype that softmax and sums are computed in."""
+  return jnp.result_type(jnp.float32, *(x.dtype for x in arrays))
+
+
+def dot(spec: str, a, b):
+  """einsum of two operands, accumulated in float32 or wider."""
+  return jnp.einsum(spec, a, b, preferred_element_type=wide(a, b))
