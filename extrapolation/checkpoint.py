@@ -5,6 +5,7 @@ it: every array's CRC-32 is kept beside it, because a flipped byte otherwise
 restores without a word, and dtypes are compared, because Orbax casts silently.
 """
 
+import contextlib
 import json
 import logging
 import pathlib
@@ -15,7 +16,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-logging.getLogger('absl').setLevel(logging.ERROR)
+# What Orbax logs at length is also raised, and said here in one line.
+logging.getLogger('absl').setLevel(logging.CRITICAL)
 
 
 def _flat(tree) -> dict:
@@ -87,6 +89,16 @@ class Checkpoints:
   def close(self) -> None:
     self.wait()
     self.manager.close()
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, kind, error, trace) -> None:
+    if error is None:
+      self.close()
+    else:  # a save under way may still succeed; its error is not the news
+      with contextlib.suppress(OSError):
+        self.close()
 
   def restore(
     self, like: dict, step: int | None = None, say=print
@@ -177,7 +189,9 @@ class Checkpoints:
   def _save_error(self, e: Exception) -> OSError:
     good = self.steps()
     last = f'step {good[-1]}' if good else 'none'
-    reason = str(e).splitlines()[0][:120]
+    reason = str(e).splitlines()[0]
+    if len(reason) > 200:  # its end says what the disk said
+      reason = f'{reason[:80]} ... {reason[-80:]}'
     return OSError(
       f'cannot save a checkpoint in {self.path}: '
       f'{type(e).__name__}: {reason}; last good checkpoint: {last}'

@@ -34,10 +34,12 @@ def split_overrides(argv: list[str]) -> tuple[list[str], dict[str, str]]:
   return rest, overrides
 
 
-def run(main: Callable[[list[str]], None]) -> None:
+def run(
+  main: Callable[[list[str]], None], argv: list[str] | None = None
+) -> None:
   """Runs a command; an error the user can mend is one line and exit code 2."""
   try:
-    main(sys.argv[1:])
+    main(sys.argv[1:] if argv is None else argv)
   except (ValueError, OSError, FloatingPointError) as e:
     if os.environ.get('EXTRAPOLATION_TRACEBACK'):
       raise

@@ -146,8 +146,9 @@ def bind(section: str, callee, values: ConfigDict) -> dict:
       raise ValueError(_no_key(f'{section}.{key}', key, list(declared)))
     want = hints.get(key, object)
     want = want.__origin__ if hasattr(want, '__origin__') else want
-    if want is float and type(value) is int:
-      values[key] = value = float(value)
+    for mild, strict in ((int, float), (list, tuple)):
+      if want is strict and type(value) is mild:
+        values[key] = value = strict(value)
     is_type = isinstance(want, type)
     if is_type and (
       not isinstance(value, want) or (want is int and isinstance(value, bool))

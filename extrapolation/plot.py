@@ -58,8 +58,11 @@ def lengths(
     ticks, [f'{n:,}' for n in ticks], rotation=45 * (len(ticks) > 7)
   )
   ax.minorticks_off()
-  ax.yaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
-  ax.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 3, 5)))
+  low, high = ax.get_ylim()
+  fine = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)  # within one decade
+  subs = fine if high / low < 10 else (1, 2, 5) if high / low < 1e3 else (1,)
+  ax.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=subs))
+  ax.yaxis.set_major_formatter('{x:,g}')
   _label_ends(figure, ax, ticks[-1], ends)
   ax.set_title(title or f'{len(names)} encodings' if len(names) > 1 else title)
   _save(figure, path)

@@ -3,10 +3,12 @@
 The same command again resumes a run that was interrupted, to the same bits.
 """
 
+import contextlib
 import dataclasses
 import functools
 import math
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -61,9 +63,9 @@ class Program:
   """The compiled parts of a run; runs that differ by seed alone share one."""
 
   model: model_lib.Model
-  init: callable  # key -> State
-  step: callable  # (State, batch [B, T + 1], key) -> (State, metrics)
-  nll: callable  # (params, batch [B, T + 1]) -> [B, T] nats
+  init: Callable  # key -> State
+  step: Callable  # (State, batch [B, T + 1], key) -> (State, metrics)
+  nll: Callable  # (params, batch [B, T + 1]) -> [B, T] nats
 
 
 def program(c: ConfigDict, V: int) -> Program:
@@ -155,10 +157,15 @@ def train(c: ConfigDict, workdir: str, say=print) -> dict:
   batches = data.batches(tokens, B=settings.B, T=settings.T, seed=c.seed)
   p = program(c, text.tokenizer.V)
 
-  with run.claim(workdir, c):
+  if settings.valid_every:
+    _valid_windows(text, settings)  # long enough?
+
+  with (
+    run.claim(workdir, c),
+    Checkpoints(workdir, settings.keep) as checkpoints,
+  ):
     say(text.summary())
     run.same_text(workdir, text.manifest)
-    checkpoints = Checkpoints(workdir, settings.keep)
     init_key, dropout_key = jax.random.split(jax.random.key(c.seed))
     like = jax.eval_shape(p.init, init_key)
     found = checkpoints.restore(_items(like), say=say)
@@ -175,14 +182,12 @@ def train(c: ConfigDict, workdir: str, say=print) -> dict:
       f'{c.model.rpe}: {size:,} parameters, steps {first}..{settings.steps}, '
       f'{settings.B} x {settings.T} tokens a step'
     )
-    loop = _Loop(c, workdir, settings, checkpoints, first)
-    try:
+    with contextlib.closing(
+      _Loop(c, workdir, settings, checkpoints, first)
+    ) as loop:
       state = loop.run(p, state, batches, dropout_key, text)
-    finally:
-      loop.close()
-    checkpoints.close()
     run.write_rpe(workdir, 'final', p.model, state.params, settings.T)
-    return run.read_metrics(workdir)[-1] if settings.steps > first else {}
+  return run.read_metrics(workdir)[-1] if settings.steps > first else {}
 
 
 class _Loop:
@@ -242,22 +247,28 @@ def _items(state: State) -> dict:
   return dict(params=state.params, opt=state.opt)
 
 
-def _valid(p: Program, params: dict, text: data.Dataset, s: Settings) -> float:
-  """Mean nats a token over the first tokens of the validation split."""
+def _valid_windows(text: data.Dataset, s: Settings) -> np.ndarray:
+  """The first windows of the validation split, [rows, T + 1]."""
   tokens = text.tokens('valid')
   rows = min(s.valid_tokens, len(tokens) - 1) // s.T
   if rows < 1:
     raise ValueError(
-      f'validation text of {len(tokens)} tokens is shorter than '
-      f'train.T = {s.T}; give more, or train.valid_every = 0'
+      f'train.T = {s.T} is longer than the validation text of {len(tokens)} '
+      f'tokens or train.valid_tokens = {s.valid_tokens}; give more, or '
+      'train.valid_every = 0'
     )
-  windows = np.stack([tokens[i * s.T : (i + 1) * s.T + 1] for i in range(rows)])
+  return np.stack([tokens[i * s.T : (i + 1) * s.T + 1] for i in range(rows)])
+
+
+def _valid(p: Program, params: dict, text: data.Dataset, s: Settings) -> float:
+  """Mean nats a token over the first windows of the validation split."""
+  windows = _valid_windows(text, s)
   total = 0.0
-  for i in range(0, rows, s.B):
+  for i in range(0, len(windows), s.B):
     part = windows[i : i + s.B].astype(np.int32)
     padded = np.pad(part, ((0, s.B - len(part)), (0, 0)))
     total += float(p.nll(params, padded)[: len(part)].mean(-1).sum())
-  return total / rows
+  return total / len(windows)
 
 
 def main(argv: list[str]) -> None:

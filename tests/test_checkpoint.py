@@ -1,0 +1,191 @@
+"""Checkpoints: whole or absent, and never believed when damaged."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation.checkpoint import Checkpoints
+
+
+def tree(seed: int):
+  a, b = jax.random.normal(jax.random.key(seed), (2, 40, 30))
+  return {'layers': {0: {'w': a}, 1: {'w': b.astype(jnp.bfloat16)}},
+          'count': jnp.asarray(seed, jnp.int32)}  # fmt: skip
+
+
+LIKE = {'params': jax.eval_shape(lambda: tree(0))}
+
+
+def write(path, steps=(1, 2, 3), keep=3):
+  checkpoints = Checkpoints(str(path), keep)
+  for s in steps:
+    checkpoints.save(s, {'params': tree(s), 'opt': tree(-s)}, {'next': s})
+  checkpoints.close()
+
+
+def restore(path, like=LIKE, step=None):
+  said = []
+  found = Checkpoints(str(path), read_only=True).restore(
+    like, step, said.append
+  )
+  return found, said
+
+
+def largest(folder: pathlib.Path) -> pathlib.Path:
+  files = [p for p in (folder / 'params').rglob('*') if p.is_file()]
+  return max(files, key=lambda p: p.stat().st_size)
+
+
+def test_what_is_saved_comes_back_bit_for_bit(tmp_path):
+  write(tmp_path)
+  (step, items, meta), said = restore(tmp_path)
+  assert step == 3 and meta['next'] == 3 and not said
+  jax.tree.map(np.testing.assert_array_equal, items['params'], tree(3))
+  dtypes = jax.tree.map(lambda x: x.dtype, items['params'])
+  assert dtypes == jax.tree.map(lambda x: x.dtype, tree(3))
+  (step, items, _), _ = restore(tmp_path, step=1)
+  assert step == 1
+  jax.tree.map(np.testing.assert_array_equal, items['params'], tree(1))
+
+
+def test_the_oldest_are_dropped(tmp_path):
+  write(tmp_path, steps=(1, 2, 3, 4), keep=2)
+  assert Checkpoints(str(tmp_path)).steps() == [3, 4]
+
+
+def test_saved_arrays_may_be_donated_at_once(tmp_path):
+  checkpoints = Checkpoints(str(tmp_path))
+  state = tree(5)
+  checkpoints.save(1, {'params': state}, {})
+  change = jax.jit(lambda t: jax.tree.map(lambda x: x * 0, t), donate_argnums=0)
+  jax.block_until_ready(change(state))
+  checkpoints.close()
+  (_, items, _), said = restore(tmp_path)
+  assert not said
+  jax.tree.map(np.testing.assert_array_equal, items['params'], tree(5))
+
+
+@pytest.mark.parametrize('how', ['truncate', 'flip', 'empty', 'delete', 'meta'])
+def test_a_damaged_newest_falls_back_and_says_so(tmp_path, how):
+  write(tmp_path)
+  folder = tmp_path / 'checkpoints' / '3'
+  path = largest(folder)
+  content = bytearray(path.read_bytes())
+  if how == 'truncate':
+    path.write_bytes(content[: len(content) // 2])
+  elif how == 'flip':
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+  elif how == 'empty':
+    path.write_bytes(b'')
+  elif how == 'delete':
+    path.unlink()
+  else:
+    (folder / 'meta' / 'metadata').write_text('{"step": 3, "lea')
+  (step, items, _), said = restore(tmp_path)
+  assert step == 2
+  assert len(said) == 1 and 'step 3 is damaged' in said[0]
+  jax.tree.map(np.testing.assert_array_equal, items['params'], tree(2))
+
+
+def test_all_damaged_is_an_error_and_not_a_fresh_start(tmp_path):
+  write(tmp_path)
+  for s in (1, 2, 3):
+    largest(tmp_path / 'checkpoints' / str(s)).write_bytes(b'x')
+  with pytest.raises(OSError, match='every checkpoint.*damaged: steps 1, 2, 3'):
+    restore(tmp_path)
+
+
+def test_a_bare_step_folder_is_no_checkpoint(tmp_path):
+  write(tmp_path)
+  (tmp_path / 'checkpoints' / '9').mkdir()
+  assert restore(tmp_path)[0][0] == 3
+
+
+def test_steps_after_the_sound_one_can_be_saved_again(tmp_path):
+  write(tmp_path)
+  (tmp_path / 'checkpoints' / '9').mkdir()
+  largest(tmp_path / 'checkpoints' / '3').write_bytes(b'x')
+  checkpoints = Checkpoints(str(tmp_path))
+  step, *_ = checkpoints.restore(LIKE, say=lambda text: None)
+  checkpoints.discard_after(step)
+  checkpoints.save(3, {'params': tree(7)}, {})
+  checkpoints.close()
+  (step, items, _), said = restore(tmp_path)
+  assert step == 3 and not said
+  jax.tree.map(np.testing.assert_array_equal, items['params'], tree(7))
+
+
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    (lambda t: {**t, 'count': jnp.zeros(())}, 'params.count is int32.*float32'),
+    (lambda t: {**t, 'more': jnp.zeros(())}, 'params.more is absent there'),
+    (lambda t: {'layers': t['layers']}, 'params.count is .*absent here'),
+    (
+      lambda t: {**t, 'count': jnp.zeros(3, jnp.int32)},
+      r'int32\[\].*int32\[3\]',
+    ),
+  ],
+)
+def test_other_arrays_are_refused_by_name(tmp_path, change, message):
+  write(tmp_path)
+  like = {'params': jax.eval_shape(lambda: change(tree(0)))}
+  with pytest.raises(ValueError, match=message):
+    restore(tmp_path, like)
+
+
+def test_a_step_that_is_not_there(tmp_path):
+  write(tmp_path)
+  with pytest.raises(ValueError, match='no checkpoint of step 7.*1, 2, 3'):
+    restore(tmp_path, step=7)
+
+
+def test_no_checkpoints_at_all(tmp_path):
+  with pytest.raises(FileNotFoundError, match='train a run there first'):
+    restore(tmp_path)
+  assert Checkpoints(str(tmp_path)).restore(LIKE) is None
+
+
+FULL = """
+import resource, sys
+from tests.test_checkpoint import *
+write(sys.argv[1], steps=(1, 2))
+checkpoints = Checkpoints(sys.argv[1])
+# No file may grow beyond this: a disk that is full in the middle of a save.
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+try:
+  checkpoints.save(3, {'params': tree(3)}, {})
+  checkpoints.wait()
+except OSError as e:
+  print(e)
+os._exit(0)
+"""
+
+
+def test_a_save_on_a_full_disk_names_the_last_good_one(tmp_path):
+  done = subprocess.run(
+    [sys.executable, '-c', FULL, str(tmp_path)],
+    capture_output=True,
+    text=True,
+    check=True,
+    cwd=pathlib.Path(__file__).parent.parent,
+  )
+  assert 'File too large' in done.stdout, done.stderr
+  assert done.stdout.strip().endswith('last good checkpoint: step 2')
+  assert restore(tmp_path)[0][0] == 2
+
+
+def test_meta_is_readable_json(tmp_path):
+  write(tmp_path)
+  meta = json.loads(
+    (tmp_path / 'checkpoints' / '3' / 'meta' / 'metadata').read_text()
+  )
+  assert meta['step'] == 3
+  assert meta['leaves']['params']['layers.1.w'][0] == 'bfloat16[40, 30]'

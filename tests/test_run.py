@@ -1,0 +1,82 @@
+"""The folder of a run: refused when it is another's, mended after a kill."""
+
+import json
+
+import pytest
+
+from extrapolation import config, run
+
+
+def test_a_config_comes_back_equal(tmp_path):
+  c = config.override(config.base(), {'eval.lengths': '8,16'})
+  run.claim(str(tmp_path / 'a'), c).close()
+  again = run.load_config(str(tmp_path / 'a'))
+  assert again.to_dict() == c.to_dict()
+  assert again.eval.lengths == (8, 16) and again.is_locked
+  run.claim(str(tmp_path / 'a'), c).close()
+
+
+def test_another_config_is_refused_and_nothing_changes(tmp_path):
+  folder = str(tmp_path / 'a')
+  run.claim(folder, config.override(config.base(), {})).close()
+  before = (tmp_path / 'a' / 'config.json').read_bytes()
+  other = config.override(config.base(), {'train.T': '8', 'model.rpe': 'alibi'})
+  with pytest.raises(
+    ValueError, match="model.rpe: 'type2' -> 'alibi'; train.T: 512 -> 8"
+  ):
+    run.claim(folder, other)
+  assert (tmp_path / 'a' / 'config.json').read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+  (tmp_path / 'thesis.tex').write_text('years of work')
+  with pytest.raises(ValueError, match='not empty and not the folder of a run'):
+    run.claim(str(tmp_path), config.override(config.base(), {}))
+  assert [p.name for p in tmp_path.iterdir()] == ['thesis.tex']
+
+
+def test_two_processes_cannot_train_one_run(tmp_path):
+  c = config.override(config.base(), {})
+  lock = run.claim(str(tmp_path / 'a'), c)
+  with pytest.raises(OSError, match='another process is training'):
+    run.claim(str(tmp_path / 'a'), c)
+  lock.close()
+
+
+def test_what_is_no_run_is_said(tmp_path):
+  with pytest.raises(FileNotFoundError, match='not the folder of a run'):
+    run.load_config(str(tmp_path))
+
+
+def test_metrics_continue_after_a_kill(tmp_path):
+  m = run.Metrics(str(tmp_path), 0)
+  for step in (1, 2, 3):
+    m.write(step, loss=step / 2)
+  m.close()
+  with open(tmp_path / 'metrics.jsonl', 'a') as f:
+    f.write('{"step": 4, "lo')  # killed in the middle of a line
+  m = run.Metrics(str(tmp_path), 2)
+  m.write(3, loss=9.0)
+  m.close()
+  rows = run.read_metrics(str(tmp_path))
+  assert [(r['step'], r['loss']) for r in rows] == [
+    (1, 0.5),
+    (2, 1.0),
+    (3, 9.0),
+  ]
+  lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
+  assert [json.loads(line)['step'] for line in lines] == [1, 2, 3]
+  assert list((tmp_path / 'tensorboard').iterdir())
+
+
+def test_text_that_changed_is_refused(tmp_path):
+  def manifest(sha):
+    splits = {'train': {'tokens_sha256': sha}, 'valid': {'tokens_sha256': 'v'}}
+    return {'splits': splits, 'source': 'stdlib', 'python': '3.11.7'}
+
+  run.same_text(str(tmp_path), manifest('a'))
+  run.same_text(str(tmp_path), manifest('a'))
+  with pytest.raises(
+    ValueError, match='the train text of stdlib is not the one'
+  ):
+    run.same_text(str(tmp_path), manifest('b'))

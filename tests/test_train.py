@@ -1,0 +1,284 @@
+"""Training: it learns, it resumes to the same bits, and it stops in time."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation import config, run, train
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def quiet(text):
+  del text
+
+
+def with_(c, **overrides):
+  """`c` with `section__key=value` changed."""
+  return config.override(
+    c, {k.replace('__', '.'): str(v) for k, v in overrides.items()}
+  )
+
+
+def final(workdir):
+  return run.load(str(workdir), say=quiet).params
+
+
+def assert_same_bits(a, b):
+  jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.fixture
+def plain(tiny, tmp_path):
+  """The parameters of an undisturbed run."""
+  train.train(tiny, str(tmp_path / 'plain'), say=quiet)
+  return final(tmp_path / 'plain')
+
+
+def test_a_run_is_a_folder_that_says_all(tiny, tmp_path):
+  workdir = tmp_path / 'run'
+  said = []
+  last = train.train(tiny, str(workdir), say=said.append)
+  rows = run.read_metrics(str(workdir))
+  assert [row['step'] for row in rows] == [1, 2, 3, 4, 5, 6]
+  assert rows[-1] == last
+  for name in ('loss', 'grad_norm', 'param_norm', 'lr', 'tokens_per_s'):
+    assert np.isfinite(rows[-1][name])
+  assert [row['step'] for row in rows if 'valid_loss' in row] == [3, 6]
+  names = {p.name for p in workdir.iterdir()}
+  assert {'config.json', 'data.json', 'rpe.json', 'metrics.jsonl',
+          'checkpoints', 'tensorboard'} <= names  # fmt: skip
+  assert any('files:' in text and 'sha256' in text for text in said)
+
+
+def test_rpe_json_is_in_units_of_the_formula(tiny, tmp_path):
+  train.train(tiny, str(tmp_path / 'run'), say=quiet)
+  about = json.loads((tmp_path / 'run' / 'rpe.json').read_text())
+  assert (about['name'], about['H'], about['train_length']) == (
+    'kerple_log', 2, 16)  # fmt: skip
+  r = run.load(str(tmp_path / 'run'), say=quiet)
+  want = r.model.rpe_params(r.params)
+  np.testing.assert_allclose(about['final']['r1'], want['r1'], rtol=1e-6)
+  assert np.shape(about['init']['r1']) == (1, 2)
+  assert about['init'] != about['final']
+
+
+def test_loss_falls_on_text_that_can_be_learnt(tiny, tmp_path):
+  c = with_(tiny, train__steps=60, train__log_every=10, train__valid_every=0)
+  train.train(c, str(tmp_path / 'run'), say=quiet)
+  rows = run.read_metrics(str(tmp_path / 'run'))
+  assert rows[-1]['loss'] < 0.65 * np.log(257)
+
+
+def test_the_same_command_again_is_a_no_op(tiny, tmp_path, plain):
+  before = (tmp_path / 'plain' / 'metrics.jsonl').read_text()
+  assert train.train(tiny, str(tmp_path / 'plain'), say=quiet) == {}
+  assert (tmp_path / 'plain' / 'metrics.jsonl').read_text() == before
+  assert_same_bits(final(tmp_path / 'plain'), plain)
+
+
+class Killed(Exception):
+  """Stands for a kill at a given step."""
+
+
+@pytest.mark.parametrize('at', [1, 3, 5])
+@pytest.mark.parametrize('dropout', [0.0, 0.3])
+def test_an_interrupted_run_ends_with_the_same_bits(
+  tiny, tmp_path, monkeypatch, at, dropout
+):
+  c = with_(tiny, model__dropout=dropout)
+  train.train(c, str(tmp_path / 'plain'), say=quiet)
+  real = run.Metrics.write
+
+  def write(self, step, **values):
+    if step == at:
+      raise Killed
+    real(self, step, **values)
+
+  with monkeypatch.context() as m:
+    m.setattr(run.Metrics, 'write', write)
+    with pytest.raises(Killed):
+      train.train(c, str(tmp_path / 'again'), say=quiet)
+  train.train(c, str(tmp_path / 'again'), say=quiet)
+  assert_same_bits(final(tmp_path / 'again'), final(tmp_path / 'plain'))
+  a, b = (run.read_metrics(str(tmp_path / n)) for n in ('again', 'plain'))
+  for x, y in zip(a, b, strict=True):
+    x.pop('tokens_per_s'), y.pop('tokens_per_s')
+    assert x == y
+
+
+def test_a_damaged_newest_checkpoint_costs_steps_and_no_bits(
+  tiny, tmp_path, plain
+):
+  folder = tmp_path / 'plain' / 'checkpoints' / '6' / 'params'
+  path = max((p for p in folder.rglob('*') if p.is_file()),
+             key=lambda p: p.stat().st_size)  # fmt: skip
+  path.write_bytes(path.read_bytes()[:-40])
+  said = []
+  train.train(tiny, str(tmp_path / 'plain'), say=said.append)
+  assert any('step 6 is damaged' in text for text in said)
+  assert any('resuming' in text and 'after step 4' in text for text in said)
+  assert_same_bits(final(tmp_path / 'plain'), plain)
+
+
+def test_accumulation_is_the_same_step_in_parts(tiny, tmp_path):
+  whole, parts = (with_(tiny, train__accumulate=n) for n in (1, 4))
+  batch = np.random.default_rng(0).integers(0, 9, (4, 17), dtype=np.int32)
+  key = jax.random.key(0)
+  out = []
+  for c in (whole, parts):
+    p = train.program(c, 9)
+    state, metrics = p.step(p.init(key), batch, key)
+    out.append((metrics['loss'], metrics['grad_norm'], state.step))
+  np.testing.assert_allclose(out[0], out[1], rtol=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_last_good(
+  tiny, tmp_path, monkeypatch
+):
+  real = train.program
+
+  def poisoned(c, V):
+    p = real(c, V)
+
+    def step(state, batch, key):
+      bad = int(state.step) == 4  # the fifth step
+      state, metrics = p.step(state, batch, key)
+      if bad:
+        metrics['loss'] = jnp.asarray(np.nan)
+      return state, metrics
+
+    return train.Program(p.model, p.init, step, p.nll)
+
+  monkeypatch.setattr(train, 'program', poisoned)
+  with pytest.raises(
+    FloatingPointError, match='loss is nan at step 5.*step 4 in'
+  ):
+    train.train(tiny, str(tmp_path / 'run'), say=quiet)
+  assert run.read_metrics(str(tmp_path / 'run'))[-1]['step'] == 4
+  assert run.load(str(tmp_path / 'run'), say=quiet).step == 4
+
+
+def test_a_real_divergence_stops_too(tiny, tmp_path):
+  c = with_(tiny, optim__lr=1e30, optim__clip=0, optim__warmup=0)
+  with pytest.raises(FloatingPointError, match=r'at step \d; stopped'):
+    train.train(c, str(tmp_path / 'run'), say=quiet)
+
+
+def test_nothing_is_made_when_the_config_is_wrong(tiny, tmp_path):
+  for bad in (dict(model__H=3), dict(data__source='files:/absent'),
+              dict(train__T=10**6)):  # fmt: skip
+    with pytest.raises((ValueError, FileNotFoundError)):
+      train.train(with_(tiny, **bad), str(tmp_path / 'run'), say=quiet)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_another_config_in_the_same_folder_is_refused(tiny, tmp_path, plain):
+  c = with_(tiny, optim__lr=0.5)
+  with pytest.raises(ValueError, match='optim.lr: 0.01 -> 0.5'):
+    train.train(c, str(tmp_path / 'plain'), say=quiet)
+  assert_same_bits(final(tmp_path / 'plain'), plain)
+
+
+CONFIG = """
+import json, pathlib
+from ml_collections import ConfigDict
+def get_config():
+  path = pathlib.Path(__file__).with_name('tiny.json')
+  c = ConfigDict(json.loads(path.read_text()))
+  c.eval.lengths, c.sweep.seeds = (8, 16), (0,)
+  return c
+"""
+
+
+def command(tiny, tmp_path, *argv):
+  (tmp_path / 'tiny.py').write_text(CONFIG)
+  (tmp_path / 'tiny.json').write_text(json.dumps(tiny.to_dict()))
+  return [sys.executable, '-m', 'extrapolation.train',
+          f'--config={tmp_path}/tiny.py', *argv]  # fmt: skip
+
+
+def kill_at_random(tiny, tmp_path, kills: int, steps: int):
+  """Kills a training process `kills` times, at moments spread over its life."""
+  c = with_(tiny, train__steps=steps, train__log_every=1,
+            train__checkpoint_every=3, train__valid_every=0)  # fmt: skip
+  train.train(c, str(tmp_path / 'plain'), say=quiet)
+  workdir = tmp_path / 'killed'
+  argv = command(c, tmp_path, f'--workdir={workdir}')
+  rng = np.random.default_rng(0)
+  done = 0
+  for _ in range(kills):
+    child = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL)  # fmt: skip
+    # Wait until it trains, then kill it a few steps, or a save, later.
+    seen = _size(workdir)
+    while child.poll() is None and _size(workdir) == seen:
+      time.sleep(0.002)
+    time.sleep(rng.uniform(0, 0.3))
+    if child.poll() is None:
+      child.send_signal(signal.SIGKILL)
+      done += 1
+    child.wait()
+  end = subprocess.run(
+    argv, cwd=ROOT, capture_output=True, text=True, check=False
+  )
+  assert end.returncode == 0, end.stderr
+  assert_same_bits(final(workdir), final(tmp_path / 'plain'))
+  rows = run.read_metrics(str(workdir))
+  assert [r['step'] for r in rows] == list(range(1, steps + 1))
+  return done
+
+
+def _size(workdir):
+  path = workdir / 'metrics.jsonl'
+  return os.path.getsize(path) if path.exists() else 0
+
+
+def test_kill_9_and_resume(tiny, tmp_path):
+  assert kill_at_random(tiny, tmp_path, kills=2, steps=150) == 2
+
+
+@pytest.mark.slow
+def test_kill_9_ten_times_and_resume(tiny, tmp_path):
+  assert kill_at_random(tiny, tmp_path, kills=10, steps=600) == 10
+
+
+@pytest.mark.parametrize(
+  'argv, message',
+  [
+    (
+      ['--config.model.rp=alibi'],
+      "no config key 'model.rp' (did you mean 'rpe'?)",
+    ),
+    (['--config.train.steps'], '--config.train.steps needs a value'),
+    (
+      ['--config.model.rpe=alibbi'],
+      "no encoding 'alibbi' (did you mean 'alibi'?)",
+    ),
+    (['--config.model.rpe_args.width=3'], 'model.rpe_args.width'),
+    (['--config.model.H=3'], 'model.H = 3 heads do not divide model.D = 16'),
+    (['--config.data.source=files:/absent'], '/absent'),
+  ],
+)
+def test_mistakes_on_the_command_line_are_one_line(
+  tiny, tmp_path, capsys, argv, message
+):
+  from extrapolation import cli
+
+  c = with_(tiny, **{'model__rpe': 'alibi'})
+  argv = command(c, tmp_path, '--workdir', str(tmp_path / 'run'), *argv)[3:]
+  with pytest.raises(SystemExit) as stopped:
+    cli.run(train.main, argv)
+  assert stopped.value.code == 2
+  lines = capsys.readouterr().err.splitlines()
+  assert message in lines[0] and len(lines) == 2
+  assert not (tmp_path / 'run').exists()
