@@ -222,6 +222,21 @@ class Jet:
       self.fuzzy or other.fuzzy,
     )
 
+  def tightened(self, h: arb, n: int) -> 'Jet':
+    """Ranges from Taylor's theorem: |t - centre| <= h, n coefficients.
+
+    Terms that cancel at the centre cancel; in the ranges they do not.
+    """
+    c = [self.centre[k] for k in range(n)] + [self.range[n]]
+    powers = [h**k for k in range(n + 1)]
+    out = []
+    for j in range(n + 1):
+      spread = sum(
+        (c[k].abs_upper() * powers[k - j] * math.comb(k, j)
+         for k in range(j + 1, n + 1)), arb(0))  # fmt: skip
+      out.append(c[j] + arb(0, spread.upper()))
+    return Jet(self.centre, arb_series(out), self._log, self.fuzzy)
+
   def values(self) -> arb:
     return self.range[0]
 
@@ -305,9 +320,12 @@ class Jets:
     log = None
     if x._log is not None:
       log = lambda: None if x.log is None else x.log.map(lambda s: s * n)
-    if n < 0:
-      if x.values().contains(0):
+    if n < 0 and x.values().contains(0):
+      if log is None or x.log is None:
         raise Split
+      power = x.log.map(lambda s: s * n)
+      return power.map(lambda s: s.exp(), power)
+    if n < 0:
       return x.map(lambda s: (arb_series([1]) / s) ** -n, log)
     return x.map(lambda s: s**n, log)
 

@@ -163,9 +163,24 @@ class Graph:
         return self.one
       if v == 1 and op == 'log':
         return self.zero
+    if op == 'floor':
+      if x.op in ('t', 'floor'):
+        return x
+      if x.op == 'add' and self._whole(x):
+        constant, coefficients = x.data
+        pairs = zip(coefficients, x.args, strict=True)
+        return self.total([(constant.__floor__(), self.one), *pairs])
     if op == 'log' and x.op == 'exp':
       return x.args[0]
     return self.make(op, (x,))
+
+  def _whole(self, x):
+    """Whether a sum is an integer plus its constant."""
+    _, coefficients = x.data
+    return all(
+      c.denominator == 1 and a.op in ('t', 'floor')
+      for c, a in zip(coefficients, x.args, strict=True)
+    )
 
   def pick(self, op, x, y):
     """max or min."""

@@ -1,4 +1,4 @@
-r"""Bounds of sum_{t >= j} exp b(t), valid at every j beyond a threshold.
+r"""Bounds of sum_{t >= j} exp b(t), valid at every j beyond a threshold T.
 
 On the rung k of the logarithmic scale (series.py) write
 -b = l_1 + .. + l_k + R and q = dR / dl_{k+1}. If q0 <= q <= q1 on [T, inf) and
@@ -7,108 +7,127 @@ q0 > 1, then for j >= T, with X = l_0 l_1 .. l_k at j,
   exp b(j) X / (q1 - 1) <= sum_{t >= j} exp b(t) <= exp b(j) (1 + X / (q0 - 1)),
 
 as exp(b) dt = exp(l_{k+1} - R) dl_{k+1} and the main part decreases; a
-remainder |b - main| <= e costs a factor exp(2 e). T is raised until the series
-of b, with explicit remainders, gives such q0 and q1.
+remainder |b - main| <= e costs a factor exp(2 e). The series of b with explicit
+remainders (transseries.py) gives such q0 and q1, or the threshold is too low.
 """
 
 import dataclasses
 
-import flint
 from flint import arb
 
+from extrapolation.theory import oracle
 from extrapolation.theory.expression import Node
 from extrapolation.theory.germ import MINUS, Reading
 from extrapolation.theory.oracle import Oracle, Undecided
 from extrapolation.theory.transseries import (
   ONE,
+  UNIT,
   Field,
   Imprecise,
+  Monomial,
   Series,
   level,
-  monomial,
   times,
 )
 
 
 @dataclasses.dataclass(frozen=True)
+class Side:
+  """One bound of b on [T, inf): its series and the rates of its main part."""
+
+  b: Series
+  q0: arb
+  q1: arb
+  slack: arb
+
+
+@dataclasses.dataclass(frozen=True)
 class Tail:
-  """Constants of the bounds above for [T, inf).
+  """The bounds of the module for [T, inf).
 
   Attributes:
     T: the threshold, in tokens.
     k: the rung.
-    low, high: factors l with low <= sum / (exp b X), without the 1 + of the
-      first term; high * X + 1 above.
-    slack: exp(+-slack) multiplies both, for the remainder of the series.
+    high, low: bounds of b, the same for an exp-log function; low None for 0.
   """
 
   T: arb
   k: int
-  q0: arb
-  q1: arb
-  slack: arb
-  empty: bool = False
+  high: Side | None
+  low: Side | None
 
   def __call__(self, b: arb, j: arb) -> arb:
     """Encloses sum_{t >= j} exp b(t), j >= T; b the log weight at j."""
-    if self.empty:
+    if self.high is None:
       return arb(0)
     X, x = arb(1), j
     for _ in range(self.k + 1):
       X, x = X * x, x.log()
-    w = b.exp()
-    low = w * X / (self.q1 - 1) * (-self.slack).exp()
-    high = w * (1 + X / (self.q0 - 1)) * self.slack.exp()
-    low = arb(0) if not low.is_finite() else low
-    return low.lower().max(arb(0)).union(high.upper())
+    same = self.high is self.low
+    top = b if same else value(self.high.b, j)
+    up = 1 + X / (self.high.q0 - 1)
+    above = (top + 2 * self.high.slack).exp() * up
+    below = arb(0)
+    if self.low is not None and self.low.q1.is_finite():
+      bottom = b if same else value(self.low.b, j)
+      below = (bottom - 2 * self.low.slack).exp() * X / (self.low.q1 - 1)
+    return below.lower().max(arb(0)).union(above.upper())
 
 
-def beyond(root: Node, T: arb, k: int, size: int = 8) -> Tail | None:
+def value(x: Series, t: arb) -> arb:
+  """Encloses a series at t >= T."""
+
+  def at(m: Monomial):
+    out, x = arb(1), t
+    for a in m.logs:
+      out, x = out * x ** oracle.ball(a) if a != 0 else out, x.log()
+    for g, c in m.exps:
+      out *= (at(g) * oracle.ball(c)).exp()
+    return out
+
+  total = sum((oracle.ball(c) * at(m) for c, m in x.terms), arb(0))
+  if x.rest is not None:
+    total += arb(0, (x.err * at(x.rest)).upper())
+  return total
+
+
+def beyond(root: Node, T: arb, k: int, size: int = 5) -> Tail | None:
   """The tail from T on, or None where no bound is proved at this T."""
   field = Field(Oracle(), size, threshold=T)
   try:
     germ = Reading(field)(root)
     if germ.high == MINUS:
-      return Tail(T, k, arb(2), arb(2), arb(0), empty=True)
-    if not germ.exact:
-      return _between(field, germ, T, k)
-    q0, q1, slack = _rates(field, germ.low, k)
+      return Tail(T, k, None, None)
+    if isinstance(germ.high, str):
+      return None
+    high = _side(field, germ.high, k)
+    if not high.q0 > 1:
+      return None
+    low = high if germ.exact else None
+    if not germ.exact and isinstance(germ.low, Series):
+      low = _side(field, germ.low, k)
+    return Tail(T, k, high, low)
   except (Imprecise, Undecided, ValueError, ZeroDivisionError):
     return None
-  if not q0 > 1:
-    return None
-  return Tail(T, k, q0, q1, 2 * slack)
 
 
-def _between(field, germ, T, k):
-  """Upper bound from high; b may lie anywhere down to low."""
-  q0, _, slack = _rates(field, germ.high, k)
-  gap = field.sub(germ.high, germ.low)
-  wide = field.extremum(field.collect_exact(gap.terms), lower=False)
-  if gap.rest is not None:
-    wide += gap.err * field.at(gap.rest)
-  if not q0 > 1 or not wide.is_finite():
-    return None
-  return Tail(T, k, q0, arb.pos_inf(), 2 * slack + wide)
-
-
-def _rates(field, b: Series, k: int):
+def _side(field: Field, b: Series, k: int) -> Side:
   """q0, q1 and the bound of the remainder on [T, inf)."""
-  main = Series(b.terms)
-  slack = flint.arb(0)
+  slack = arb(0)
   if b.rest is not None:
     slack = b.err * field.ratio(b.rest, ONE)
   rest = field.collect_exact(
-    [(-c, m) for c, m in main.terms if m != ONE]
-    + [(-1 * c, m) for i in range(k) for c, m in monomial(level(i + 1)).terms]
+    [(-c, m) for c, m in b.terms if m != ONE]
+    + [(-UNIT, level(i + 1)) for i in range(k)]
   )
-  chain = ONE  # dR/dl_{k+1} = l_1 .. l_k t dR/dt
+  chain = ONE  # dR / dl_{k+1} = l_1 .. l_k t dR/dt
   for i in range(k):
     chain = times(chain, level(i + 1))
-  terms = []
-  for c, m in rest:
-    terms += [
-      (c * a, times(times(m, h), chain)) for a, h in field.rate(m)
+  q = field.collect_exact(
+    [
+      (c * a, times(times(m, h), chain))
+      for c, m in rest
+      for a, h in field.rate(m)
     ]
-  q = field.collect_exact(terms)
-  return field.extremum(q), field.extremum(q, lower=False), slack
+  )
+  return Side(b, field.extremum(q), field.extremum(q, lower=False), slack)

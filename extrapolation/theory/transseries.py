@@ -450,7 +450,7 @@ class Field:
       if self.signs.sign(a) <= 0:
         raise Undefined('0 to a negative power')
       return Series()
-    if a.is_Integer and 0 <= a <= self.size and x.exact:
+    if a.is_Integer and 0 <= a <= (self.size if x.exact else 4):
       out = constant(1)
       for _ in range(int(a)):
         out = self.mul(out, x)

@@ -1,0 +1,175 @@
+"""What can be known of an encoding, from the command line.
+
+  python -m extrapolation.theory --rpe=type2 --heads=8 --eps=0.1,0.01,0.001
+  python -m extrapolation.theory --formula='-r1*log(1+r2*t)'
+  python -m extrapolation.theory --formula='-r1*log(1+t)' --set=r1=1.05
+  python -m extrapolation.theory --function=my_package.my_module:my_bias
+  python -m extrapolation.theory --all --heads=8
+  python -m extrapolation.theory --workdir=DIR
+"""
+
+import argparse
+import json
+import sys
+
+
+class _Parser(argparse.ArgumentParser):
+  """Errors of one line."""
+
+  def error(self, message):
+    self.exit(2, f'error: {message} (see --help)\n')
+
+
+def parser() -> argparse.ArgumentParser:
+  out = _Parser(
+    prog='python -m extrapolation.theory',
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
+  )
+  what = out.add_mutually_exclusive_group(required=True)
+  what.add_argument('--rpe', metavar='NAME', help='an encoding by name')
+  what.add_argument('--formula', help='text; t is the distance 0, 1, 2, ...')
+  what.add_argument(
+    '--function', metavar='MODULE:NAME', help='a jnp function of distance'
+  )
+  what.add_argument('--all', action='store_true', help='every encoding')
+  what.add_argument('--workdir', metavar='DIR', help='a trained run')
+  out.add_argument('--heads', type=int, default=8, help='H (default 8)')
+  out.add_argument(
+    '--rpe_args', default='', metavar='K=V,..', help='hyperparameters of --rpe'
+  )
+  out.add_argument(
+    '--set', default='', metavar='K=V,..', help='values of parameters'
+  )
+  out.add_argument('--eps', default='0.1,0.01,0.001', help='shares, exact')
+  out.add_argument(
+    '--horizon', type=int, default=9216, help='tokens (default 9216)'
+  )
+  out.add_argument(
+    '--train_length',
+    type=int,
+    help='tokens; mass beyond is far (default 512, or that of --workdir)',
+  )
+  out.add_argument('--format', choices=('text', 'json'), default='text')
+  out.add_argument(
+    '--figure', metavar='FILE.png', help='weight, tail and TRF by distance'
+  )
+  return out
+
+
+def main(argv=None) -> int:
+  args = parser().parse_args(argv)
+  try:
+    records, train = run(args)
+  except (ValueError, OverflowError, OSError) as e:
+    print('error:', ' '.join(str(e).split()), file=sys.stderr)
+    return 2
+  sys.set_int_max_str_digits(0)
+  if args.format == 'json':
+    print(json.dumps(records if args.all else records[0], indent=2))
+  else:
+    from extrapolation.theory import table
+
+    table.show(records, train)
+  return 0
+
+
+def run(args) -> tuple[list[dict], int]:
+  """The records asked for, and the training length that they used."""
+  from extrapolation.theory import answer, field, trained
+
+  eps = {e.strip(): field.share(e.strip()) for e in args.eps.split(',')}
+  if args.horizon < 2:
+    raise ValueError(f'horizon = {args.horizon}: at least 2 tokens')
+  train = 512 if args.train_length is None else args.train_length
+  if args.workdir:
+    found = trained.read(args.workdir)
+    train = found.train_length if args.train_length is None else train
+    first, last = (
+      answer.record(args.workdir, heads, eps, args.horizon, train)
+      for heads in (found.before, found.after)
+    )
+    last['subject'] = f'{args.workdir}: {found.name}'
+    last['before'] = first['heads']
+    records, subjects = [last], {last['subject']: found.after}
+  else:
+    subjects = _subjects(args)
+    records = [
+      answer.record(name, heads, eps, args.horizon, train)
+      for name, heads in subjects.items()
+    ]
+  if args.figure:
+    from extrapolation.theory import figure
+
+    figure.save(args.figure, subjects, records, train, args.horizon)
+  return records, train
+
+
+def _subjects(args) -> dict[str, list]:
+  """The heads of each subject by its name."""
+  from extrapolation import rpe
+  from extrapolation.theory import subject
+  from extrapolation.theory.formula import Formula, number
+
+  values = {k: number(v) for k, v in _pairs(args.set, '--set').items()}
+  if args.heads < 1:
+    raise ValueError(f'heads = {args.heads}: at least 1 is needed')
+  if args.formula is not None:
+    text = args.formula
+    return {text: [Formula(text).read(values)]}
+  if args.function:
+    found = subject.load(args.function)
+    return {args.function: subject.heads(found, values or None)}
+  if args.all:
+    names, hyper = rpe.names(), {}
+  else:
+    names, hyper = [args.rpe], _hyper(args)
+  out = {}
+  for name in names:
+    encoding = rpe.get(name, args.heads, **hyper)
+    out[name] = subject.heads(encoding, _filled(encoding, values))
+  return out
+
+
+def _filled(encoding, values):
+  """Learned parameters with the values of --set, one for all heads."""
+  from extrapolation.theory import subject
+
+  params = subject.symbols(encoding)
+  for key, value in values.items():
+    if key not in params:
+      has = ', '.join(params) or 'none'
+      raise ValueError(
+        f'{encoding.name} has no parameter {key!r}; it has: {has}'
+      )
+    params[key] = params[key].copy()
+    params[key].fill(value)
+  return params
+
+
+def _hyper(args):
+  from extrapolation import rpe
+
+  defaults, out = rpe.defaults(args.rpe), {}
+  for key, text in _pairs(args.rpe_args, '--rpe_args').items():
+    kind = type(defaults.get(key, 0.0))
+    try:
+      out[key] = kind(text)
+    except ValueError:
+      raise ValueError(f'{key} = {text!r} is not a {kind.__name__}') from None
+  return out
+
+
+def _pairs(text: str, flag: str) -> dict[str, str]:
+  out = {}
+  for pair in filter(None, text.split(',')):
+    key, equals, value = pair.partition('=')
+    if not equals or not key.strip() or not value.strip():
+      raise ValueError(f'{flag}={text}: write it as name=value,name=value')
+    out[key.strip()] = value.strip()
+  return out
+
+
+if __name__ == '__main__':
+  sys.exit(main())

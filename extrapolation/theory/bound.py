@@ -1,0 +1,36 @@
+"""The two bounds of window.py on arrays, for a model that is running."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def dropped(
+  log_tail: Float[Array, '*shape'], log_near: Float[Array, '*shape'], M
+) -> Float[Array, '*shape']:
+  """The a-priori bound of p, from ln T_w, ln B_w and the logit bound M."""
+  return jax.nn.sigmoid(2 * M + log_tail - log_near)
+
+
+def dropped_seen(
+  log_tail: Float[Array, '*shape'], log_seen: Float[Array, '*shape'], m
+) -> Float[Array, '*shape']:
+  """The data-dependent bound of p.
+
+  Args:
+    log_tail: ln T_w.
+    log_seen: log-sum-exp of logit + bias over the w nearest keys.
+    m: upper bound of this query's logits, such as ||q|| max ||k|| / sqrt K.
+  """
+  return jax.nn.sigmoid(m + log_tail - log_seen)
+
+
+def logit_bound(
+  q: Float[Array, '*batch t h k'], k: Float[Array, '*batch s h k']
+) -> Float[Array, '*batch h']:
+  """M of each head by Cauchy-Schwarz: max ||q|| max ||k|| / sqrt K."""
+  width = q.shape[-1]
+  q, k = (jnp.linalg.norm(x.astype(jnp.float32), axis=-1) for x in (q, k))
+  return q.max(-2) * k.max(-2) / math.sqrt(width)

@@ -1,0 +1,75 @@
+"""The encoding of a trained run, from the `rpe.json` in its folder.
+
+{"name", "H", "hyper", "train_length", "init": {parameter: values}, "final"}:
+parameters in the formula's own units, with a leading axis of layers when every
+layer has its own; `final` is absent until training has ended.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+
+from extrapolation import rpe as encodings
+from extrapolation.theory import subject
+from extrapolation.theory.expression import Node
+
+NEEDED = ('name', 'H', 'hyper', 'train_length', 'init')
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """Heads before and after training, with their labels; length in tokens."""
+
+  name: str
+  before: list[Node]
+  after: list[Node]
+  train_length: int
+
+
+def read(folder: str) -> Run:
+  """Raises ValueError, in one line, for a folder without a usable rpe.json."""
+  path = pathlib.Path(folder) / 'rpe.json'
+  try:
+    data = json.loads(path.read_text())
+  except FileNotFoundError:
+    raise ValueError(
+      f'{folder} holds no rpe.json; training writes it into its run folder'
+    ) from None
+  except (OSError, ValueError) as e:
+    raise ValueError(f'cannot read {path}: {e}') from None
+  missing = [k for k in NEEDED if k not in data] if isinstance(
+    data, dict
+  ) else list(NEEDED)
+  if missing:
+    raise ValueError(f'{path} lacks {", ".join(missing)}')
+  rpe = encodings.get(data['name'], int(data['H']), **data['hyper'])
+  first, last = data['init'], data.get('final') or data['init']
+  return Run(
+    data['name'],
+    _heads(rpe, first, path),
+    _heads(rpe, last, path),
+    int(data['train_length']),
+  )
+
+
+def _heads(rpe, params, path):
+  """The heads of one set of parameters, or of each layer's, in order."""
+  arrays = {k: np.asarray(v, np.float32) for k, v in params.items()}
+  shapes = subject.shapes(rpe)
+  if {k: v.shape for k, v in arrays.items()} == shapes:
+    return subject.heads(rpe, arrays)
+  layers = {v.shape[0] for v in arrays.values() if v.ndim}
+  split = {k: v.shape[1:] for k, v in arrays.items()}
+  if len(layers) != 1 or split != shapes:
+    have = {k: v.shape for k, v in arrays.items()}
+    raise ValueError(
+      f'{path}: parameters of shapes {have}; {rpe.name} needs {shapes}, or '
+      'that with a leading axis of layers'
+    )
+  return [
+    head
+    for i in range(layers.pop())
+    for head in subject.heads(rpe, {k: v[i] for k, v in arrays.items()})
+  ]
