@@ -1,6 +1,6 @@
 """The question in five minutes on a laptop: who survives 16x its length?
 
-  python -m extrapolation.sweep --config=configs/demo.py --workdir=runs/demo
+python -m extrapolation.sweep --config=configs/demo.py --workdir=runs/demo
 """
 
 from extrapolation import config

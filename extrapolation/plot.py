@@ -63,12 +63,12 @@ def lengths(
   subs = fine if high / low < 10 else (1, 2, 5) if high / low < 1e3 else (1,)
   ax.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=subs))
   ax.yaxis.set_major_formatter('{x:,g}')
-  _label_ends(figure, ax, ticks[-1], ends)
+  _label_ends(ax, ends)
   ax.set_title(title or f'{len(names)} encodings' if len(names) > 1 else title)
   _save(figure, path)
 
 
-def _label_ends(figure, ax, x: float, ends: list[tuple]) -> None:
+def _label_ends(ax, ends: list[tuple]) -> None:
   """Names at the ends of their lines, pushed apart where they would overlap."""
   low, high = ax.get_ylim()
   place = {name: np.log(y / low) / np.log(high / low) for y, name, _ in ends}

@@ -154,7 +154,7 @@ def test_no_checkpoints_at_all(tmp_path):
 
 
 FULL = """
-import resource, sys
+import os, resource, sys
 from tests.test_checkpoint import *
 write(sys.argv[1], steps=(1, 2))
 checkpoints = Checkpoints(sys.argv[1])

@@ -122,7 +122,7 @@ def test_a_damaged_newest_checkpoint_costs_steps_and_no_bits(
   folder = tmp_path / 'plain' / 'checkpoints' / '6' / 'params'
   path = max((p for p in folder.rglob('*') if p.is_file()),
              key=lambda p: p.stat().st_size)  # fmt: skip
-  path.write_bytes(path.read_bytes()[:-40])
+  path.write_bytes(path.read_bytes()[:100])
   said = []
   train.train(tiny, str(tmp_path / 'plain'), say=said.append)
   assert any('step 6 is damaged' in text for text in said)

@@ -1,0 +1,128 @@
+"""The length sweep: right sums, equal targets, and no flags given again."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation import config, evaluate, protocol, report, run, train
+
+
+def quiet(text):
+  del text
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+  """The folder of one short run."""
+  from tests import conftest
+
+  path = tmp_path_factory.mktemp('run')
+  c = conftest.tiny_config(path)
+  train.train(c, str(path / 'run'), say=quiet)
+  return path / 'run'
+
+
+def by_hand(workdir, length, kind):
+  """Nats of each target, one forward pass a window, in plain numpy."""
+  r = run.load(str(workdir), say=quiet)
+  tokens = np.asarray(r.text.tokens('test'))
+  logits = jax.jit(r.model.logits)
+  nats = {}
+  for w in protocol.windows(len(tokens), length, kind, 64, 200):
+    x = jnp.asarray(tokens[None, w.start : w.stop - 1], jnp.int32)
+    lp = jax.nn.log_softmax(logits(r.params, x))[0]
+    for t in range(w.score, w.stop):
+      nats[t] = -float(lp[t - w.start - 1, tokens[t]])
+  return nats, tokens, r.text.tokenizer
+
+
+@pytest.mark.parametrize('kind', ['nonoverlap', 'sliding:4', 'last:8'])
+def test_perplexity_is_that_of_each_target_by_hand(trained, kind):
+  rows = evaluate.evaluate(str(trained), quiet, lengths=(8, 64), protocol=kind)
+  for row in rows:
+    nats, tokens, tokenizer = by_hand(trained, row['length'], kind)
+    total = sum(nats.values())
+    assert row['tokens'] == len(nats)
+    np.testing.assert_allclose(
+      row['ppl'], math.exp(total / len(nats)), rtol=1e-5
+    )
+    size = len(tokenizer.decode(tokens[sorted(nats)]).encode())
+    assert row['bytes'] == size
+    np.testing.assert_allclose(
+      row['bits_per_byte'], total / size / math.log(2), rtol=1e-5
+    )
+  assert rows[0]['tokens'] == rows[1]['tokens'] == 200
+
+
+def test_ppl_last_is_over_the_end_of_each_full_window(trained):
+  (row,) = evaluate.evaluate(str(trained), quiet, lengths=(64,), tokens=200)
+  nats, *_ = by_hand(trained, 64, 'nonoverlap')
+  ends = [t for first in (1, 65, 129) for t in range(first + 48, first + 64)]
+  mean = np.mean([nats[t] for t in ends])
+  assert row['tokens_last'] == len(ends)  # the window of 8 targets is not full
+  np.testing.assert_allclose(row['ppl_last'], math.exp(mean), rtol=1e-5)
+
+
+def test_position_curve_is_a_mean_over_windows(trained):
+  evaluate.evaluate(str(trained), quiet, lengths=(64,))
+  curve = np.load(trained / 'eval' / 'test-nonoverlap-position-64.npy')
+  nats, *_ = by_hand(trained, 64, 'nonoverlap')
+  want = np.mean([nats[t] for t in (1, 65, 129, 193)])
+  np.testing.assert_allclose(curve[0], want, rtol=1e-5)
+  np.testing.assert_allclose(
+    curve[50], np.mean([nats[t] for t in (51, 115, 179)]), rtol=1e-5
+  )
+
+
+def test_batch_size_changes_nothing(trained):
+  a, b = (
+    evaluate.evaluate(str(trained), quiet, lengths=(8,), batch_tokens=n)[0]
+    for n in (8, 1000)
+  )
+  np.testing.assert_allclose(a['ppl'], b['ppl'], rtol=1e-6)
+
+
+def test_files_and_columns(trained):
+  evaluate.evaluate(str(trained), quiet)
+  names = {p.name for p in (trained / 'eval').iterdir()}
+  assert {'test-nonoverlap.csv', 'test-nonoverlap.png',
+          'test-nonoverlap-position.png'} <= names  # fmt: skip
+  rows = report.read(trained / 'eval' / 'test-nonoverlap.csv')
+  assert [row['length'] for row in rows] == [8, 16, 64]
+  for key in ('rpe', 'seed', 'commit', 'device', 'versions', 'step', 'split'):
+    assert rows[0][key] not in (None, ''), key
+
+
+@pytest.mark.parametrize(
+  'changes, message',
+  [
+    (dict(lengths=(10**6,)), 'length 1000000 is longer than the text: [0-9]+'),
+    (dict(lengths=(0,)), '0 is not a length'),
+    (dict(protocol='sliding:65'), 'more than the shortest length, 8, has'),
+    (dict(split='dev'), "no split 'dev'"),
+    (dict(step=5), 'no checkpoint of step 5.*2, 4, 6'),
+    (dict(lengths=(256,)), 'raise it to 256'),
+  ],
+)
+def test_mistakes_are_named(trained, changes, message):
+  before = sorted(trained.rglob('*'))
+  with pytest.raises(ValueError, match=message):
+    evaluate.evaluate(str(trained), quiet, **changes)
+  assert sorted(trained.rglob('*')) == before
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+  with pytest.raises(FileNotFoundError, match='not the folder of a run'):
+    evaluate.evaluate(str(tmp_path), quiet)
+
+
+def test_labels_name_what_is_not_default():
+  c = config.override(config.base(), {'model.rpe': 'window'})
+  assert evaluate.label(c) == 'window'
+  c = config.override(
+    config.base(), {'model.rpe': 'window', 'model.rpe_args.width': '9'}
+  )
+  assert evaluate.label(c) == 'window:width=9'

@@ -1,0 +1,120 @@
+"""Sweeps: what runs, what is skipped, what a failure costs."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from extrapolation import config, report, sweep, train
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def with_(c, **overrides):
+  return config.override(c, {'sweep.' + k: v for k, v in overrides.items()})
+
+
+def test_the_grid_is_encodings_by_seeds(tiny):
+  c = with_(tiny, rpe='alibi,power:exponent=0.5,window', seeds='3,4')
+  found = list(sweep.runs(c))
+  assert [name for name, _ in found] == [
+    'alibi-s3', 'power-exponent=0.5-s3', 'window-s3',
+    'alibi-s4', 'power-exponent=0.5-s4', 'window-s4',
+  ]  # fmt: skip
+  assert [one.model.rpe for _, one in found][:3] == ['alibi', 'power', 'window']
+  assert found[1][1].model.rpe_args.exponent == 0.5
+  assert [one.seed for _, one in found] == [3, 3, 3, 4, 4, 4]
+
+
+@pytest.mark.parametrize(
+  'value, message',
+  [
+    ('alibi,nope', "no encoding 'nope'"),
+    ('alibi:exponent=2', 'model.rpe_args.exponent'),
+    ('power:exponent=x', 'exponent.*needs float'),
+    ('', "no encoding ''"),
+  ],
+)
+def test_a_mistake_in_the_grid_stops_before_the_first_run(
+  tiny, tmp_path, value, message
+):
+  with pytest.raises(ValueError, match=message):
+    sweep.sweep(with_(tiny, rpe=value), str(tmp_path / 'sweep'))
+  assert not (tmp_path / 'sweep').exists()
+
+
+def test_a_sweep_reports_and_the_second_call_skips(tiny, tmp_path, capsys):
+  c = with_(tiny, rpe='alibi,none', seeds='0,1')
+  folder = tmp_path / 'sweep'
+  sweep.sweep(c, str(folder))
+  out = capsys.readouterr().out
+  assert '[4/4] none-s1' in out and 'left' in out
+  assert 'median [min..max] of 2 seeds' in out
+  rows = report.read(folder / 'sweep.csv')
+  assert len(rows) == 2 * 2 * 3
+  assert len({row['tokens'] for row in rows}) == 1
+  assert (folder / 'sweep.png').stat().st_size > 10_000
+
+  trained = (folder / 'alibi-s0' / 'metrics.jsonl').stat().st_mtime_ns
+  first = (folder / 'sweep.csv').read_text()
+  sweep.sweep(c, str(folder))
+  assert capsys.readouterr().out.count('finished, skipped') == 4
+  assert (folder / 'alibi-s0' / 'metrics.jsonl').stat().st_mtime_ns == trained
+  assert (folder / 'sweep.csv').read_text() == first
+
+
+def test_a_failed_run_is_reported_and_the_others_finish(
+  tiny, tmp_path, monkeypatch, capsys
+):
+  real = train.train
+
+  def fails(c, workdir, say=print):
+    if c.model.rpe == 'type1':
+      raise FloatingPointError('loss is nan at step 3')
+    return real(c, workdir, say)
+
+  monkeypatch.setattr(train, 'train', fails)
+  c = with_(tiny, rpe='type1,alibi')
+  with pytest.raises(
+    ValueError, match='1 of 2 runs failed.*\n.*type1-s0: Float'
+  ):
+    sweep.sweep(c, str(tmp_path / 'sweep'))
+  rows = report.read(tmp_path / 'sweep' / 'sweep.csv')
+  assert {row['rpe'] for row in rows} == {'alibi'}
+
+
+NEW = '''
+import jax.numpy as jnp
+from extrapolation.rpe import base
+
+
+def make(H: int, offset: float = 2.0) -> base.RPE:
+  """Made up: bias = -sqrt(offset + k_h t)."""
+  return base.scaled(H, lambda x: -jnp.sqrt(offset + x), 'a test')
+'''
+
+
+def test_a_new_encoding_is_one_file(tmp_path):
+  """It is in the help, the errors, the sweep, the config and under the laws."""
+  for name in ('extrapolation', 'configs', 'tests', 'pyproject.toml'):
+    copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+    copy(ROOT / name, tmp_path / name)
+  (tmp_path / 'extrapolation' / 'rpe' / 'brand_new.py').write_text(NEW)
+
+  def python(*argv):
+    done = subprocess.run([sys.executable, *argv], cwd=tmp_path, check=False,
+                          capture_output=True, text=True)  # fmt: skip
+    return done.stdout + done.stderr
+
+  run = ['-m', 'extrapolation.sweep', '--config=configs/demo.py', '--workdir=x']
+  assert 'brand_new' in python('-m', 'extrapolation.train', '--help')
+  assert 'brand_new' in python(*run, '--config.model.rpe=nope')
+  args = ['--dry_run', '--config.model.rpe=brand_new']
+  args += ['--config.model.rpe_args.offset=3', '--config.sweep.rpe=all']
+  assert 'brand_new-s0' in python(*run, *args)
+  laws = python(
+    '-m', 'pytest', 'tests/rpe/test_laws.py', '-q', '-k', 'brand_new'
+  )
+  assert '18 passed' in laws, laws
