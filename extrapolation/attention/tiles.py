@@ -6,6 +6,7 @@ softmax of all queries. Memory is that of the operands.
 """
 
 import functools
+import itertools
 import math
 
 import jax
@@ -15,23 +16,24 @@ from jax import lax
 from extrapolation.attention import toeplitz
 from extrapolation.attention.precision import FLOOR, dot
 
-BLOCK = 256  # two tiles of 8 heads in the second cache of a CPU
-BLOCKS = (1024, 512)  # of an accelerator, which wants few large products
+BLOCK, HEADS = 256, 4  # of a tile on a CPU, whose second cache it should fit
+BLOCKS = (1024, 512)  # on an accelerator, which wants few large products
 SCORES = 1 << 26  # at once, on an accelerator
 
 
-def block_size(B: int, H: int, T: int) -> int:
-  """Tokens a side of a tile."""
-  fits = [BLOCK]
-  if jax.default_backend() != 'cpu':
-    fits = [b for b in BLOCKS if B * H * b * b <= SCORES] + fits
-  return min(fits[0], T)
+def tile_shape(B: int, H: int, T: int) -> tuple[int, int]:
+  """Tokens a side of a tile, and heads that it holds."""
+  if jax.default_backend() == 'cpu':
+    heads = max(n for n in range(1, H + 1) if H % n == 0 and n <= HEADS)
+    return min(BLOCK, T), heads
+  fits = [b for b in BLOCKS if B * H * b * b <= SCORES]
+  return min((*fits, BLOCK)[0], T), H
 
 
 def attend(q, k, v, table, windows: tuple[int, ...]):
   """o [B, T, H, K] and lse [B, T, H]; `table` [H, T] is masked already."""
   B, T, H, _ = q.shape
-  block = block_size(B, H, T)
+  block, _ = tile_shape(B, H, T)
   N = -(-T // block)
   # The padding is where causality enters: a negative distance weighs nothing.
   pad = ((0, 0), (block - 1, N * block - T))
@@ -54,15 +56,18 @@ def partial(q, k, v, u, windows, block, first, shift=0):
   # Diagonal d begins with i - j = (d - 1) * block + 1.
   last = [min(N, (w - shift + block - 2) // block + 1) for w in windows]
   if min(last) == max(last):
-    return _partial(q, k, v, u, first, tuple(last), block)
-  # Heads with the shortest windows drop out first: they come last.
-  order = sorted(range(len(last)), key=lambda h: -last[h])
-  back = jnp.asarray(sorted(range(len(last)), key=order.__getitem__))
-  last = tuple(last[h] for h in order)
-  order = jnp.asarray(order)
-  q, k, v = (x[:, :, order] for x in (q, k, v))
-  o, lse = _partial(q, k, v, u[order], first, last, block)
-  return o[:, :, back], lse[:, :, back]
+    return _partial(q, k, v, u, first, last[0], block)
+  # Heads that see equally far are computed together, then put back in order.
+  order = sorted(range(len(last)), key=last.__getitem__)
+  groups = [list(g) for _, g in itertools.groupby(order, last.__getitem__)]
+  parts = []
+  for heads in groups:
+    stop, heads = last[heads[0]], jnp.asarray(heads)
+    part = (x[:, :, heads] for x in (q, k, v))
+    parts.append(_partial(*part, u[heads], first, stop, block))
+  back = jnp.argsort(jnp.asarray(order))
+  o, lse = zip(*parts, strict=True)
+  return tuple(jnp.concatenate(x, axis=2)[:, :, back] for x in (o, lse))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
@@ -71,21 +76,19 @@ def _partial(q, k, v, u, first, last, block):
 
 
 def _forward(q, k, v, u, first, last, block):
-  T, H, K = q.shape[1:]
-  scale = 1 / math.sqrt(K)
+  scale = 1 / math.sqrt(q.shape[3])
 
-  def one(q, k, v):
-    q, k, v = (_blocks(x, block) for x in (q, k, v))
+  def one(u, q, k, v):
     k = jnp.einsum('nhsk->nhks', k)
-    N = len(q)
+    N, heads = q.shape[:2]
 
-    def diagonal(d, state, heads):
-      tile = toeplitz.by_query(_around(u[:heads], d - first, block), block)
+    def diagonal(d, state):
+      tile = toeplitz.by_query(_around(u, d - first, block), block)
 
       def step(i, state):
-        top, total, acc = (_at(x, i, heads) for x in state)
-        k_j, v_j = (_at(x, i - d, heads) for x in (k, v))
-        s = scale * dot('hrk,hks->hrs', _at(q, i, heads), k_j) + tile
+        top, total, acc = (_at(x, i) for x in state)
+        k_j, v_j = _at(k, i - d), _at(v, i - d)
+        s = scale * dot('hrk,hks->hrs', _at(q, i), k_j) + tile
         new = jnp.maximum(top, jnp.max(s, -1, keepdims=True))
         p, shrink = jnp.exp(s - new), jnp.exp(top - new)
         total = total * shrink + jnp.sum(p, -1, keepdims=True)
@@ -97,45 +100,41 @@ def _forward(q, k, v, u, first, last, block):
       )
 
     state = tuple(
-      jnp.full((N, H, block, size), value, u.dtype)
-      for size, value in ((1, FLOOR), (1, 0), (K, 0))
+      jnp.full((N, heads, block, size), value, u.dtype)
+      for size, value in ((1, FLOOR), (1, 0), (v.shape[3], 0))
     )
-    top, total, acc = _over_diagonals(diagonal, state, first, last)
+    top, total, acc = lax.fori_loop(first, last, diagonal, state)
     total = jnp.where(total == 0, 1, total)
-    lse = _tokens(top + jnp.log(total), T)[..., 0]
-    return _tokens(acc / total, T), lse
+    return acc / total, top + jnp.log(total)
 
-  o, lse = _over_batch(one, q, k, v)
+  o, lse = _over_sequences(one, u, block, q, k, v)
+  lse = lse[..., 0]
   return (o, lse), (q, k, v, u, o, lse)
 
 
 def _backward(first, last, block, residuals, g):
   q, k, v, u, o, lse = residuals
-  T, K = q.shape[1], q.shape[3]
-  scale = 1 / math.sqrt(K)
+  scale = 1 / math.sqrt(q.shape[3])
 
-  def one(q, k, v, o, lse, g, g_lse):
-    # p and dlse / ds are one: the cotangent of lse joins that of the softmax.
-    delta = jnp.sum(o * g, -1) - g_lse
-    lse, delta = (
-      jnp.einsum('nhrk->nhkr', _blocks(x[..., None], block))
-      for x in (lse, delta)
+  g, g_lse = g
+  # p and dlse / ds are one: the cotangent of lse joins that of the softmax.
+  delta = jnp.sum(o * g, -1) - g_lse
+
+  def one(u, q, k, v, lse, delta, g):
+    lse, delta, qT, kT, gT = (
+      jnp.einsum('nhtk->nhkt', x) for x in (lse, delta, q, k, g)
     )
-    q, k, v, g = (_blocks(x, block) for x in (q, k, v, g.astype(v.dtype)))
-    qT, kT, gT = (jnp.einsum('nhtk->nhkt', x) for x in (q, k, g))
     N = len(q)
 
     # Keys are the rows here: with P^T and dS^T at hand no product below needs
     # a transposed operand of the size of the scores.
-    def diagonal(d, state, heads):
-      tile = toeplitz.by_key(_around(u[:heads], d - first, block), block)
+    def diagonal(d, state):
+      tile = toeplitz.by_key(_around(u, d - first, block), block)
       *grads, du = state
 
       def step(i, state):
         dq, dk, dv, dtile = state
-        at_q, at_k = (
-          functools.partial(_at, i=n, heads=heads) for n in (i, i - d)
-        )
+        at_q, at_k = (functools.partial(_at, i=n) for n in (i, i - d))
         s = scale * dot('hsk,hkr->hsr', at_k(k), at_q(qT)) + tile
         p = jnp.exp(s - at_q(lse))
         dp = dot('hsk,hkr->hsr', at_k(v), at_q(gT))
@@ -156,11 +155,12 @@ def _backward(first, last, block, residuals, g):
       return *grads, lax.dynamic_update_slice(du, along, at)
 
     zeros = (jnp.zeros(x.shape, u.dtype) for x in (qT, k, v, u))
-    dq, dk, dv, du = _over_diagonals(diagonal, tuple(zeros), first, last)
-    dq = scale * jnp.einsum('nhkt->nhtk', dq)
-    return *(_tokens(x, T) for x in (dq, scale * dk, dv)), du
+    dq, dk, dv, du = lax.fori_loop(first, last, diagonal, tuple(zeros))
+    dq = jnp.einsum('nhkt->nhtk', dq)
+    return scale * dq, scale * dk, dv, du
 
-  dq, dk, dv, du = _over_batch(one, q, k, v, o, lse, *g)
+  operands = q, k, v, lse[..., None], delta[..., None], g.astype(v.dtype)
+  dq, dk, dv, du = _over_sequences(one, u, block, *operands)
   low = (x.astype(q.dtype) for x in (dq, dk, dv))
   return *low, du.sum(0)
 
@@ -168,22 +168,35 @@ def _backward(first, last, block, residuals, g):
 _partial.defvjp(_forward, _backward)
 
 
-def _over_diagonals(diagonal, state, first, last):
-  """`diagonal(d, state, heads)` for every diagonal that a head can see."""
-  for stop in sorted(set(last)):
-    heads = sum(x >= stop for x in last)
-    state = lax.fori_loop(
-      first, stop, functools.partial(diagonal, heads=heads), state
-    )
-    first = max(first, stop)
-  return state
+def _over_sequences(f, u, block, *arrays):
+  """f(u [h, .], [N, h, block, K] ...) for all sequences and groups of heads.
+
+  `arrays` are [B, T, H, K]; so are those of what f returns, while what it
+  returns for u is [B, H, .]. Few at a time fit a cache, all fill a device.
+  """
+  B, T, H, _ = arrays[0].shape
+  _, h = tile_shape(B, H, T)
+
+  def blocks(x):
+    x = jnp.pad(x, ((0, -T % block), (0, 0), (0, 0)))
+    x = x.reshape(-1, block, H // h, h, x.shape[2])
+    return jnp.einsum('nsghk->gnhsk', x)
+
+  def tokens(x):
+    if x.ndim == 3:
+      return x.reshape(H, -1)
+    return jnp.einsum('gnhsk->nsghk', x).reshape(-1, H, x.shape[-1])[:T]
+
+  def sequence(arrays):
+    xs = u.reshape(H // h, h, -1), *map(blocks, arrays)
+    return jax.tree.map(tokens, over(lambda x: f(*x), xs))
+
+  over = lax.map if jax.default_backend() == 'cpu' else _vmap
+  return over(sequence, arrays)
 
 
-def _over_batch(f, *arrays):
-  """One sequence after another fits a cache; all at once fill a device."""
-  if jax.default_backend() == 'cpu':
-    return lax.map(lambda a: f(*a), arrays)
-  return jax.vmap(f)(*arrays)
+def _vmap(f, xs):
+  return jax.vmap(f)(xs)
 
 
 def _around(u, n, block):
@@ -191,24 +204,12 @@ def _around(u, n, block):
   return lax.dynamic_slice_in_dim(u, n * block, 2 * block - 1, 1)
 
 
-def _blocks(x, block):
-  """[T, H, K] -> [N, H, block, K], zeros after the end."""
-  x = jnp.pad(x, ((0, -x.shape[0] % block), (0, 0), (0, 0)))
-  return jnp.einsum('nthk->nhtk', x.reshape(-1, block, *x.shape[1:]))
-
-
-def _tokens(x, T):
-  """[N, H, block, K] -> [T, H, K]."""
-  N, H, block, K = x.shape
-  return jnp.einsum('nhtk->nthk', x).reshape(N * block, H, K)[:T]
-
-
-def _at(x, i, heads):
-  return lax.dynamic_slice(x, (i, 0, 0, 0), (1, heads, *x.shape[2:]))[0]
+def _at(x, i):
+  return lax.dynamic_index_in_dim(x, i, keepdims=False)
 
 
 def _put(state, new, i):
   return tuple(
-    lax.dynamic_update_slice(x, y[None], (i, 0, 0, 0))
+    lax.dynamic_update_index_in_dim(x, y, i, 0)
     for x, y in zip(state, new, strict=True)
   )
