@@ -77,6 +77,10 @@ def main(argv=None) -> int:
 
 def run(args) -> tuple[list[dict], int]:
   """The records asked for, and the training length that they used."""
+  from extrapolation.theory import grammar
+
+  if args.formula is not None:
+    grammar.parse(args.formula)  # a mistyped one is told before jax is loaded
   from extrapolation.theory import answer, field, trained
 
   eps = {e.strip(): field.share(e.strip()) for e in args.eps.split(',')}
@@ -109,10 +113,10 @@ def run(args) -> tuple[list[dict], int]:
 def _subjects(args) -> dict[str, list]:
   """The heads of each subject by its name."""
   from extrapolation import rpe
-  from extrapolation.theory import subject
-  from extrapolation.theory.formula import Formula, number
+  from extrapolation.theory import grammar, subject
+  from extrapolation.theory.formula import Formula
 
-  values = {k: number(v) for k, v in _pairs(args.set, '--set').items()}
+  values = {k: grammar.number(v) for k, v in _pairs(args.set, '--set').items()}
   if args.heads < 1:
     raise ValueError(f'heads = {args.heads}: at least 1 is needed')
   if args.formula is not None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from extrapolation.theory import field, numeric, series
-from extrapolation.theory.expression import Node
+from extrapolation.theory.expression import Node, nodes
 from extrapolation.theory.limit import limit
 from extrapolation.theory.oracle import Undecided, Undefined
 from extrapolation.theory.sums import Undefined as InfiniteWeight
@@ -61,7 +61,7 @@ def _head(root, eps, n, train):
 def _fields(root, found, eps, notes):
   if found.verdict == 'diverges':
     return {name: dict(low=None, high=None) for name in eps}
-  if found.verdict != 'converges':
+  if found.verdict != 'converges' or _open(root):
     return {}
   try:
     with limit(SECONDS):
@@ -79,14 +79,16 @@ def _fields(root, found, eps, notes):
   }
 
 
+def _open(root):
+  """Whether a parameter has no value."""
+  return any(node.op == 'param' for node in nodes(root))
+
+
 def _horizon(root, n, train, eps, notes):
-  try:
-    seen = numeric.horizon(root, n, train, [float(e) for e in eps.values()])
-  except ValueError as e:
-    if 'has no value' not in str(e):
-      raise
-    seen = numeric.Horizon(n, None, None, None)
-  if seen.trf is None and not notes and seen.exponent is not None:
+  if _open(root):
+    return dict(n=n, far_mass=None, exponent=None, trf=None)
+  seen = numeric.horizon(root, n, train, [float(e) for e in eps.values()])
+  if seen.trf is None and not notes:
     notes.append('a weight below the horizon is infinite or undefined')
   fields = None
   if seen.trf is not None:

@@ -1,6 +1,7 @@
 """Every case of the parameters, and the condition that they add up to."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 import sympy as sp
@@ -8,6 +9,9 @@ import sympy as sp
 from extrapolation.theory.oracle import Fork, Oracle, Undecided, tidy
 
 MAX_CASES = 81
+
+
+FLIP = {'>': '<', '<': '>', '>=': '<=', '<=': '>=', '==': '==', '!=': '!='}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,30 +22,38 @@ class Atom:
   relation: str
 
   def __str__(self):
-    e, relation = self.expression, self.relation
+    e, relation = sp.together(self.expression), self.relation
+    numerator, denominator = e.as_numer_denom()
+    if denominator.is_positive:
+      e = sp.expand(numerator)
     free = sorted(e.free_symbols, key=str)
-    flip = {'>': '<', '<': '>', '>=': '<=', '<=': '>=', '==': '==', '!=': '!='}
-    if len(free) == 1 and e.is_polynomial(*free):
+    if len(free) == 1 and e.is_polynomial(*free) and sp.degree(e) == 1:
       slope = e.coeff(free[0], 1)
-      if sp.degree(e, free[0]) == 1 and slope.is_number:
-        bound = sp.nsimplify(-(e - slope * free[0]) / slope)
-        if slope < 0:
-          relation = flip[relation]
-        return f'{free[0]} {relation} {bound}'
-    terms = sorted(sp.Add.make_args(e), key=lambda x: (x.is_number, str(x)))
+      bound = sp.nsimplify(-(e - slope * free[0]) / slope)
+      return f'{free[0]} {relation if slope > 0 else FLIP[relation]} {bound}'
+    plain = lambda x: -x if x.could_extract_minus_sign() else x
+    terms = sorted(
+      sp.Add.make_args(e), key=lambda x: (x.is_number, str(plain(x)))
+    )
     if terms[0].could_extract_minus_sign():
-      terms, relation = [-x for x in terms], flip[relation]
-    left = [x for x in terms if not x.could_extract_minus_sign()]
-    right = [-x for x in terms if x.could_extract_minus_sign()]
-    return f'{sp.Add(*left)} {relation} {sp.Add(*right)}'
+      terms, relation = [-x for x in terms], FLIP[relation]
+    right = [x for x in terms if x.could_extract_minus_sign()]
+    left = [x for x in terms if x not in right]
+    return f'{_sum(left)} {relation} {_sum([-x for x in right])}'
+
+
+def _sum(terms):
+  """In the order given, as sympy would not."""
+  return ' + '.join(map(str, terms)) or '0'
 
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-  """An outcome and the assumptions under which it was found."""
+  """An outcome, and the assumptions and values under which it was found."""
 
   outcome: object
   signs: Oracle
+  values: dict
 
 
 def explore(run: Callable, symbols: dict[str, sp.Symbol]):
@@ -60,7 +72,7 @@ def explore(run: Callable, symbols: dict[str, sp.Symbol]):
       outcome = run(signs, values)
     except Fork as fork:
       return branch(fork.expression, signs, values)
-    leaves.append(Leaf(outcome, signs))
+    leaves.append(Leaf(outcome, signs, values))
     return [[]] if outcome.converges else []
 
   def branch(e, signs, values):
@@ -75,7 +87,7 @@ def explore(run: Callable, symbols: dict[str, sp.Symbol]):
   condition = visit(Oracle(), dict(symbols))
   if condition in ([], [[]]):
     return leaves, bool(condition)
-  return leaves, condition
+  return leaves, _shortest(condition, leaves, symbols)
 
 
 def _on_boundary(e, signs, values, visit):
@@ -109,6 +121,53 @@ RELATIONS = {
   (False, True, True): '<=',
   (True, False, True): '!=',
 }
+
+
+def _shortest(condition, leaves, symbols):
+  """One atom, or two joined, that tell the outcomes of all leaves apart."""
+  seen = {a.expression for conjunction in condition for a in conjunction}
+  atoms = [
+    Atom(e, r)
+    for e in sorted(seen, key=lambda e: (sp.count_ops(e), str(e)))
+    for r in ('>', '>=', '<', '<=', '!=', '==')
+  ]
+  truth = {a: [_holds(a, leaf, symbols) for leaf in leaves] for a in atoms}
+  wanted = [leaf.outcome.converges for leaf in leaves]
+  for a in atoms:
+    if truth[a] == wanted:
+      return [[a]]
+  for a, b in itertools.combinations(atoms, 2):
+    pairs = list(zip(truth[a], truth[b], strict=True))
+    if [_all(p) for p in pairs] == wanted:
+      return [[a, b]]
+    if [_not(_all(map(_not, p))) for p in pairs] == wanted:
+      return [[a], [b]]
+  return condition
+
+
+def _holds(atom, leaf, symbols):
+  """Whether an atom holds in the case of a leaf; None if that is not known."""
+  new = {symbols[n]: v for n, v in leaf.values.items()}
+  try:
+    s = leaf.signs.sign(tidy(atom.expression.subs(new, simultaneous=True)))
+  except (Fork, Undecided):
+    return None
+  return {
+    '>': s > 0, '>=': s >= 0, '<': s < 0, '<=': s <= 0, '==': s == 0,
+    '!=': s != 0,
+  }[atom.relation]  # fmt: skip
+
+
+def _not(x):
+  return None if x is None else not x
+
+
+def _all(items):
+  """Conjunction of True, False and None."""
+  items = list(items)
+  if False in items:
+    return False
+  return None if None in items else True
 
 
 def _join(e, found):

@@ -5,10 +5,17 @@ is then a walk over the same nodes. Numbers are exact fractions, so a float32
 slope is the rational that the model computes with.
 """
 
+import math
 from fractions import Fraction
 
 # A folded power may not need more bits than this: 9**9**9 stays a power.
 MAX_BITS = 4096
+MAX_LOG = 1e5  # and no constant is larger than e^MAX_LOG
+
+
+def _log(x: Fraction) -> float:
+  """ln x of any size."""
+  return math.log(x.numerator) - math.log(x.denominator)
 
 
 class Node:
@@ -131,9 +138,16 @@ class Graph:
         bits = x.data.numerator.bit_length() + x.data.denominator.bit_length()
         if abs(y.data) * bits <= MAX_BITS:
           return self.const(Fraction(x.data) ** int(y.data))
+      if x.op == 'const' and x.data > 0:
+        self._guard(float(min(abs(y.data), 10**300)) * abs(_log(x.data)))
     if x is self.one:
       return x
     return self.make('pow', (x, y))
+
+  @staticmethod
+  def _guard(log_size):
+    if log_size > MAX_LOG:
+      raise ValueError('the formula holds a constant too large to write out')
 
   def unary(self, op, x):
     """exp, log, sin, cos, erf, atan, abs, floor, sign with constants folded."""
@@ -161,6 +175,8 @@ class Graph:
         return self.zero
       if v == 0 and op in ('exp', 'cos'):
         return self.one
+      if op == 'exp':
+        self._guard(float(min(abs(v), 10**300)))
       if v == 1 and op == 'log':
         return self.zero
     if op == 'floor':

@@ -14,7 +14,7 @@ import flint
 import numpy as np
 from jaxtyping import Float
 
-from extrapolation.theory import ball, closed, series, sums
+from extrapolation.theory import ball, closed, series, sums, wave
 from extrapolation.theory.expression import Graph, Node, nodes, rebuild
 from extrapolation.theory.oracle import Undecided
 
@@ -84,8 +84,22 @@ def trf(
   form = closed.recognise(root)
   if form is not None:
     return [search(_decider(form.beyond, e), form.guess(e)) for e in eps]
+  found = wave.split(root)
+  if found is not None:
+    return _by_means(root, found, rung, eps)
   s = sums.Sums(root, rung, min(eps))
   return [search(_decider(s.beyond, e)) for e in eps]
+
+
+def _by_means(root, found, rung, eps):
+  """A wave: more distances one by one until the brackets are sharp."""
+  base = sums.Sums(found[0], rung, min(eps))
+  for near in wave.NEAR:
+    s = wave.WaveSums(root, base, *found[1:], near)
+    out = [search(_decider(s.beyond, e)) for e in eps]
+    if all(b.high and (b.high - b.low) * 2000 < b.low for b in out):
+      break
+  return out
 
 
 def _by_classes(root, m, rung, eps):

@@ -32,7 +32,8 @@ MINUS, PLUS = '-inf', '+inf'
 class Wave:
   """A bounded oscillation: its range, and the order of its extrema.
 
-  Near its maximum it is max - c |phase - phase_0|^high_order.
+  Near its maximum it is max - c |phase - phase_0|^high_order. `zero` is its
+  value at phase 0 when that is an extremum.
   """
 
   name: str
@@ -41,6 +42,7 @@ class Wave:
   high: int = 1
   low_order: int = 2
   high_order: int = 2
+  zero: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +225,8 @@ class Reading:
   def _even_power(self, x, n):
     w = self._bare(x)
     if w is not None and (w.low, w.high) == (-1, 1):
-      new = Wave(f'{w.name}^{n}', w.phase, 0, 1, n, 2)
+      zero = None if w.zero is None else w.zero**2
+      new = Wave(f'{w.name}^{n}', w.phase, 0, 1, n, 2, zero)
       return self.limits((Series(), constant(1), new))
     magnitude = self._abs(None, x)
     n = sp.Integer(n)
@@ -302,7 +305,8 @@ class Reading:
   def _abs(self, node, x):
     w = self._bare(x)
     if w is not None and (w.low, w.high) == (-1, 1):
-      new = Wave(f'|{w.name}|', w.phase, 0, 1, 1, 2)
+      zero = None if w.zero is None else abs(w.zero)
+      new = Wave(f'|{w.name}|', w.phase, 0, 1, 1, 2, zero)
       return self.limits((Series(), constant(1), new))
     if self._sign_of(x.low) >= 0:
       return x
@@ -322,7 +326,9 @@ class Reading:
       return point(self.f.wave(x.low, cosine))
     if not x.exact or isinstance(x.low, str):
       return Germ(constant(-1), constant(1))
-    wave = Wave(f'{"cos" if cosine else "sin"}#{id(node.args[0])}', x.low)
+    # sin 0 = 0 is an extremum of |sin| and of its even powers.
+    name, zero = ('cos', 1) if cosine else ('sin', 0)
+    wave = Wave(f'{name}#{id(node.args[0])}', x.low, zero=zero)
     return self.limits((Series(), constant(1), wave))
 
   def _cos(self, node, x):

@@ -6,6 +6,10 @@ import threading
 import time
 
 
+class _Expired(BaseException):
+  """Not an Exception: code in between may catch those."""
+
+
 @contextlib.contextmanager
 def limit(seconds: float):
   """Raises TimeoutError in the block after `seconds` of wall time.
@@ -18,13 +22,15 @@ def limit(seconds: float):
     return
 
   def stop(signum, frame):
-    raise TimeoutError
+    raise _Expired
 
   before = signal.signal(signal.SIGALRM, stop)
   left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
   start = time.monotonic()
   try:
     yield
+  except _Expired:
+    raise TimeoutError from None
   finally:
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)

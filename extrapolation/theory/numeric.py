@@ -120,4 +120,4 @@ def exponent(root: Node, t: int) -> float | None:
     except (Split, ValueError):
       b = log_weights(root, np.array([t - 1.0, t + 1.0]))
       slope = -t * float(b[1] - b[0]) / 2
-  return slope if math.isfinite(slope) else None
+  return slope + 0.0 if math.isfinite(slope) else None  # -0.0 is 0

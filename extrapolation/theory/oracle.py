@@ -5,6 +5,8 @@ caller to take every case in turn.
 """
 
 import dataclasses
+import itertools
+import math
 from fractions import Fraction
 
 import flint
@@ -136,14 +138,13 @@ class Oracle:
       return found
     if c.func is sp.log:
       return self.sign(c.args[0] - 1)
-    if c.is_Mul:  # the factors decide one by one
-      out = 1
-      for factor in c.args:
-        out *= self.sign(factor)
-      return out
-    factored = sp.factor_terms(c)
-    if factored.is_Mul:
-      return self.sign(factored)
+    if c.func is sp.exp:
+      return 1
+    if c.is_Pow and c.base.is_positive:
+      return 1
+    factored = c if c.is_Mul else sp.factor_terms(c)
+    if factored.is_Mul:  # the factors decide one by one
+      return math.prod(self.sign(factor) for factor in factored.args)
     raise Fork(c)
 
   def _known(self, c):
@@ -155,13 +156,14 @@ class Oracle:
       if not ratio.free_symbols or _visible(ratio) is not None:
         r = _visible(ratio) if ratio.free_symbols else self.sign(ratio)
         return r * s
-      if s == 0:
-        continue
-      # c = (+-) e + rest, where the rest has the right sign.
-      for k in (1, -1):
-        rest = _visible(tidy(c - k * e))
-        if rest is not None and (rest == k * s or rest == 0):
-          return k * s
+    # c = a sum of assumed expressions and of a rest with the same sign.
+    open_ = [(e, s) for e, s in self.assumed if s]
+    for n in (1, 2):
+      for chosen in itertools.combinations(open_, n):
+        for want in (1, -1):
+          rest = c - sum(want * s * e for e, s in chosen)
+          if _visible(tidy(rest)) in (0, want):
+            return want
     return None
 
 

@@ -53,8 +53,8 @@ class Verdict:
     verdict: 'converges', 'diverges', 'conditional' or 'unknown'.
     condition: on positive parameters, for 'conditional'.
     argument: the proof in a line or two, or what was missing.
-    margin: q - 1 on the scale of the argument, None where it is infinite or
-      there is none; for KERPLE-log it is r1 - 1.
+    margin: p - 1 where the weights fall like t^-p; None where they fall
+      faster than every power. For KERPLE-log it is r1 - 1.
     rung: the k of the scale, for a convergent sum.
   """
 
@@ -104,10 +104,16 @@ def _judge(root, deadline):
     return Verdict(word, None, shown.argument, shown.margin, shown.rung)
   yes = next(x.outcome for x in leaves if x.outcome.converges)
   no = next(x.outcome for x in leaves if not x.outcome.converges)
+  edge = next(
+    (x.outcome.argument for x in leaves if x.values != symbols), None
+  )
+  argument = f'{yes.argument}; otherwise {no.argument}'
+  if edge not in (None, yes.argument, no.argument):
+    argument += f'; on the border {edge}'
   return Verdict(
     'conditional',
     cases.text(condition),
-    f'{yes.argument}; otherwise {no.argument}',
+    argument,
     yes.margin,
     yes.rung,
   )
@@ -180,14 +186,15 @@ def settle(field: Field, germ: Germ) -> Outcome:
     high = scale(field, germ.high)
     if high.converges:
       return dataclasses.replace(
-        high, argument=f'b is at most {show(field, germ.high)}: {high.argument}'
+        high, argument=f'b <= {show(field, germ.high)}: {high.argument}'
       )
   if germ.low != MINUS:
     low = scale(field, germ.low)
     if not low.converges:
-      return dataclasses.replace(
-        low, argument=f'b is at least {show(field, germ.low)}: {low.argument}'
-      )
+      proof, low_text = low.argument, show(field, germ.low)
+      if not field.parts(germ.low)[0].terms:
+        proof = 'the terms do not tend to 0'
+      return dataclasses.replace(low, argument=f'b >= {low_text}: {proof}')
   if germ.wave is not None:
     return _wave(field, germ)
   raise Undecided('upper and lower bounds of the weights disagree')
@@ -195,7 +202,7 @@ def settle(field: Field, germ: Germ) -> Outcome:
 
 def scale(field: Field, b: Series) -> Outcome:
   """The logarithmic scale for an exp-log function."""
-  rest = field.neg(b)
+  rest, first = field.neg(b), None
   for k in range(RUNGS):
     unit = level(k + 1)
     c, order = _relative(field, rest, unit)
@@ -216,9 +223,10 @@ def scale(field: Field, b: Series) -> Outcome:
                      'diverges')  # fmt: skip
     q = c if order == 0 else sp.Integer(0)
     margin = tidy(q - 1)
+    first = margin if first is None else first
     side = field.signs.sign(margin)
     if side:
-      return _placed(field, b, k, q, margin, side)
+      return _placed(field, b, k, q, first, side)
     rest = field.sub(rest, monomial(unit))
   raise Undecided(f'as close to the border as {_family(RUNGS - 1, 1)}')
 
@@ -299,6 +307,12 @@ def _wave(field, germ):
       )
   if kind != LINEAR:
     raise Undecided('an oscillation that touches the border')
+  if _returns(field, a, b, w, top, up):
+    return Outcome(
+      False,
+      'by Dirichlet the phase comes within 1/t of its peak infinitely often, '
+      f'where b stays above {show(field, a)} - O(1): the terms do not tend to 0',
+    )
   size = field.log(field.scale(b, sp.Integer(1 if up else -1)))
   order = w.high_order if up else w.low_order
   mean = field.sub(
@@ -313,6 +327,17 @@ def _wave(field, germ):
     argument='averaged over the phase (discrepancy of multiples of 1/pi, '
     f"Laplace's method) b acts as {show(field, mean)}: {out.argument}",
   )
+
+
+def _returns(field, a, b, w, top, up):
+  """Whether b is bounded below along a subsequence near the peak w(0)."""
+  order = w.high_order if up else w.low_order
+  if w.zero != top or len(w.phase.terms) != 1:
+    return False  # Dirichlet's theorem is about multiples, without a shift
+  within = field.compare(b.terms[0][1], Monomial((sp.Integer(order),))) <= 0
+  peak = field.add(a, field.scale(b, top))
+  large = field.parts(peak)[0].terms
+  return within and (not large or field.signs.sign(large[0][0]) > 0)
 
 
 LINEAR = 'irrational rotation, Weyl'

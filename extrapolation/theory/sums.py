@@ -296,6 +296,32 @@ class Sums:
     raise AssertionError(f'no block holds {j}')
 
 
+  def variation(self, j: int) -> arb:
+    """Bound of the total variation of w on [j, inf)."""
+    total = 2 * self.tail(self.log_weight(self.start), self.start).abs_upper()
+    x = self._axis(arb(j))
+    for block in self.blocks:
+      if block.far and block.b > x:
+        a = x.max(block.a)
+        slope = self._slope(a, block.b, True)
+        total += slope * (block.b - a)
+      elif not block.far and block.b > j:
+        a = max(block.a, j)
+        total += self._slope(a, block.b, False) * (block.b - a)
+    return total.upper()
+
+  def _slope(self, a, b, far) -> arb:
+    """sup |dw/dt| over a block (dw/dx where far)."""
+    a, b = arb(a), arb(b)
+    t = variable(((a + b) / 2).mid(), a.union(b))
+    for _ in range((self.k + 1) * far):
+      t = t.map(lambda s: s.exp(), t)
+    try:
+      return Jets.exp(None, self.program(t, Jets)).range[1].abs_upper()
+    except Split:
+      return arb.pos_inf()
+
+
 class precision:
   """Working precision and length of power series for the enclosures."""
 

@@ -8,7 +8,7 @@ import rich.table
 def show(records: list[dict], train: int, width: int | None = None) -> None:
   """Prints one table a record; plain text where stdout is no terminal."""
   console = rich.console.Console(
-    width=width or (None if rich.console.Console().is_terminal else 110),
+    width=width or (None if rich.console.Console().is_terminal else 120),
     highlight=False,
     soft_wrap=False,
   )
@@ -24,30 +24,34 @@ def _one(console, record, train):
     box=rich.box.SIMPLE_HEAD, title=record['subject'], title_justify='left'
   )
   before = record.get('before')
-  table.add_column('head', justify='right')
-  table.add_column('verdict')
+  before = record.get('before')
+  shares = ' / '.join(names)
+  table.add_column('head', justify='right', no_wrap=True)
+  table.add_column('verdict', no_wrap=True)
   if before:
-    table.add_column('before')
-    table.add_column('margin', justify='right')
-  for name in names:
-    table.add_column(f'TRF({name})', justify='right')
-  table.add_column(f'mass {train}..{n}', justify='right')
-  table.add_column('exponent', justify='right')
-  far = list((heads[0]['horizon']['trf'] or {}).keys())
-  for name in far:
-    table.add_column(f'to {n} ({name})', justify='right')
-  for i, rows in _runs(heads, before):
-    h = heads[rows[0]]
-    label = str(rows[0] + 1) if len(rows) == 1 else f'1-{len(heads)}'
+    table.add_column('before', no_wrap=True)
+    table.add_column('margin', no_wrap=True)
+  if names:
+    table.add_column(f'TRF {shares}', no_wrap=True)
+  seen = heads[0]['horizon']
+  if seen['exponent'] is not None:
+    table.add_column('exponent', justify='right', no_wrap=True)
+  if seen['trf'] is not None:
+    table.add_column(f'beyond {train}', justify='right', no_wrap=True)
+    table.add_column(f'TRF below {n}', no_wrap=True)
+  for i, label in _rows(heads, before):
+    h = heads[i]
     cells = [label, _verdict(h)]
     if before:
       cells += [_verdict(before[i]), _margins(before[i], h)]
-    cells += [_bracket(h['trf'].get(name)) for name in names]
+    if names:
+      cells.append(' / '.join(_bracket(h['trf'].get(x)) for x in names))
     horizon = h['horizon']
-    cells.append(_number(horizon['far_mass'], '.3f'))
-    cells.append(_number(horizon['exponent'], '.3g'))
-    fields = horizon['trf'] or {}
-    cells += [str(fields.get(name, '-')) for name in far]
+    if seen['exponent'] is not None:
+      cells.append(_number(horizon['exponent'], '.3g'))
+    if seen['trf'] is not None:
+      cells.append(_number(horizon['far_mass'], '.3f'))
+      cells.append(' / '.join(map(str, (horizon['trf'] or {}).values())))
     table.add_row(*cells)
   console.print(table)
   arguments = dict.fromkeys(h['argument'] for h in heads)
@@ -60,13 +64,13 @@ def _one(console, record, train):
     console.print(f'  note: {note}', markup=False)
 
 
-def _runs(heads, before):
-  """All heads as one row when they are the same."""
+def _rows(heads, before):
+  """Index and label of every row: one row when all heads are the same."""
   same = lambda h: {k: v for k, v in h.items() if k != 'seconds'}
   if len(heads) > 1 and not before:
     if all(same(h) == same(heads[0]) for h in heads):
-      return [(0, list(range(len(heads))))]
-  return [(i, [i]) for i in range(len(heads))]
+      return [(0, f'1-{len(heads)}')]
+  return [(i, str(i + 1)) for i in range(len(heads))]
 
 
 def _verdict(h):
