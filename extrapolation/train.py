@@ -198,6 +198,7 @@ class _Loop:
     self.metrics = run.Metrics(workdir, first)
     self.progress = progress.Loop(c.model.rpe, settings.steps, first)
     self.clock, self.timed = time.monotonic(), first
+    self.shown = {}  # the newest validation loss
 
   def run(self, p, state, batches, key, text):
     s, late = self.settings, None
@@ -232,7 +233,10 @@ class _Loop:
         )
     now = time.monotonic()
     speed = (step - self.timed) * s.B * s.T / max(now - self.clock, 1e-9)
-    text = f'loss {values["loss"]:.3f}  {speed:,.0f} tokens/s'
+    self.shown |= {k: v for k, v in extra.items() if k == 'valid_loss'}
+    losses = {'loss': values['loss'], **self.shown}
+    text = '  '.join(f'{k} {v:.3f}' for k, v in losses.items())
+    text += f'  {speed:,.0f} tokens/s'
     self.progress.update(step, text)
     if step % s.log_every == 0 or step == s.steps or extra:
       self.metrics.write(step, **values, **extra, tokens_per_s=round(speed, 1))
