@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from extrapolation.attention import rows, tiles
+from extrapolation.attention import rows, sequence, tiles
 from extrapolation.attention.precision import wide
 
 ROWS = 512  # longest sequence for which `rows` wins (CPU, float32)
@@ -21,6 +21,7 @@ def attend(
   v: Float[Array, 'B T H K'],
   bias: Float[Array, 'H n'],
   window: tuple[int, ...] | None = None,
+  gather: bool = False,
 ) -> Float[Array, 'B T H K']:
   """`reference.attend` without its probabilities; gradients to all operands.
 
@@ -32,6 +33,8 @@ def attend(
     bias: values by distance, n >= T.
     window: keys that each head attends to, None for all; what lies beyond is
       not computed.
+    gather: under a mesh whose 'seq' axis spreads the tokens, hold all keys and
+      values on every device instead of passing them around.
   """
   T, H = q.shape[1:3]
   window = tuple(min(w, T) for w in window or (T,) * H)
@@ -40,9 +43,20 @@ def attend(
   table = jnp.where(beyond, -jnp.inf, table)
   # CPUs have no short arithmetic: convert once, not tile by tile.
   short = q.dtype if jax.default_backend() != 'cpu' else table.dtype
+
+  def local(q, k, v, table):
+    if shards > 1:
+      return sequence.attend(q, k, v, table, window, shards, gather)
+    if T <= ROWS:
+      return rows.attend(q, k, v, table, max(window))
+    return tiles.attend(q, k, v, table, window)[0]
+
+  batch, shards = sequence.axes()
   operands = [x.astype(short) for x in (q, k, v)]
-  if T <= ROWS:
-    o = rows.attend(*operands, table, max(window))
-  else:
-    o, _ = tiles.attend(*operands, table, window)
-  return o.astype(v.dtype)
+  if extra := sequence.padding(T, shards):
+    table = jnp.pad(table, ((0, 0), (0, extra)), constant_values=-jnp.inf)
+    operands = [
+      jnp.pad(x, ((0, 0), (0, extra), (0, 0), (0, 0))) for x in operands
+    ]
+  o = sequence.spread(local, *operands, table, batch, shards)
+  return o[:, :T].astype(v.dtype)

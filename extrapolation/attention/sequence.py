@@ -1,0 +1,124 @@
+"""Attention of sequences whose tokens are spread over devices.
+
+Each device keeps its queries and meets the keys of the devices before it, one
+shard at a time: passed around a ring, or all gathered first. Distances are
+those of whole shards apart, so a shard needs only a slice of the table; a
+window ends the journey when nothing is left to see.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
+
+from extrapolation.attention import tiles
+from extrapolation.attention.precision import FLOOR
+
+BATCH, SEQUENCE = ('data', 'fsdp'), 'seq'
+UNIT = 64  # tokens: a long shard is a multiple of it, so that tiles divide it
+
+
+def axes() -> tuple[tuple[str, ...], int]:
+  """Batch axes of the mesh in use and the size of its sequence axis.
+
+  Axes of size 1, and those that an enclosing shard_map has taken over, do not
+  count.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if mesh.empty:
+    return (), 1
+  free = {
+    name: mesh.shape[name]
+    for name, kind in zip(mesh.axis_names, mesh.axis_types, strict=True)
+    if kind != AxisType.Manual
+  }
+  batch = tuple(name for name in BATCH if free.get(name, 1) > 1)
+  return batch, free.get(SEQUENCE, 1)
+
+
+def padding(T: int, shards: int) -> int:
+  """Tokens to add so that shards are equal, and tiles divide long ones."""
+  unit = UNIT if T > 4 * UNIT * shards else 1
+  return -T % (unit * shards) if shards > 1 else 0
+
+
+def spread(f, q, k, v, bias, batch, shards):
+  """f(q, k, v, bias) on the part of the batch, and of T, of each device."""
+  sizes = jax.sharding.get_abstract_mesh().shape
+  parts = 1
+  for name in batch:
+    parts *= sizes[name]
+  batch = batch if q.shape[0] % parts == 0 else ()
+  names = {*batch, *([SEQUENCE] if shards > 1 else [])}
+  if not names:
+    return f(q, k, v, bias)
+  x = P(batch or None, SEQUENCE if shards > 1 else None)
+  g = jax.shard_map(
+    f, in_specs=(x, x, x, P()), out_specs=x, axis_names=names, check_vma=False
+  )
+  return g(q, k, v, bias)
+
+
+def attend(q, k, v, table, windows, shards: int, gather: bool = False):
+  """o of this device's queries, [B, T / shards, H, K]; inside shard_map.
+
+  Args:
+    q, k, v: this device's tokens.
+    table: [H, T] for the whole sequence, masked already.
+    windows: one a head.
+    shards: devices along the sequence.
+    gather: hold all keys and values at once instead of passing them on.
+  """
+  B, T, H, _ = q.shape
+  block = max(
+    b for b in range(1, tiles.tile_shape(B, H, T)[0] + 1) if not T % b
+  )
+  me = lax.axis_index(SEQUENCE)
+  if gather:
+    every = [lax.all_gather(x, SEQUENCE) for x in (k, v)]
+  o, lse = _shard(q, table, windows, block, 0, k, v)
+  for n in range(1, shards):
+    if n * T - T + 1 >= max(windows):
+      break
+    if gather:
+      k, v = (
+        lax.dynamic_index_in_dim(x, me - n, keepdims=False) for x in every
+      )
+    else:
+      ahead = [(i, (i + 1) % shards) for i in range(shards)]
+      k, v = (lax.ppermute(x, SEQUENCE, ahead) for x in (k, v))
+    see = functools.partial(_shard, q, table, windows, block, n)
+    skip = functools.partial(_nothing, o, lse)
+    # What has come full circle from behind is in the future: not computed.
+    part = lax.cond(me >= n, see, skip, k, v)
+    o, lse = _join((o, lse), part)
+  return o
+
+
+def _shard(q, table, windows, block, n, k, v):
+  """o and lse over the keys of the device n places before."""
+  T = q.shape[1]
+  if n == 0:
+    u = jnp.pad(
+      table[:, :T], ((0, 0), (block - 1, 0)), constant_values=-jnp.inf
+    )
+    return tiles.partial(q, k, v, u, windows, block, 0)
+  u = table[:, (n - 1) * T + 1 : (n + 1) * T]
+  first = 1 - T // block
+  return tiles.partial(q, k, v, u, windows, block, first, n * T)
+
+
+def _nothing(o, lse, k, v):
+  """What no key at all adds."""
+  del k, v
+  return jnp.zeros_like(o), jnp.full_like(lse, FLOOR)
+
+
+def _join(a, b):
+  """One softmax of two over different keys."""
+  lse = jnp.logaddexp(a[1], b[1])
+  o = sum(o * jnp.exp(part - lse)[..., None] for o, part in (a, b))
+  return o, lse
