@@ -61,7 +61,7 @@ def test_without_encoding_a_last_query_sees_a_bag():
 def test_nll_is_the_cross_entropy_of_the_logits():
   m = model.make(V, rpe='alibi', **SMALL)
   params = m.init(KEY)
-  p = jax.nn.log_softmax(m.logits(params, TOKENS[:, :-1]))
+  p = jax.nn.log_softmax(jax.jit(m.logits)(params, TOKENS[:, :-1]))
   want = -jnp.take_along_axis(p, TOKENS[:, 1:, None], -1)[..., 0]
   np.testing.assert_allclose(nll(m, params), want, rtol=1e-5, atol=1e-6)
 
@@ -76,7 +76,7 @@ def test_scan_and_remat_change_nothing(name, per_layer):
   stacked = {**params, 'layers': jax.tree.map(lambda *x: jnp.stack(x), *layers)}
 
   def loss_and_grad(m, p):
-    return jax.value_and_grad(lambda p: nll(m, p, key=KEY).mean())(p)
+    return jax.jit(jax.value_and_grad(lambda p: nll(m, p, key=KEY).mean()))(p)
 
   want, g = loss_and_grad(plain, params)
   for remat in (False, True):

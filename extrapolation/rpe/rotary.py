@@ -19,7 +19,10 @@ def rotation(x, positions, base_period):
 
 
 def make(H: int, base_period: float = 10000.0) -> base.RPE:
-  r"""RoPE: q and k turn with position, so q.k depends on the difference."""
+  r"""RoPE: each pair m of q and of k turns by the angle n w_m at position n.
+
+  w_m = base_period^(-2 (m - 1) / K), so q.k depends on differences alone.
+  """
 
   def rotate(q, k, positions):
     turned = (rotation(x, positions, base_period) for x in (q, k))
