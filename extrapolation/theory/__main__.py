@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     allow_abbrev=False,
   )
   what = out.add_mutually_exclusive_group(required=True)
-  what.add_argument('--rpe', metavar='NAME', help='an encoding by name')
+  what.add_argument('--rpe', metavar='NAME,..', help='encodings by name')
   what.add_argument('--formula', help='text; t is the distance 0, 1, 2, ...')
   what.add_argument(
     '--function', metavar='MODULE:NAME', help='a jnp function of distance'
@@ -67,7 +67,7 @@ def main(argv=None) -> int:
     return 2
   sys.set_int_max_str_digits(0)
   if args.format == 'json':
-    print(json.dumps(records if args.all else records[0], indent=2))
+    print(json.dumps(records[0] if len(records) == 1 else records, indent=2))
   else:
     from extrapolation.theory import table
 
@@ -125,12 +125,10 @@ def _subjects(args) -> dict[str, list]:
   if args.function:
     found = subject.load(args.function)
     return {args.function: subject.heads(found, values or None)}
-  if args.all:
-    names, hyper = rpe.names(), {}
-  else:
-    names, hyper = [args.rpe], _hyper(args)
+  names = rpe.names() if args.all else args.rpe.split(',')
   out = {}
   for name in names:
+    hyper = {} if args.all else _hyper(name, args.rpe_args)
     encoding = rpe.get(name, args.heads, **hyper)
     out[name] = subject.heads(encoding, _filled(encoding, values))
   return out
@@ -152,11 +150,11 @@ def _filled(encoding, values):
   return params
 
 
-def _hyper(args):
+def _hyper(name, text):
   from extrapolation import rpe
 
-  defaults, out = rpe.defaults(args.rpe), {}
-  for key, text in _pairs(args.rpe_args, '--rpe_args').items():
+  defaults, out = rpe.defaults(name), {}
+  for key, text in _pairs(text, '--rpe_args').items():
     kind = type(defaults.get(key, 0.0))
     try:
       out[key] = kind(text)

@@ -73,6 +73,10 @@ class Balls:
     return arb.pos_inf() if data > 0 else arb.neg_inf()
 
   @staticmethod
+  def nan(_):
+    return arb.nan()
+
+  @staticmethod
   def add(data, *args):
     out, coefficients = data
     for c, x in zip(coefficients, args, strict=True):
@@ -116,6 +120,10 @@ class Balls:
   @staticmethod
   def atan(_, x):
     return x.atan()
+
+  @staticmethod
+  def lgamma(_, x):
+    return x.lgamma()
 
   @staticmethod
   def abs(_, x):
@@ -268,6 +276,10 @@ class Jets:
     return constant(Balls.inf(data))
 
   @staticmethod
+  def nan(_):
+    raise Split
+
+  @staticmethod
   def add(data, *args):
     shift, coefficients = data
     centre = range_ = arb_series([shift])
@@ -365,6 +377,12 @@ class Jets:
   @staticmethod
   def atan(_, x):
     return x.map(lambda s: s.atan())
+
+  @staticmethod
+  def lgamma(_, x):
+    if not x.values() > 0:
+      raise Split
+    return x.map(lambda s: s.lgamma())
 
   @staticmethod
   def abs(_, x):

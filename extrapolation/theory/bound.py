@@ -4,18 +4,21 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+Numbers = Array | np.ndarray
 
 
 def dropped(
-  log_tail: Float[Array, '*shape'], log_near: Float[Array, '*shape'], M
+  log_tail: Float[Numbers, '*shape'], log_near: Float[Numbers, '*shape'], M
 ) -> Float[Array, '*shape']:
   """The a-priori bound of p, from ln T_w, ln B_w and the logit bound M."""
   return jax.nn.sigmoid(2 * M + log_tail - log_near)
 
 
 def dropped_seen(
-  log_tail: Float[Array, '*shape'], log_seen: Float[Array, '*shape'], m
+  log_tail: Float[Numbers, '*shape'], log_seen: Float[Numbers, '*shape'], m
 ) -> Float[Array, '*shape']:
   """The data-dependent bound of p.
 

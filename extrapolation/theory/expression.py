@@ -30,17 +30,18 @@ class Node:
 class Graph:
   """Builds nodes, one object for each distinct expression.
 
-  Operations: t, const (Fraction), inf (+1 or -1), param (name, positive), add
-  (data: constant, coefficients), mul, pow, exp, log, sin, cos, erf, atan, abs,
-  floor, sign, max, min, lt, le, eq, and, or, not, select (condition, then,
+  Operations: t, const (Fraction), inf (+1 or -1), nan, param (name, positive), add
+  (data: constant, coefficients), mul, pow, exp, log, sin, cos, erf, atan, lgamma,
+  abs,   floor, sign, max, min, lt, le, eq, and, or, not, select (condition, then,
   else), table (index, entries). Everything else is written in these.
   """
 
   def __init__(self):
     self._known = {}
     self.zero, self.one = self.const(0), self.const(1)
-    self.true, self.false = self.make('const', (), True), None
+    self.true = self.make('const', (), True)
     self.false = self.make('const', (), False)
+    self.nan = self.leaf('nan', None)  # an error where it is used
     self.t = self.leaf('t', 0)
 
   def make(self, op, args, data=None):
@@ -56,7 +57,7 @@ class Graph:
       return self.true if value else self.false
     if isinstance(value, float):
       if value != value:
-        raise ValueError('the formula holds a NaN constant')
+        return self.nan
       if value in (float('inf'), float('-inf')):
         return self.make('inf', (), 1 if value > 0 else -1)
     return self.make('const', (), Fraction(value))
@@ -150,13 +151,13 @@ class Graph:
       raise ValueError('the formula holds a constant too large to write out')
 
   def unary(self, op, x):
-    """exp, log, sin, cos, erf, atan, abs, floor, sign with constants folded."""
+    """exp, log, sin, cos, erf, atan, lgamma, abs, floor, sign with constants folded."""
     if x.op == 'inf':
       if op == 'exp':
         return x if x.data > 0 else self.zero
       if op in ('erf', 'sign'):
         return self.const(x.data)
-      if op in ('abs', 'log') and x.data > 0:
+      if op in ('abs', 'log', 'lgamma') and x.data > 0:
         return x
       raise ValueError(f'the formula takes {op} of an infinity')
     if x.op == 'const':
@@ -177,7 +178,7 @@ class Graph:
         return self.one
       if op == 'exp':
         self._guard(float(min(abs(v), 10**300)))
-      if v == 1 and op == 'log':
+      if v == 1 and op == 'log' or v in (1, 2) and op == 'lgamma':
         return self.zero
     if op == 'floor':
       if x.op in ('t', 'floor'):

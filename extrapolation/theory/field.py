@@ -78,50 +78,61 @@ def trf(
     sums.Undefined: an infinite or undefined weight at some distance.
     Undecided: no bound of the tail was found.
   """
-  m = series.period(root)
-  if m is not None:
-    return _by_classes(root, m, rung, eps)
-  form = closed.recognise(root)
-  if form is not None:
-    return [search(_decider(form.beyond, e), form.guess(e)) for e in eps]
-  found = wave.split(root)
-  if found is not None:
-    return _by_means(root, found, rung, eps)
-  s = sums.Sums(root, rung, min(eps))
-  return [search(_decider(s.beyond, e)) for e in eps]
-
-
-def _by_means(root, found, rung, eps):
-  """A wave: more distances one by one until the brackets are sharp."""
-  base = sums.Sums(found[0], rung, min(eps))
   for near in wave.NEAR:
-    s = wave.WaveSums(root, base, *found[1:], near)
-    out = [search(_decider(s.beyond, e)) for e in eps]
-    if all(b.high and (b.high - b.low) * 2000 < b.low for b in out):
+    found = tails(root, rung, min(eps), near)
+    out = [
+      search(_decider(found.beyond, e), getattr(found, 'guess', _one)(e))
+      for e in eps
+    ]
+    sharp = all(b.high and (b.high - b.low) * 2000 < b.low for b in out)
+    if sharp or not isinstance(found, wave.WaveSums):
       break
   return out
 
 
-def _by_classes(root, m, rung, eps):
+def _one(eps):
+  del eps
+  return 1
+
+
+def tails(root: Node, rung: int, smallest: Fraction, near: int = wave.NEAR[0]):
+  """An object whose `beyond(j)` encloses T_j; T_0 is B. See `trf`."""
+  form = closed.recognise(root)
+  if form is not None:
+    return form
+  m = series.period(root)
+  if m is not None:
+    return _Classes(root, m, rung, smallest)
+  parts = wave.split(root)
+  if parts is not None:
+    base, c, omega = parts
+    base = sums.Sums(base, rung, smallest)
+    return wave.WaveSums(root, base, c, omega, near)
+  return sums.Sums(root, rung, smallest)
+
+
+class _Classes:
   """Steps floor(t / m): W(s) = sum_{r<m} w(m s + r) is smooth in s."""
-  graph = Graph()
-  (old,) = (n for n in nodes(root) if n.op == 't')
-  parts = [
-    rebuild(graph, root, {old: graph.total([(m, graph.t), (r, graph.one)])})
-    for r in range(m)
-  ]
-  total = graph.total([(1, graph.unary('exp', p)) for p in parts])
-  s = sums.Sums(graph.unary('log', total), rung, min(eps))
 
-  def beyond(j, bits=0):
-    q, r = divmod(j, m)
+  def __init__(self, root, m, rung, smallest):
+    graph = Graph()
+    (t,) = (n for n in nodes(root) if n.op == 't')
+    parts = [
+      rebuild(graph, root, {t: graph.total([(m, graph.t), (r, graph.one)])})
+      for r in range(m)
+    ]
+    self.programs = [ball.Program(p) for p in parts]
+    whole = graph.total([(1, graph.unary('exp', p)) for p in parts])
+    self.sums = sums.Sums(graph.unary('log', whole), rung, smallest)
+
+  def beyond(self, j: int, bits: int = 0) -> flint.arb:
+    """Encloses T_j."""
+    s, r = divmod(j, len(self.programs))
     if r == 0:
-      return s.beyond(q)
+      return self.sums.beyond(s)
     with sums.precision(j.bit_length()):
-      w = [ball.Program(p)(flint.arb(q), ball.Balls).exp() for p in parts[r:]]
-      return s.beyond(q + 1) + sum(w, flint.arb(0))
-
-  return [search(_decider(beyond, e)) for e in eps]
+      w = [p(flint.arb(s), ball.Balls).exp() for p in self.programs[r:]]
+      return self.sums.beyond(s + 1) + sum(w, flint.arb(0))
 
 
 def _decider(beyond: Callable, eps: Fraction) -> Callable[[int], int]:

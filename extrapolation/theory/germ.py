@@ -56,6 +56,9 @@ class Germ:
     return self.low is self.high
 
 
+NOTHING = object()  # NaN: an error unless a case leaves it out
+
+
 def point(x: Series | str) -> Germ:
   return Germ(x, x)
 
@@ -78,7 +81,12 @@ class Reading:
     for node in nodes(root):
       self.f.tick()
       args = [values[a] for a in node.args]
+      if NOTHING in args and node.op not in ('select', 'table'):
+        values[node] = NOTHING
+        continue
       values[node] = getattr(self, '_' + node.op)(node, *args)
+    if values[root] is NOTHING:
+      raise Undefined('the weight is NaN')
     return values[root]
 
   # Leaves.
@@ -93,6 +101,9 @@ class Reading:
 
   def _inf(self, node):
     return point(PLUS if node.data > 0 else MINUS)
+
+  def _nan(self, node):
+    return NOTHING
 
   def _param(self, node):
     return point(constant(self.symbols[node.data]))
@@ -122,6 +133,8 @@ class Reading:
     return best
 
   def hull(self, *germs):
+    if NOTHING in germs:
+      return NOTHING
     if all(g.exact for g in germs) and all(g == germs[0] for g in germs):
       return germs[0]
     return Germ(
@@ -302,6 +315,24 @@ class Reading:
       raise BothSigns('the logarithm of a quantity of both signs')
     return self.monotone(x, one)
 
+  def _lgamma(self, node, x):
+    """Stirling: (x - 1/2) ln x - x + ln(2 pi) / 2 + r, 0 < r < 1 / (12 x)."""
+
+    def one(e):
+      if e == PLUS:
+        return PLUS
+      if self._has_limit(e) or self._sign_of(e) < 0:
+        raise oracle.Undecided('log gamma at a limit')
+      f, half = self.f, sp.Rational(1, 2)
+      main = f.mul(f.add(e, constant(-half)), f.log(e))
+      main = f.add(f.sub(main, e), constant(sp.log(2 * sp.pi) * half))
+      small = f.scale(f.inverse(e), sp.Rational(1, 12))
+      bound = f.supremum(small)
+      rest = Series((), small.terms[0][1], bound)
+      return f.add(main, rest)
+
+    return self.monotone(x, one)
+
   def _abs(self, node, x):
     w = self._bare(x)
     if w is not None and (w.low, w.high) == (-1, 1):
@@ -467,6 +498,10 @@ class Reading:
     return None if None in args else False
 
   def _select(self, node, condition, then, other):
+    if condition is NOTHING or (
+      condition is None and NOTHING in (then, other)
+    ):
+      return NOTHING
     if condition is None:
       if isinstance(then, Germ):
         return self.hull(then, other)
@@ -474,6 +509,8 @@ class Reading:
     return then if condition else other
 
   def _table(self, node, index, *entries):
+    if index is NOTHING:
+      return NOTHING
     if not isinstance(index, Germ):
       if index is None:
         return self.hull(*entries)

@@ -17,7 +17,7 @@ from jax.extend import core
 from extrapolation.theory import primitives
 from extrapolation.theory.expression import Graph, Node, rebuild
 
-Value = float | int | Fraction
+LONGEST_LOOP = 64  # steps
 
 
 class Unsupported(ValueError):
@@ -140,24 +140,101 @@ def evaluate(closed, inputs, graph):
   jaxpr = closed.jaxpr
   for var, const in zip(jaxpr.constvars, closed.consts, strict=True):
     values[var] = _nodes(np.asarray(const), graph)
-  values.update(zip(jaxpr.invars, inputs, strict=True))
+  values.update(zip(jaxpr.invars, map(_array, inputs), strict=True))
   for eqn in jaxpr.eqns:
     args = [get(v) for v in eqn.invars]
-    inner = _inner(eqn)
-    if inner is not None:
-      out = evaluate(inner, args[len(args) - len(inner.jaxpr.invars) :], graph)
-    else:
-      rule = primitives.RULES.get(eqn.primitive.name)
-      if rule is None:
-        raise Unsupported(
-          f'theory cannot read the primitive {eqn.primitive.name!r}; it reads '
-          + ', '.join(sorted(primitives.RULES))
-        )
-      out = rule(graph, eqn, *args)
-      out = out if eqn.primitive.multiple_results else [out]
+    out = _apply(eqn, args, graph)
     for var, value in zip(eqn.outvars, out, strict=True):
       values[var] = value
   return [get(v) for v in jaxpr.outvars]
+
+
+def _apply(eqn, args, graph):
+  """The outputs of one equation."""
+  name, inner = eqn.primitive.name, _inner(eqn)
+  if inner is not None:
+    return evaluate(inner, args[len(args) - len(inner.jaxpr.invars) :], graph)
+  if name == 'scan':
+    return _scan(eqn, args, graph)
+  if name == 'cond':
+    return _cond(eqn, args, graph)
+  rule = primitives.RULES.get(name)
+  if rule is not None:
+    out = rule(graph, eqn, *args)
+    return out if eqn.primitive.multiple_results else [out]
+  if all(node.op == 'const' for a in args for node in a.flat):
+    return _computed(eqn, args, graph)
+  raise Unsupported(
+    f'theory cannot read the primitive {name!r} of a distance; it reads '
+    + ', '.join(sorted({*primitives.RULES, 'cond', 'scan'}))
+  )
+
+
+def _computed(eqn, args, graph):
+  """What depends on no distance and has no rule is what jax makes of it."""
+  arrays = [
+    jnp.asarray(
+      np.vectorize(lambda node: float(node.data), otypes=[float])(a),
+      v.aval.dtype,
+    )
+    for a, v in zip(args, eqn.invars, strict=True)
+  ]
+  with jax.ensure_compile_time_eval():
+    out = eqn.primitive.bind(*arrays, **eqn.params)
+  out = out if eqn.primitive.multiple_results else [out]
+  try:
+    return [_nodes(np.asarray(x), graph) for x in out]
+  except TypeError as e:  # keys of random numbers
+    raise Unsupported(
+      f'theory cannot read the primitive {eqn.primitive.name!r}; compute the '
+      'constants of a bias outside of it'
+    ) from e
+
+
+def _scan(eqn, args, graph):
+  """A loop of known length, written out."""
+  p = eqn.params
+  if p['length'] > LONGEST_LOOP:
+    raise Unsupported(
+      f'a loop of {p["length"]} steps; theory writes out {LONGEST_LOOP}'
+    )
+  n, m = p['num_consts'], p['num_carry']
+  consts, carry, xs = args[:n], args[n : n + m], args[n + m :]
+  steps = range(p['length'])
+  ys = []
+  for i in reversed(steps) if p['reverse'] else steps:
+    out = evaluate(p['jaxpr'], [*consts, *carry, *(x[i] for x in xs)], graph)
+    carry = out[:m]
+    ys.append(out[m:])
+  if p['reverse']:
+    ys.reverse()
+  stacked = [np.stack([_array(y) for y in column]) for column in zip(*ys, strict=True)]
+  return [*carry, *stacked]
+
+
+def _array(x):
+  """A node or an array of them as an array."""
+  if isinstance(x, np.ndarray):
+    return x
+  out = np.empty((), object)
+  out[()] = x
+  return out
+
+
+def _cond(eqn, args, graph):
+  """All branches, and the one that the index picks."""
+  which, *rest = args
+  (which,) = which.flat
+  outs = [evaluate(b, rest, graph) for b in eqn.params['branches']]
+  if eqn.invars[0].aval.dtype == np.bool_:
+    which = graph.select(which, graph.one, graph.zero)
+  merged = []
+  for cases in zip(*outs, strict=True):
+    out = np.empty(cases[0].shape, object)
+    for i in np.ndindex(out.shape):
+      out[i] = graph.table(which, [c[i] for c in cases])
+    merged.append(out)
+  return merged
 
 
 def _inner(eqn):

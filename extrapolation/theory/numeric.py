@@ -21,6 +21,7 @@ RULES = {
   'cos': np.cos,
   'atan': np.arctan,
   'erf': np.vectorize(math.erf, otypes=[float]),
+  'lgamma': np.vectorize(math.lgamma, otypes=[float]),
   'abs': np.abs,
   'floor': np.floor,
   'sign': np.sign,
@@ -50,6 +51,8 @@ def log_weights(root: Node, t: Float[np.ndarray, ' d']) -> Float[np.ndarray, ' d
         value = data if isinstance(data, bool) else _float(data)
       elif op == 'inf':
         value = data * math.inf
+      elif op == 'nan':
+        value = math.nan
       elif op == 'param':
         raise ValueError(f'the parameter {data.lstrip("~")!r} has no value')
       elif op == 'add':

@@ -79,6 +79,7 @@ BALLS = {
   sp.cos: lambda x: x.cos(),
   sp.erf: lambda x: x.erf(),
   sp.atan: lambda x: x.atan(),
+  sp.loggamma: lambda x: x.lgamma(),
   sp.Abs: abs,
   sp.floor: lambda x: x.floor(),
 }

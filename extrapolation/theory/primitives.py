@@ -129,20 +129,85 @@ def _atanh(g, x):
   return g.mul(_half(g), _log(g, g.div(g.add(g.one, x), g.sub(g.one, x))))
 
 
+def _is_bool(var):
+  return var.aval.dtype == np.bool_
+
+
 def _compare(op, swap=False, negate=False):
-  def rule(g, x, y):
-    if x.op == 'const' and isinstance(x.data, bool):
-      return _same_truth(g, x, y, negate)
-    if y.op == 'const' and isinstance(y.data, bool):
-      return _same_truth(g, y, x, negate)
+  def one(g, x, y):
     out = g.compare(op, y, x) if swap else g.compare(op, x, y)
     return g.logic('not', out) if negate else out
 
-  return _each(rule)
+  def truth(g, x, y):
+    both = g.logic('and', x, y)
+    none = g.logic('not', g.logic('or', x, y))
+    same = g.logic('or', both, none)
+    return g.logic('not', same) if negate else same
+
+  def rule(graph, eqn, x, y):
+    if not _is_bool(eqn.invars[0]):
+      return _each(one)(graph, eqn, x, y)
+    if op != 'eq':
+      raise ValueError('theory does not order truth values')
+    return _each(truth)(graph, eqn, x, y)
+
+  return rule
 
 
-def _same_truth(g, constant, other, negate):
-  return other if constant.data != negate else g.logic('not', other)
+def _logic(op):
+  def rule(graph, eqn, *args):
+    if not _is_bool(eqn.invars[0]):
+      return _bits(graph, eqn, op, *args)
+    return _each(lambda g, *x: g.logic(op, *x))(graph, eqn, *args)
+
+  return rule
+
+
+def _bits(graph, eqn, op, *args):
+  """x & (2^k - 1) of an integer is its remainder."""
+  for x, y in (args, args[::-1]) if op == 'and' else ():
+    masks = {int(m.data) for m in y.flat if m.op == 'const'}
+    if len(masks) == 1 and all(m.op == 'const' for m in y.flat):
+      n = masks.pop() + 1
+      if n > 0 and n & (n - 1) == 0:
+        return _each(
+          lambda g, a, _, n=n: g.sub(a, g.mul(g.const(n), _floor_over(g, a, n)))
+        )(graph, eqn, x, y)
+  raise ValueError(f'theory reads bitwise {op!r} only with a mask 2^k - 1')
+
+
+def _floor_over(g, x, n):
+  return g.unary('floor', g.div(x, g.const(n)))
+
+
+def _shift(graph, eqn, x, by):
+  if any(b.op != 'const' for b in by.flat):
+    raise ValueError('theory reads shifts by a constant only')
+  return _each(
+    lambda g, a, b: _floor_over(g, a, 2 ** int(b.data))
+  )(graph, eqn, x, by)
+
+
+def _argmax(op):
+  def rule(graph, eqn, x):
+    (axis,) = eqn.params['axes']
+    rows = np.moveaxis(x, axis, -1)
+    boolean = _is_bool(eqn.invars[0])
+    out = np.empty(rows.shape[:-1], object)
+    for i in np.ndindex(out.shape):
+      best, place = rows[i][0], graph.zero
+      for k, a in enumerate(rows[i][1:], 1):
+        lo, hi = (best, a) if op == 'max' else (a, best)
+        if boolean:
+          better = graph.logic('and', graph.logic('not', lo), hi)
+        else:
+          better = graph.compare('lt', lo, hi)
+        best = graph.select(better, a, best)
+        place = graph.select(better, graph.const(k), place)
+      out[i] = place
+    return out
+
+  return rule
 
 
 def _integer_pow(graph, eqn, x):
@@ -192,6 +257,22 @@ def _reduce(combine):
   return rule
 
 
+def _running(combine):
+  """cumsum and its kin, along one axis."""
+
+  def rule(graph, eqn, x):
+    axis, out = eqn.params['axis'], x.copy()
+    rows = np.moveaxis(out, axis, 0)  # a view
+    if eqn.params['reverse']:
+      rows = rows[::-1]
+    for k in range(1, len(rows)):
+      for i in np.ndindex(rows.shape[1:]):
+        rows[(k, *i)] = combine(graph, rows[(k - 1, *i)], rows[(k, *i)])
+    return out
+
+  return rule
+
+
 def _fold(op):
   def combine(g, items):
     out = items[0]
@@ -232,29 +313,35 @@ def _iota(graph, eqn):
 
 def _gather(graph, eqn, x, index):
   """Rows of a table: one indexed axis, whole slices of the others."""
-  d = eqn.params['dimension_numbers']
-  sizes = eqn.params['slice_sizes']
+  d, sizes = eqn.params['dimension_numbers'], eqn.params['slice_sizes']
+  axes = d.start_index_map
   if (
-    len(d.start_index_map) != 1
-    or d.collapsed_slice_dims != d.start_index_map
+    len(axes) != 1
+    or d.collapsed_slice_dims not in ((), axes)
     or getattr(d, 'operand_batching_dims', ())
     or any(
-      s != n
-      for a, (s, n) in enumerate(zip(sizes, x.shape, strict=True))
-      if a != d.start_index_map[0]
+      n != (1 if a in axes else x.shape[a]) for a, n in enumerate(sizes)
     )
   ):
     raise ValueError(
       "theory reads the primitive 'gather' along one axis only: table[index]"
     )
-  (axis,) = d.start_index_map
-  rows = np.moveaxis(x, axis, -1)
-  index = index[..., 0]
+  fill = 'FILL' in str(eqn.params['mode'])
+  rows = np.moveaxis(x, axes[0], -1)
   out = np.empty(eqn.outvars[0].aval.shape, object)
   batch = [a for a in range(out.ndim) if a not in d.offset_dims]
+  kept = [a for a in range(x.ndim) if a not in d.collapsed_slice_dims]
   for i in np.ndindex(out.shape):
-    row = rows[tuple(i[a] for a in d.offset_dims)]
-    out[i] = graph.table(index[tuple(i[a] for a in batch)], list(row))
+    place = index[tuple(i[a] for a in batch)][0]
+    offset = zip(kept, d.offset_dims, strict=True)
+    row = rows[tuple(i[o] for a, o in offset if a not in axes)]
+    value = graph.table(place, list(row))
+    if fill:  # outside the table there is nothing
+      low = graph.compare('lt', place, graph.zero)
+      high = graph.compare('le', graph.const(len(row)), place)
+      outside = graph.logic('or', low, high)
+      value = graph.select(outside, graph.nan, value)
+    out[i] = value
   return out
 
 
@@ -334,11 +421,18 @@ RULES = {
   'le': _compare('le'),
   'gt': _compare('lt', swap=True),
   'ge': _compare('le', swap=True),
+  'lt_to': _compare('lt'),
+  'le_to': _compare('le'),
   'eq': _compare('eq'),
   'ne': _compare('eq', negate=True),
-  'and': _each(lambda g, x, y: g.logic('and', x, y)),
-  'or': _each(lambda g, x, y: g.logic('or', x, y)),
-  'not': _each(lambda g, x: g.logic('not', x)),
+  'and': _logic('and'),
+  'or': _logic('or'),
+  'not': _logic('not'),
+  'shift_right_arithmetic': _shift,
+  'shift_right_logical': _shift,
+  'argmax': _argmax('max'),
+  'argmin': _argmax('min'),
+  'lgamma': _unary('lgamma'),
   'is_finite': _each(lambda g, x: g.const(x.op != 'inf')),
   'select_n': _select,
   'convert_element_type': _convert,
@@ -348,6 +442,8 @@ RULES = {
   'expand_dims': _reshape,
   'transpose': lambda g, e, x: x.transpose(e.params['permutation']),
   'concatenate': lambda g, e, *x: np.concatenate(x, e.params['dimension']),
+  'tile': lambda g, e, x: np.tile(x, e.params['reps']),
+  'stack': lambda g, e, *x: np.stack(x, e.params.get('axis', 0)),
   'slice': _slice,
   'split': _split,
   'rev': _flip,
@@ -357,9 +453,14 @@ RULES = {
   'reduce_sum': _reduce(lambda g, x: g.total([(1, a) for a in x])),
   'reduce_max': _reduce(_fold(_max)),
   'reduce_min': _reduce(_fold(_min)),
+  'reduce_or': _reduce(lambda g, x: g.logic('or', *x)),
+  'reduce_and': _reduce(lambda g, x: g.logic('and', *x)),
   'reduce_prod': _reduce(_fold(lambda g, x, y: g.mul(x, y))),
+  'cumsum': _running(lambda g, x, y: g.add(x, y)),
+  'cumprod': _running(lambda g, x, y: g.mul(x, y)),
+  'cummax': _running(_max),
+  'cummin': _running(_min),
   'copy': _same,
-  'copy_p': _same,
   'stop_gradient': _same,
   'optimization_barrier': lambda g, e, *x: list(x),
   'reduce_precision': _same,

@@ -24,6 +24,7 @@ FUNCTIONS = {
   'cos': sp.cos,
   'erf': sp.erf,
   'atan': sp.atan,
+  'lgamma': sp.loggamma,
   'abs': sp.Abs,
   'floor': sp.floor,
   'sign': sp.sign,
@@ -57,6 +58,8 @@ def _one(node, args, t):
     return sp.sympify(node.data) if truth else oracle.rational(node.data)
   if node.op == 'inf':
     return sp.oo * node.data
+  if node.op == 'nan':
+    return sp.nan
   if node.op == 'param':
     return series.symbol(node.data)
   if node.op == 'add':

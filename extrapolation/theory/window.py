@@ -27,9 +27,9 @@ def certified(
   subject,
   params: Mapping | None = None,
   *,
-  error: float,
-  M: float,
-  v: float = 1.0,
+  error: float | int,
+  M: float | int,
+  v: float | int = 1,
   horizon: int | None = None,
 ) -> list[int | None]:
   """Smallest window of every head whose error is at most `error`.
@@ -62,7 +62,7 @@ def certified(
   ]
 
 
-def allowed(error: float, M: float, v: float) -> Fraction:
+def allowed(error: float | int, M: float | int, v: float | int) -> Fraction:
   """The largest T_w / B with 2 v p <= error, rounded down.
 
   p = x / (1 + x) with x = e^{2M} T_w / B_w, so T_w / B_w <= e^{-2M} d / (1 - d),

@@ -1,0 +1,226 @@
+"""The command line: the records it prints, and errors of one line."""
+
+import json
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation import rpe
+from extrapolation.theory import __main__ as main
+
+
+def ask(capsys, *args):
+  code = main.main([*args, '--format=json'])
+  out, err = capsys.readouterr()
+  assert (code, err) == (0, '')
+  return json.loads(out)
+
+
+def my_bias(distance):
+  return -2 * jnp.log1p(distance)
+
+
+def two_heads(distance):
+  return jnp.stack([-distance * 0.5, 0 * distance])
+
+
+encoding = rpe.get('alibi', 2)
+not_a_bias = 7
+
+
+def check(record, eps=('0.1', '0.01', '0.001')):
+  assert set(record) >= {'subject', 'heads'}
+  for head in record['heads']:
+    assert set(head) >= {
+      'verdict', 'condition', 'argument', 'trf', 'horizon', 'seconds'
+    }  # fmt: skip
+    assert head['verdict'] in {
+      'converges', 'diverges', 'conditional', 'unknown'
+    }  # fmt: skip
+    assert (head['condition'] is not None) == (head['verdict'] == 'conditional')
+    assert head['argument'] and head['seconds'] >= 0
+    assert set(head['trf']) in ({*eps}, set())
+    for bracket in head['trf'].values():
+      assert set(bracket) == {'low', 'high'}
+      assert all(x is None or isinstance(x, int) for x in bracket.values())
+    assert set(head['horizon']) == {'n', 'far_mass', 'exponent', 'trf'}
+
+
+def test_an_encoding(capsys):
+  record = ask(capsys, '--rpe=type2', '--heads=8', '--horizon=9216')
+  check(record)
+  assert record['subject'] == 'type2' and len(record['heads']) == 8
+  last = record['heads'][-1]
+  assert last['trf']['0.01'] == {'low': 2467, 'high': 2467}
+  assert last['horizon']['n'] == 9216
+  assert last['horizon']['far_mass'] == pytest.approx(0.294, abs=1e-3)
+
+
+def test_the_learned_one(capsys):
+  record = ask(capsys, '--formula=-r1*log(1+r2*t)')
+  check(record)
+  (head,) = record['heads']
+  assert (head['verdict'], head['condition']) == ('conditional', 'r1 > 1')
+  assert head['trf'] == {}
+
+
+def test_set_values(capsys):
+  text = '--formula=-(1+a)*log(t+1)-2*log(log(t+3))'
+  (free,) = ask(capsys, text)['heads']
+  (fixed,) = ask(capsys, text, '--set=a=0')['heads']
+  assert free['verdict'] == fixed['verdict'] == 'converges'
+  assert 'Bertrand' in fixed['argument']
+  assert fixed['trf']['0.1'] == {'low': 199, 'high': 199}
+  record = ask(capsys, '--rpe=kerple_log', '--heads=2', '--set=r1=2,r2=1')
+  assert record['heads'][1]['trf']['0.001'] == {'low': 608, 'high': 608}
+
+
+def test_a_function(capsys):
+  record = ask(capsys, '--function=tests.theory.test_main:my_bias')
+  check(record)
+  assert record['heads'][0]['trf']['0.01'] == {'low': 61, 'high': 61}
+  heads = ask(capsys, '--function=tests.theory.test_main:two_heads')['heads']
+  assert [h['verdict'] for h in heads] == ['converges', 'diverges']
+  assert heads[1]['trf']['0.1'] == {'low': None, 'high': None}
+  heads = ask(capsys, '--function=tests.theory.test_main:encoding')['heads']
+  assert len(heads) == 2
+
+
+def test_all(capsys):
+  records = ask(capsys, '--all', '--heads=2', '--eps=0.1', '--horizon=600')
+  assert [r['subject'] for r in records] == rpe.names()
+  for record in records:
+    check(record, ['0.1'])
+
+
+def test_an_infinite_weight_is_noted(capsys):
+  (head,) = ask(capsys, '--formula=-2*log(t)')['heads']
+  assert head['verdict'] == 'converges' and head['trf'] == {}
+  assert 'distance 0' in head['note']
+
+
+def trained(folder, final=True, layers=0):
+  def params(r1):
+    r1 = np.full((2,), r1) + np.array([0, 0.25])
+    one = dict(r1=r1, r2=np.full((2,), 0.5))
+    if layers:
+      one = {k: np.stack([v] * layers) for k, v in one.items()}
+    return {k: v.tolist() for k, v in one.items()}
+
+  data = dict(
+    name='kerple_log', H=2, hyper={}, train_length=64, init=params(0.875)
+  )
+  if final:
+    data['final'] = params(1.5)
+  (folder / 'rpe.json').write_text(json.dumps(data))
+
+
+def test_a_trained_run(capsys, tmp_path):
+  trained(tmp_path)
+  record = ask(capsys, f'--workdir={tmp_path}', '--horizon=1024')
+  check(record)
+  margins = [h['margin'] for h in record['before']]
+  assert margins == [-0.125, 0.125]
+  assert [h['margin'] for h in record['heads']] == [0.5, 0.75]
+  assert [h['verdict'] for h in record['before']] == ['diverges', 'converges']
+  assert main.main([f'--workdir={tmp_path}', '--horizon=1024']) == 0
+  text = capsys.readouterr().out
+  assert 'beyond 64' in text and '-0.125 -> +0.500' in text
+
+
+def test_a_run_with_layers_and_one_in_training(capsys, tmp_path):
+  trained(tmp_path, final=False, layers=3)
+  record = ask(capsys, f'--workdir={tmp_path}', '--horizon=64', '--eps=0.1')
+  assert len(record['heads']) == 6
+  assert record['heads'][0]['margin'] == record['before'][0]['margin']
+
+
+def test_text_is_a_table(capsys):
+  assert main.main(['--rpe=type1', '--heads=8']) == 0
+  out = capsys.readouterr().out
+  assert '1615 / 16277 / 162773' in out and 'p-series' in out
+  assert max(map(len, out.splitlines())) <= 120
+  assert main.main(['--formula=-r1*log(1+t)']) == 0
+  assert 'iff r1 > 1' in capsys.readouterr().out
+
+
+def test_figure(capsys, tmp_path):
+  path = tmp_path / 'theory.png'
+  args = ['--rpe=type1,harmonic', '--heads=2', '--horizon=600']
+  assert main.main([*args, f'--figure={path}']) == 0
+  assert path.read_bytes().startswith(b'\x89PNG')
+
+
+ERRORS = [
+  ('--formula=t.__class__', 'made of'),
+  ('--formula=-a*t --set=b=1', "no parameter 'b'"),
+  ('--formula=-a*t --set=a', 'name=value'),
+  ('--formula=-a*t --set=a=x', 'not a number'),
+  ('--formula=-t --eps=0', 'eps'),
+  ('--formula=-t --eps=', 'eps'),
+  ('--formula=-t --horizon=0', 'horizon'),
+  ('--formula=-t --horizon=99999999999', 'horizon'),
+  ('--formula=log(-1-t)', 'no weight'),
+  ('--rpe=alibbi', "did you mean 'alibi'"),
+  ('--rpe=alibi --heads=0', 'heads'),
+  ('--rpe=power --rpe_args=exponent=-1', 'exponent'),
+  ('--rpe=power --rpe_args=exponent=x', 'not a float'),
+  ('--rpe=power --rpe_args=width=1', "no hyperparameter 'width'"),
+  ('--rpe=alibi --set=r1=1', "no parameter 'r1'"),
+  ('--function=nowhere', 'package.module:name'),
+  ('--function=no.such.module:f', 'cannot import'),
+  ('--function=tests.theory.test_main:missing', "no 'missing'"),
+  ('--function=tests.theory.test_main:not_a_bias', 'no encoding'),
+  ('--workdir=/no/such/folder', 'rpe.json'),
+  ('--formula=-a*t --figure=x.png', '--set'),
+]
+
+
+@pytest.mark.parametrize(('args', 'match'), ERRORS)
+def test_errors_are_one_line(capsys, args, match):
+  assert main.main(args.split()) == 2
+  out, err = capsys.readouterr()
+  assert out == '' and err.count('\n') == 1
+  assert match in err
+
+
+@pytest.mark.parametrize('args', ['', '--rpe=alibi --formula=t', '--nonsense'])
+def test_usage_errors_are_one_line(capsys, args):
+  with pytest.raises(SystemExit) as e:
+    main.main(args.split())
+  assert e.value.code == 2
+  assert capsys.readouterr().err.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+  ('content', 'match'),
+  [
+    ('{', 'cannot read'),
+    ('[]', 'lacks name'),
+    ('{"name": "alibi"}', 'lacks H'),
+    (
+      '{"name": "kerple_log", "H": 2, "hyper": {}, "train_length": 8, '
+      '"init": {"r1": [1.0], "r2": [1.0]}}',
+      'needs',
+    ),
+  ],
+)
+def test_an_unusable_run_is_one_line(capsys, tmp_path, content, match):
+  (tmp_path / 'rpe.json').write_text(content)
+  assert main.main([f'--workdir={tmp_path}']) == 2
+  err = capsys.readouterr().err
+  assert match in err and err.count('\n') == 1
+
+
+def test_the_package_is_light():
+  """No Flax, and nothing heavy before it is needed."""
+  code = (
+    'import sys, extrapolation.theory; '
+    'assert not {"jax", "sympy", "flax"} & set(sys.modules); '
+    'extrapolation.theory.trf("-2*log(1+t)"); '
+    'assert "flax" not in sys.modules'
+  )
+  subprocess.run([sys.executable, '-c', code], check=True, timeout=60)
