@@ -111,13 +111,16 @@ def same_text(workdir: str, manifest: dict) -> None:
 def write_rpe(workdir: str, when: str, model, params: dict, T: int) -> None:
   """Writes the encoding's parameters in the units of its formula to rpe.json.
 
-  `when` is 'init' or 'final'. Theory reads this file and no checkpoint.
+  `when` is 'init' or 'final'. Values have a leading axis of layers if each
+  layer has its own. Theory reads this file and no checkpoint.
   """
   path = pathlib.Path(workdir) / 'rpe.json'
   known = json.loads(path.read_text()) if path.exists() else {}
   c = model.config
-  values = {k: np.asarray(v).tolist() for k, v in
-            model.rpe_params(params).items()}  # fmt: skip
+  rows = slice(None) if c.rpe_per_layer else 0
+  values = {
+    k: np.asarray(v)[rows].tolist() for k, v in model.rpe_params(params).items()
+  }
   about = dict(name=c.rpe, H=c.H, hyper=c.rpe_args, train_length=T)
   write_json(path, {**known, **about, when: values})
 

@@ -1,0 +1,263 @@
+"""Text from one run: `python -m extrapolation.generate --workdir=DIR`.
+
+Constant memory and constant time a token, however long the text: a ring of
+keys a head, as wide as `--window` says. `certified:ERROR` takes the width from
+theory: the output of no attention moves by more than ERROR (relative to the
+largest value vector) for what has left the ring.
+"""
+
+import dataclasses
+import functools
+import sys
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from extrapolation import attention, cli, run, theory
+from extrapolation import model as model_lib
+from extrapolation.attention import decode
+from extrapolation.theory import bound
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sampling:
+  """How the next token is drawn; temperature 0 takes the likeliest."""
+
+  temperature: float = 1.0
+  top_k: int = 0  # 0 is all
+  top_p: float = 1.0
+
+  def __post_init__(self):
+    if not 0 <= self.temperature < float('inf'):
+      raise ValueError(f'--temperature={self.temperature}: needs >= 0')
+    if self.top_k < 0:
+      raise ValueError(f'--top_k={self.top_k}: needs >= 0, 0 is all')
+    if not 0 < self.top_p <= 1:
+      raise ValueError(f'--top_p={self.top_p}: needs 0 < p <= 1')
+
+  def __call__(self, logits, key):
+    """A token for each row of logits [B, V]."""
+    if self.temperature == 0:
+      return jnp.argmax(logits, axis=-1)
+    logits = logits / self.temperature
+    down = jnp.sort(logits, axis=-1)[:, ::-1]
+    least = jnp.full_like(down[:, :1], -jnp.inf)
+    if self.top_k:
+      least = down[:, min(self.top_k, down.shape[1]) - 1][:, None]
+    p = jax.nn.softmax(down, axis=-1)
+    # The smallest set whose probability reaches top_p; never empty.
+    inside = jnp.cumsum(p, axis=-1) - p < self.top_p
+    nucleus = jnp.where(inside, down, jnp.inf).min(-1, keepdims=True)
+    keep = logits >= jnp.maximum(least, nucleus)
+    return jax.random.categorical(key, jnp.where(keep, logits, -jnp.inf))
+
+
+def unrolled(m: model_lib.Model, params: dict) -> tuple[model_lib.Model, dict]:
+  """The same model with a parameter tree a layer, so that each has a cache."""
+  if not m.config.scan:
+    return m, params
+  layers = {i: jax.tree.map(lambda x, i=i: x[i], params['layers'])
+            for i in range(m.config.N)}  # fmt: skip
+  fields = dataclasses.asdict(m.config) | {'scan': False}
+  return model_lib.make(m.V, **fields), {**params, 'layers': layers}
+
+
+def logit_bound(m: model_lib.Model, params, tokens) -> tuple[float, float]:
+  """Largest bound of |q.k| / sqrt K, and largest ||v||, on tokens [B, T]."""
+  seen = []
+
+  def spy(q, k, v, bias):
+    M = bound.logit_bound(q, k).max()
+    seen.append((M, jnp.linalg.norm(v.astype(jnp.float32), axis=-1).max()))
+    return attention.attend(q, k, v, bias)
+
+  @jax.jit
+  def measure(params, tokens):
+    seen.clear()
+    m.hidden(params, tokens, attend=spy)
+    return jnp.asarray(seen).max(0)
+
+  M, v = measure(params, tokens)
+  return float(M), float(v)
+
+
+def windows(
+  spec: str, r: run.Trained, m, params, length: int, say: Callable
+) -> tuple[int, ...]:
+  """Keys kept by each head for a text of at most `length` tokens.
+
+  Raises:
+    ValueError: not `full`, a number >= 1, or `certified:ERROR`.
+  """
+  H = m.config.H
+  kind, _, number = spec.partition(':')
+  if spec == 'full':
+    return (length,) * H
+  if spec.isdigit() and int(spec) > 0:
+    return (min(int(spec), length),) * H
+  try:
+    error = float(number)
+  except ValueError:
+    error = 0.0
+  if kind != 'certified' or not 0 < error < 1:
+    raise ValueError(
+      f'--window={spec}: needs full, a number of keys, or '
+      'certified:ERROR with 0 < ERROR < 1'
+    )
+  T = r.config.train.T
+  split = next(s for s in ('valid', 'test', 'train') if s in
+               r.text.manifest['splits'])  # fmt: skip
+  sample = np.asarray(r.text.tokens(split)[: 8 * T], np.int32)
+  sample = sample[: len(sample) // T * T].reshape(-1, T)
+  M, v = logit_bound(m, params, sample)
+  found = [1] * H
+  rows = m.rpe_params(params)
+  for i in range(m.config.N if m.config.rpe_per_layer else 1):
+    layer = {name: value[i] for name, value in rows.items()}
+    one = theory.window(m.encoding, layer, error=error, M=M, horizon=length)
+    found = [max(a, b) for a, b in zip(found, one, strict=True)]
+  say(
+    f'logits are at most {M:.1f} and values {v:.2f} long on {sample.size:,} '
+    f'tokens of {split} text; an error of {error:g} of that length is '
+    f'certified for texts of {length:,} tokens by windows of '
+    + ', '.join(f'{w:,}' for w in found)
+  )
+  return tuple(found)
+
+
+def decoder(m: model_lib.Model, window: tuple[int, ...]):
+  """(prefill, step): next-token logits [B, V] and the caches of all layers.
+
+  prefill: `(params, tokens [B, T]) -> (logits, caches)`.
+  step: `(params, tables, caches, token [B], position) -> (logits, caches)`;
+    tables are `m.bias(params, n)` with n >= every window.
+  """
+  c = m.config
+
+  def prefill(params, tokens):
+    caches = []
+
+    def attend(q, k, v, bias):
+      B, _, H, K = k.shape
+      empty = decode.init_cache(B, H, K, window, k.dtype)
+      caches.append(decode.prefill(k, v, empty))
+      return attention.attend(q, k, v, bias, window=window)
+
+    return m.logits(params, tokens, attend=attend)[:, -1], caches
+
+  def step(params, tables, caches, token, position):
+    caches = list(caches)
+    layer = iter(range(c.N))
+
+    def attend(q, k, v, bias):
+      del bias  # of length 1; the ring reaches further
+      i = next(layer)
+      o, caches[i] = decode.step(q, k, v, tables[i], caches[i], position)
+      return o
+
+    logits = m.logits(
+      params, token[:, None], positions=position[None], attend=attend
+    )
+    return logits[:, -1], caches
+
+  return jax.jit(prefill), jax.jit(step, donate_argnums=2)
+
+
+def stream(
+  m: model_lib.Model,
+  params,
+  ids: list[int],
+  window: tuple[int, ...],
+  sampling: Sampling,
+  seed: int,
+):
+  """Yields token after token that follows `ids`, without end."""
+  prefill, step = decoder(m, window)
+  tables = m.bias(params, max(window))
+  draw = jax.jit(sampling)
+  key = jax.random.key(seed)
+  logits, caches = prefill(params, jnp.asarray([ids], jnp.int32))
+  position = len(ids)
+  while True:
+    token = draw(logits, jax.random.fold_in(key, position))
+    yield int(token[0])
+    logits, caches = step(params, tables, caches, token, jnp.asarray(position))
+    position += 1
+
+
+class Printer:
+  """Writes tokens as text as soon as they make whole characters."""
+
+  def __init__(self, tokenizer, write: Callable[[str], None]):
+    self.tokenizer, self.write, self.waiting = tokenizer, write, []
+
+  def __call__(self, token: int) -> None:
+    self.waiting.append(token)
+    text = self.tokenizer.decode(np.asarray(self.waiting))
+    if not text.endswith('\ufffd') or len(self.waiting) > 8:
+      self.write(text)
+      self.waiting = []
+
+
+def generate(
+  workdir: str,
+  prompt: str = '',
+  tokens: int = 256,
+  window: str = 'full',
+  seed: int = 0,
+  step: int | None = None,
+  write=None,
+  say=None,
+  **sampling,
+) -> list[int]:
+  """Continues `prompt` by `tokens` tokens, written as they come; returns them.
+
+  Raises:
+    ValueError, OSError: as `run.load`, `windows` and `Sampling`.
+  """
+  say = say or functools.partial(print, file=sys.stderr)
+  write = write or (lambda text: print(text, end='', flush=True))
+  draw = Sampling(**sampling)
+  if tokens < 1:
+    raise ValueError(f'--tokens={tokens}: needs >= 1')
+  r = run.load(workdir, step, say)
+  m, params = unrolled(r.model, r.params)
+  tokenizer = r.text.tokenizer
+  ids = [tokenizer.eos, *map(int, tokenizer.encode(prompt))]
+  keys = windows(window, r, m, params, len(ids) + tokens, say)
+  write(prompt)
+  printer, made = Printer(tokenizer, write), []
+  start = time.monotonic()
+  for token in stream(m, params, ids, keys, draw, seed):
+    if not made:  # compiled by now
+      start = time.monotonic()
+    made.append(token)
+    printer(token)
+    if len(made) == tokens:
+      break
+  write('\n')
+  speed = (tokens - 1) / max(time.monotonic() - start, 1e-9)
+  say(f'{tokens:,} tokens, {speed:,.0f} tokens/s')
+  return made
+
+
+def main(argv: list[str]) -> None:
+  parser = cli.parser(__doc__)
+  add = parser.add_argument
+  add('--workdir', required=True, metavar='DIR', help='the folder of a run')
+  add('--prompt', default='', help='text to continue')
+  add('--tokens', type=int, default=256, help='tokens to write')
+  add('--window', default='full', help='full | N | certified:ERROR')
+  add('--temperature', type=float, default=1.0, help='0 is greedy')
+  add('--top_k', type=int, default=0, help='0 is all')
+  add('--top_p', type=float, default=1.0)
+  add('--seed', type=int, default=0)
+  add('--step', type=int, help='of the checkpoint; default: the newest')
+  generate(**vars(parser.parse_args(argv)))
+
+
+if __name__ == '__main__':
+  cli.run(main)
