@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from extrapolation.attention import blockwise, reference
+from extrapolation.attention import blockwise, cudnn, pallas_tpu, reference
 
-IMPLEMENTATIONS = ('auto', 'reference', 'blockwise')
-SHORT = 96  # below this length one dense product is faster than blocks (CPU)
+# Below this length one dense product is faster than blocks (CPU, measured).
+SHORT = 96
 
 
 def attend(
@@ -25,41 +25,71 @@ def attend(
 ) -> Float[Array, 'B T H K']:
   """Attention over keys at distance t >= 0 with weight exp(q.k/sqrt(K) + bias).
 
+  Under a mesh (`jax.set_mesh`) whose axes 'data', 'fsdp' spread the batch and
+  'seq' the tokens, every device computes its own part of the same result.
+
   Args:
     q: queries; k: keys; v: values.
     bias: the encoding's table, `rpe.bias(arange(n), params)`, n >= T.
     window: attend to the nearest `window` keys only (one number, or one a
       head); None for all.
-    implementation: 'reference' is the dense definition, 'blockwise' takes O(T)
-      memory; 'auto' picks the faster one and says so once.
+    implementation: 'reference' is the dense definition; 'blockwise' takes O(T)
+      memory anywhere, and under 'seq' passes keys around a ring, which
+      'gather' collects first; 'pallas' is a TPU kernel; 'cudnn' writes the
+      bias out. 'auto' picks by backend, dtype and length and logs its choice.
 
   Raises:
     ValueError: shapes, dtypes, window or implementation that do not fit.
   """
   window = _check(q, k, v, bias, window)
-  if implementation not in IMPLEMENTATIONS:
+  if implementation == 'auto':
+    implementation = choose(jax.default_backend(), str(q.dtype), q.shape[1])
+  if implementation not in _IMPLEMENTATIONS:
     raise ValueError(
       f'no implementation {implementation!r} of attention; '
-      f'there are: {", ".join(IMPLEMENTATIONS)}'
+      f'there are: auto, {", ".join(_IMPLEMENTATIONS)}'
     )
-  if implementation == 'auto':
-    T = q.shape[1]
-    implementation = 'reference' if T < SHORT else 'blockwise'
-    _say(implementation, jax.default_backend(), str(q.dtype), T)
-  if implementation == 'blockwise':
-    return blockwise.attend(q, k, v, bias, window)
+  return _IMPLEMENTATIONS[implementation](q, k, v, bias, window)
+
+
+@functools.cache
+def choose(backend: str, dtype: str, T: int) -> str:
+  """What 'auto' is; logged once for every answer.
+
+  On a GPU it is 'blockwise' until a measurement says otherwise.
+  """
+  if T < SHORT:
+    chosen = 'reference'
+  elif backend == 'tpu' and dtype in ('float32', 'bfloat16'):
+    chosen = 'pallas'
+  else:
+    chosen = 'blockwise'
+  logging.getLogger(__name__).info(
+    'attention: %s (%s, %s, T = %d)', chosen, backend, dtype, T
+  )
+  return chosen
+
+
+def _reference(q, k, v, bias, window):
   if window is not None:
-    distance = jnp.arange(bias.shape[1])
-    beyond = distance >= jnp.asarray(window)[:, None]
+    beyond = jnp.arange(bias.shape[1]) >= jnp.asarray(window)[:, None]
     bias = jnp.where(beyond, -jnp.inf, bias)
   return reference.attend(q, k, v, bias)[0]
 
 
-@functools.cache
-def _say(implementation, backend, dtype, T):
-  logging.getLogger(__name__).info(
-    'attention: %s (%s, %s, T = %d)', implementation, backend, dtype, T
-  )
+def _pallas(q, k, v, bias, window):
+  interpret = jax.default_backend() != 'tpu'
+  kernel = functools.partial(pallas_tpu.attend, interpret=interpret)
+  return blockwise.attend(q, k, v, bias, window, kernel=kernel)
+
+
+_IMPLEMENTATIONS = dict(
+  reference=_reference,
+  blockwise=blockwise.attend,
+  gather=functools.partial(blockwise.attend, gather=True),
+  pallas=_pallas,
+  cudnn=functools.partial(blockwise.attend, kernel=cudnn.attend),
+)
 
 
 def _check(q, k, v, bias, window):
@@ -70,9 +100,8 @@ def _check(q, k, v, bias, window):
       'shapes [B, T, H, K]'
     )
   T, H = q.shape[1:3]
-  if not k.dtype == v.dtype == q.dtype or not jnp.issubdtype(
-    q.dtype, jnp.floating
-  ):
+  floating = jnp.issubdtype(q.dtype, jnp.floating)
+  if not floating or k.dtype != q.dtype or v.dtype != q.dtype:
     raise ValueError(
       f'q {q.dtype}, k {k.dtype}, v {v.dtype}: attention needs one floating '
       'dtype; cast them alike'

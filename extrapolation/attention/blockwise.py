@@ -5,6 +5,8 @@ Two forms of one algorithm: `rows` keeps whole rows of a block of queries,
 the bookkeeping of the second costs.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -22,6 +24,7 @@ def attend(
   bias: Float[Array, 'H n'],
   window: tuple[int, ...] | None = None,
   gather: bool = False,
+  kernel: Callable | None = None,
 ) -> Float[Array, 'B T H K']:
   """`reference.attend` without its probabilities; gradients to all operands.
 
@@ -35,6 +38,8 @@ def attend(
       not computed.
     gather: under a mesh whose 'seq' axis spreads the tokens, hold all keys and
       values on every device instead of passing them around.
+    kernel: `(q, k, v, table, windows) -> o` in place of both forms, for the
+      tokens of one device.
   """
   T, H = q.shape[1:3]
   window = tuple(min(w, T) for w in window or (T,) * H)
@@ -42,11 +47,14 @@ def attend(
   beyond = jnp.arange(T) >= jnp.asarray(window)[:, None]
   table = jnp.where(beyond, -jnp.inf, table)
   # CPUs have no short arithmetic: convert once, not tile by tile.
-  short = q.dtype if jax.default_backend() != 'cpu' else table.dtype
+  on_cpu = jax.default_backend() == 'cpu' and kernel is None
+  short = table.dtype if on_cpu else q.dtype
 
   def local(q, k, v, table):
     if shards > 1:
       return sequence.attend(q, k, v, table, window, shards, gather)
+    if kernel is not None:
+      return kernel(q, k, v, table, window)
     if T <= ROWS:
       return rows.attend(q, k, v, table, max(window))
     return tiles.attend(q, k, v, table, window)[0]

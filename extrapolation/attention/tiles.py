@@ -32,13 +32,26 @@ def tile_shape(B: int, H: int, T: int) -> tuple[int, int]:
 
 def attend(q, k, v, table, windows: tuple[int, ...]):
   """o [B, T, H, K] and lse [B, T, H]; `table` [H, T] is masked already."""
+  u, block = _extended(q, table)
+  return partial(q, k, v, u, windows, block, 0)
+
+
+def gradients(q, k, v, table, windows, o, lse, g):
+  """Of q, k, v and table for the cotangent g of o, however o was computed."""
+  u, block = _extended(q, table)
+  last = min(-(-q.shape[1] // block), (max(windows) + block - 2) // block + 1)
+  g = g.astype(lse.dtype), jnp.zeros_like(lse)
+  *grads, du = _backward(0, last, block, (q, k, v, u, o, lse), g)
+  return *grads, du[:, block - 1 : block - 1 + q.shape[1]]
+
+
+def _extended(q, table):
+  """Values by distance from 1 - block to the last tile, and the block."""
   B, T, H, _ = q.shape
   block, _ = tile_shape(B, H, T)
-  N = -(-T // block)
   # The padding is where causality enters: a negative distance weighs nothing.
-  pad = ((0, 0), (block - 1, N * block - T))
-  u = jnp.pad(table, pad, constant_values=-jnp.inf)
-  return partial(q, k, v, u, windows, block, 0)
+  pad = ((0, 0), (block - 1, -T % block))
+  return jnp.pad(table, pad, constant_values=-jnp.inf), block
 
 
 def partial(q, k, v, u, windows, block, first, shift=0):

@@ -1,0 +1,54 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation.attention import attend, pallas_tpu
+from tests.attention.test_blockwise import compare, definition, inputs, ours
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+  monkeypatch.setattr(pallas_tpu, 'BLOCK', 16)
+
+
+@pytest.mark.usefixtures('small_blocks')
+@pytest.mark.parametrize('T', [5, 16, 50])
+@pytest.mark.parametrize('window', [None, 1, 17, (3, 100)])
+def test_the_kernel_computes_the_definition(T, window):
+  q, k, v, bias, g = inputs(T, 2, T, 2, 8, n=T + 3)
+  bias[0, T // 2 + 1 :] = -np.inf
+  got = ours(window, 'pallas')(q, k, v, bias, g)
+  compare(got, definition(q, k, v, bias, g, window))
+
+
+@pytest.mark.usefixtures('small_blocks')
+def test_no_key_gives_zero_and_half_precision_stays():
+  q, k, v, bias, _ = (jnp.asarray(x) for x in inputs(0, 1, 40, 1, 8))
+  q, k, v = (x.astype(jnp.bfloat16) for x in (q, k, v))
+  run = functools.partial(attend, q, k, v, implementation='pallas')
+  np.testing.assert_array_equal(run(jnp.full_like(bias, -jnp.inf)), 0)
+  o = run(bias)
+  want = attend(q, k, v, bias, implementation='blockwise')
+  assert o.dtype == jnp.bfloat16
+  np.testing.assert_allclose(
+    o.astype(jnp.float32), want.astype(jnp.float32), atol=2e-2
+  )
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize('K', [32, 64, 128])
+def test_it_lowers_for_a_tpu(dtype, K):
+  """From any machine; the last step, on the TPU itself, is not tried here."""
+  T, H = 9216, 4
+  x = jax.ShapeDtypeStruct((1, T, H, K), dtype)
+  table = jax.ShapeDtypeStruct((H, T), jnp.float32)
+  run = functools.partial(pallas_tpu.attend, windows=(T, T, 1024, 100))
+  lowered = jax.export.export(jax.jit(lambda *a: run(*a)), platforms=['tpu'])(
+    x, x, x, table
+  )
+  text = lowered.mlir_module()
+  assert 'tpu_custom_call' in text
+  assert 'gather' not in text
