@@ -79,6 +79,7 @@ def base() -> ConfigDict:
   c.eval.split = 'test'
   c.eval.tokens = 0  # targets scored, the same at every length; 0 is all
   c.eval.batch_tokens = 16_384  # tokens a forward pass
+  c.eval.window = 'full'  # keys a query sees: full | N | certified:ERROR
 
   c.sweep = ConfigDict()
   c.sweep.rpe = 'all'  # or type1,type2,power:exponent=0.5,...

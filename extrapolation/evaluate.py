@@ -13,10 +13,21 @@ import time
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from extrapolation import cli, config, model, plot, progress, rpe, run, table
+from extrapolation import (
+  certificate,
+  cli,
+  config,
+  model,
+  plot,
+  progress,
+  rpe,
+  run,
+  table,
+)
 from extrapolation.protocol import Settings, Window, windows
 
 COLUMNS = ('length', 'ppl', 'ppl_last', 'bits_per_byte', 'tokens',
@@ -34,9 +45,11 @@ def _batches(
     yield part, batch
 
 
-def csv_path(workdir: str, split: str, protocol: str) -> pathlib.Path:
+def csv_path(workdir: str, s: Settings) -> pathlib.Path:
   """Where `evaluate` writes its table; the figures lie beside it."""
-  name = f'{split}-{protocol.replace(":", "-")}.csv'
+  name = f'{s.split}-{s.protocol}'
+  name += f'-window-{s.window}' if s.window != 'full' else ''
+  name = name.replace(':', '-') + '.csv'
   return pathlib.Path(workdir) / 'eval' / name
 
 
@@ -100,6 +113,10 @@ def evaluate(
 ) -> list[dict]:
   """Scores a run at every length; writes CSV, PNG and .npy into `DIR/eval`.
 
+  A window limits the keys of every query (`certificate.windows`); the column
+  `window_error` then bounds what that can change in an attention output, as a
+  share of the largest value vector.
+
   `changes` replace fields of the run's own `eval` section. Needs nothing else:
   the model, its tokenizer and its text are the run's.
 
@@ -118,39 +135,62 @@ def evaluate(
     n: windows(len(tokens), n, s.protocol, max(s.lengths), s.tokens)
     for n in sorted(set(s.lengths))
   }
-  rows = []
-  path = csv_path(workdir, s.split, s.protocol)
+  path = csv_path(workdir, s)
   path.parent.mkdir(exist_ok=True)
-  positions = {}
+  rows, curves = [], {}
   for n, found in plan.items():
-    B = max(1, min(s.batch_tokens // n, len(found)))
-    row, positions[n] = score(
-      functools.partial(_nll(r.model), r.params),
-      tokens,
-      r.text.tokenizer.byte_lengths,
-      n,
-      found,
-      B,
-      c.train.T,
-      progress.Loop(f'{c.model.rpe} {n}', len(found)),
-    )
+    row, curves[n] = _one_length(r, s, n, found, say)
     about = dict(rpe=label(c), seed=c.seed, train_length=c.train.T)
     about |= dict(split=s.split, protocol=s.protocol, step=r.step)
     rows.append({**about, **row, **run.provenance()})
-    np.save(f'{path.with_suffix("")}-position-{n}.npy', positions[n])
+    np.save(f'{path.with_suffix("")}-position-{n}.npy', curves[n])
   figure = path.with_name(f'{path.stem}-position.png')
-  plot.positions(figure, positions, c.train.T)
+  plot.positions(figure, curves, c.train.T)
   plot.lengths(path.with_suffix('.png'), rows)
   table.write(path, rows)  # last: it says that all is there
-  say(table.text(rows, COLUMNS))
+  extra = () if s.window == 'full' else ('window_error',)
+  say(table.text(rows, COLUMNS + extra))
   say(f'wrote {path}; .png, -position.png, -position-*.npy beside it')
   return rows
 
 
-@functools.lru_cache(maxsize=16)
-def _nll(m: model.Model):
-  """(params, batch [B, T + 1]) -> nats [B, T], compiled once a model."""
-  return jax.jit(lambda params, b: m.nll(params, b[:, :-1], b[:, 1:]))
+def _one_length(r: run.Trained, s: Settings, n: int, found, say):
+  """The row and the loss by position of one length."""
+  keys = None
+  if s.window != 'full':
+    keys = certificate.windows(s.window, r, n, say)
+  compiled, logits = _nll(r.model, keys), [0.0]
+
+  def nll(batch):
+    nats, M = compiled(r.params, batch)
+    logits.append(float(M))
+    return nats
+
+  row, curve = score(
+    nll,
+    r.text.tokens(s.split),
+    r.text.tokenizer.byte_lengths,
+    n,
+    found,
+    max(1, min(s.batch_tokens // n, len(found))),
+    r.config.train.T,
+    progress.Loop(f'{r.config.model.rpe} {n}', len(found)),
+  )
+  row |= dict(window='full', window_error=0.0)
+  if keys:
+    lost = certificate.error(r.model, r.params, keys, n, max(logits))
+    row |= dict(window=' '.join(map(str, keys)), window_error=lost)
+  return row, curve
+
+
+@functools.lru_cache(maxsize=64)
+def _nll(m: model.Model, window: tuple[int, ...] | None):
+  """(params, batch) -> nats and logit bound, compiled once a model."""
+  if window is None:  # nothing to bound, and any kind of layer loop
+    return jax.jit(
+      lambda params, b: (m.nll(params, b[:, :-1], b[:, 1:]), jnp.zeros(()))
+    )
+  return jax.jit(functools.partial(certificate.measured, m, window=window))
 
 
 def label(c) -> str:
@@ -170,6 +210,7 @@ def main(argv: list[str]) -> None:
   add('--split', help='train | valid | test')
   add('--tokens', type=int, help='targets scored at every length; 0 is all')
   add('--batch_tokens', type=int, help='tokens a forward pass')
+  add('--window', help='keys a query sees: full | N | certified:ERROR')
   add('--step', type=int, help='of the checkpoint; default: the newest')
   args = {k: v for k, v in vars(parser.parse_args(argv)).items()
           if v is not None}  # fmt: skip

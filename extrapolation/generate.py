@@ -16,10 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from extrapolation import attention, cli, run, theory
+from extrapolation import attention, certificate, cli, run
 from extrapolation import model as model_lib
 from extrapolation.attention import decode
-from extrapolation.theory import bound
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,79 +52,6 @@ class Sampling:
     nucleus = jnp.where(inside, down, jnp.inf).min(-1, keepdims=True)
     keep = logits >= jnp.maximum(least, nucleus)
     return jax.random.categorical(key, jnp.where(keep, logits, -jnp.inf))
-
-
-def unrolled(m: model_lib.Model, params: dict) -> tuple[model_lib.Model, dict]:
-  """The same model with a parameter tree a layer, so that each has a cache."""
-  if not m.config.scan:
-    return m, params
-  layers = {i: jax.tree.map(lambda x, i=i: x[i], params['layers'])
-            for i in range(m.config.N)}  # fmt: skip
-  fields = dataclasses.asdict(m.config) | {'scan': False}
-  return model_lib.make(m.V, **fields), {**params, 'layers': layers}
-
-
-def logit_bound(m: model_lib.Model, params, tokens) -> tuple[float, float]:
-  """Largest bound of |q.k| / sqrt K, and largest ||v||, on tokens [B, T]."""
-  seen = []
-
-  def spy(q, k, v, bias):
-    M = bound.logit_bound(q, k).max()
-    seen.append((M, jnp.linalg.norm(v.astype(jnp.float32), axis=-1).max()))
-    return attention.attend(q, k, v, bias)
-
-  @jax.jit
-  def measure(params, tokens):
-    seen.clear()
-    m.hidden(params, tokens, attend=spy)
-    return jnp.asarray(seen).max(0)
-
-  M, v = measure(params, tokens)
-  return float(M), float(v)
-
-
-def windows(
-  spec: str, r: run.Trained, m, params, length: int, say: Callable
-) -> tuple[int, ...]:
-  """Keys kept by each head for a text of at most `length` tokens.
-
-  Raises:
-    ValueError: not `full`, a number >= 1, or `certified:ERROR`.
-  """
-  H = m.config.H
-  kind, _, number = spec.partition(':')
-  if spec == 'full':
-    return (length,) * H
-  if spec.isdigit() and int(spec) > 0:
-    return (min(int(spec), length),) * H
-  try:
-    error = float(number)
-  except ValueError:
-    error = 0.0
-  if kind != 'certified' or not 0 < error < 1:
-    raise ValueError(
-      f'--window={spec}: needs full, a number of keys, or '
-      'certified:ERROR with 0 < ERROR < 1'
-    )
-  T = r.config.train.T
-  split = next(s for s in ('valid', 'test', 'train') if s in
-               r.text.manifest['splits'])  # fmt: skip
-  sample = np.asarray(r.text.tokens(split)[: 8 * T], np.int32)
-  sample = sample[: len(sample) // T * T].reshape(-1, T)
-  M, v = logit_bound(m, params, sample)
-  found = [1] * H
-  rows = m.rpe_params(params)
-  for i in range(m.config.N if m.config.rpe_per_layer else 1):
-    layer = {name: value[i] for name, value in rows.items()}
-    one = theory.window(m.encoding, layer, error=error, M=M, horizon=length)
-    found = [max(a, b) for a, b in zip(found, one, strict=True)]
-  say(
-    f'logits are at most {M:.1f} and values {v:.2f} long on {sample.size:,} '
-    f'tokens of {split} text; an error of {error:g} of that length is '
-    f'certified for texts of {length:,} tokens by windows of '
-    + ', '.join(f'{w:,}' for w in found)
-  )
-  return tuple(found)
 
 
 def decoder(m: model_lib.Model, window: tuple[int, ...]):
@@ -216,7 +142,7 @@ def generate(
   """Continues `prompt` by `tokens` tokens, written as they come; returns them.
 
   Raises:
-    ValueError, OSError: as `run.load`, `windows` and `Sampling`.
+    ValueError, OSError: as `run.load`, `certificate.windows` and `Sampling`.
   """
   say = say or functools.partial(print, file=sys.stderr)
   write = write or (lambda text: print(text, end='', flush=True))
@@ -224,10 +150,10 @@ def generate(
   if tokens < 1:
     raise ValueError(f'--tokens={tokens}: needs >= 1')
   r = run.load(workdir, step, say)
-  m, params = unrolled(r.model, r.params)
+  m, params = model_lib.unrolled(r.model, r.params)
   tokenizer = r.text.tokenizer
   ids = [tokenizer.eos, *map(int, tokenizer.encode(prompt))]
-  keys = windows(window, r, m, params, len(ids) + tokens, say)
+  keys = certificate.windows(window, r, len(ids) + tokens, say)
   write(prompt)
   printer, made = Printer(tokenizer, write), []
   start = time.monotonic()

@@ -233,3 +233,15 @@ def _make(V: int, fields: str) -> Model:
     rpe_params=lambda params: nnx.merge(graph, params).rpe_params(),
     bias=lambda params, T: nnx.merge(graph, params).bias(T),
   )
+
+
+def unrolled(m: Model, params: dict) -> tuple[Model, dict]:
+  """The same function without a scan: what happens in a layer can be seen."""
+  if not m.config.scan:
+    return m, params
+  layers = {
+    i: jax.tree.map(lambda x, i=i: x[i], params['layers'])
+    for i in range(m.config.N)
+  }
+  fields = dataclasses.asdict(m.config) | {'scan': False}
+  return make(m.V, **fields), {**params, 'layers': layers}

@@ -12,6 +12,7 @@ class Settings:
   split: str = 'test'
   tokens: int = 0
   batch_tokens: int = 16_384
+  window: str = 'full'
 
   def __post_init__(self):
     if not self.lengths:

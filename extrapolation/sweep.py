@@ -16,7 +16,16 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from extrapolation import cli, config, evaluate, report, rpe, run, train
+from extrapolation import (
+  cli,
+  config,
+  evaluate,
+  protocol,
+  report,
+  rpe,
+  run,
+  train,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,7 +102,7 @@ def sweep(c: ConfigDict, workdir: str) -> list[dict]:
 
 def finished(folder: str, c: ConfigDict) -> list[dict]:
   """The rows of a run that is trained and evaluated as `c` says; else none."""
-  path = evaluate.csv_path(folder, c.eval.split, c.eval.protocol)
+  path = evaluate.csv_path(folder, protocol.Settings(**c.eval.to_dict()))
   if not path.exists():
     return []
   run.same_config(folder, c)

@@ -14,6 +14,7 @@ LEVELS = [
   {'data', 'config', 'protocol', 'optim', 'parallel', 'checkpoint'},
   {'cli', 'model'},
   {'run'},
+  {'certificate'},
   {'train', 'evaluate', 'receptive_field', 'generate'},
   {'report'},
   {'sweep'},

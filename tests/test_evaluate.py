@@ -85,6 +85,22 @@ def test_batch_size_changes_nothing(trained):
   np.testing.assert_allclose(a['ppl'], b['ppl'], rtol=1e-6)
 
 
+def test_a_window_limits_the_keys_and_says_what_it_can_cost(trained):
+  full, wide, narrow = (
+    evaluate.evaluate(str(trained), quiet, lengths=(64,), window=w)[0]
+    for w in ('full', '64', '4')
+  )
+  np.testing.assert_allclose(wide['ppl'], full['ppl'], rtol=1e-5)
+  assert full['window_error'] == wide['window_error'] == 0
+  assert abs(narrow['ppl'] - full['ppl']) > 1e-4
+  assert 0 < narrow['window_error'] <= 2
+  (certified,) = evaluate.evaluate(
+    str(trained), quiet, lengths=(64,), window='certified:0.9'
+  )
+  assert 0 <= certified['window_error'] <= 1.0
+  assert (trained / 'eval' / 'test-nonoverlap-window-4.csv').exists()
+
+
 def test_files_and_columns(trained):
   evaluate.evaluate(str(trained), quiet)
   names = {p.name for p in (trained / 'eval').iterdir()}

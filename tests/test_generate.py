@@ -53,7 +53,7 @@ def test_a_ring_equals_attention_within_its_window(window):
 
 def test_a_scanned_model_is_unrolled_to_the_same_function():
   m, params = small('kerple_log', scan=True)
-  m2, params2 = generate.unrolled(m, params)
+  m2, params2 = model.unrolled(m, params)
   np.testing.assert_allclose(
     m.logits(params, TOKENS), m2.logits(params2, TOKENS), atol=1e-5
   )
@@ -104,7 +104,7 @@ def test_a_seed_gives_a_text_and_another_another(trained):
 
 def test_a_certified_window_says_what_it_rests_on(trained):
   _, _, said = write(trained, window='certified:0.5')
-  assert 'logits are at most' in said and 'certified for texts of 33' in said
+  assert 'logits are at most' in said and 'at up to 33 tokens' in said
 
 
 @pytest.mark.parametrize(
