@@ -29,7 +29,8 @@ def verdict(subject, params: Mapping | None = None) -> list:
   Raises:
     ValueError: a bias that theory cannot read; the message says what of it.
   """
-  from extrapolation.theory import series, subject as subjects
+  from extrapolation.theory import series
+  from extrapolation.theory import subject as subjects
 
   return [series.judge(head) for head in subjects.heads(subject, params)]
 
@@ -48,7 +49,8 @@ def trf(
     ValueError: as `verdict`; parameters without a value; an infinite weight.
     Undecided: no verdict, or no bound of the tail.
   """
-  from extrapolation.theory import field, subject as subjects
+  from extrapolation.theory import field
+  from extrapolation.theory import subject as subjects
 
   shares = [field.share(e) for e in eps]
   return [

@@ -1,11 +1,11 @@
 """What can be known of an encoding, from the command line.
 
-  python -m extrapolation.theory --rpe=type2 --heads=8 --eps=0.1,0.01,0.001
-  python -m extrapolation.theory --formula='-r1*log(1+r2*t)'
-  python -m extrapolation.theory --formula='-r1*log(1+t)' --set=r1=1.05
-  python -m extrapolation.theory --function=my_package.my_module:my_bias
-  python -m extrapolation.theory --all --heads=8
-  python -m extrapolation.theory --workdir=DIR
+python -m extrapolation.theory --rpe=type2 --heads=8 --eps=0.1,0.01,0.001
+python -m extrapolation.theory --formula='-r1*log(1+r2*t)'
+python -m extrapolation.theory --formula='-r1*log(1+t)' --set=r1=1.05
+python -m extrapolation.theory --function=my_package.my_module:my_bias
+python -m extrapolation.theory --all --heads=8
+python -m extrapolation.theory --workdir=DIR
 """
 
 import argparse
@@ -150,11 +150,11 @@ def _filled(encoding, values):
   return params
 
 
-def _hyper(name, text):
+def _hyper(name, listed):
   from extrapolation import rpe
 
   defaults, out = rpe.defaults(name), {}
-  for key, text in _pairs(text, '--rpe_args').items():
+  for key, text in _pairs(listed, '--rpe_args').items():
     kind = type(defaults.get(key, 0.0))
     try:
       out[key] = kind(text)

@@ -93,6 +93,4 @@ def _horizon(root, n, train, eps, notes):
   fields = None
   if seen.trf is not None:
     fields = dict(zip(eps, seen.trf, strict=True))
-  return dict(
-    n=n, far_mass=seen.far_mass, exponent=seen.exponent, trf=fields
-  )
+  return dict(n=n, far_mass=seen.far_mass, exponent=seen.exponent, trf=fields)

@@ -31,9 +31,8 @@ class Atom:
       slope = e.coeff(free[0], 1)
       bound = sp.nsimplify(-(e - slope * free[0]) / slope)
       return f'{free[0]} {relation if slope > 0 else FLIP[relation]} {bound}'
-    plain = lambda x: -x if x.could_extract_minus_sign() else x
     terms = sorted(
-      sp.Add.make_args(e), key=lambda x: (x.is_number, str(plain(x)))
+      sp.Add.make_args(e), key=lambda x: (x.is_number, str(x).lstrip('-'))
     )
     if terms[0].could_extract_minus_sign():
       terms, relation = [-x for x in terms], FLIP[relation]
@@ -99,9 +98,7 @@ def _on_boundary(e, signs, values, visit):
     solved = sp.cancel(x - e / slope)
     if x.is_positive and solved.is_nonpositive:
       return None  # cannot happen
-    assumed = [
-      (tidy(a.subs(x, solved)), s) for a, s in signs.assumed
-    ]
+    assumed = [(tidy(a.subs(x, solved)), s) for a, s in signs.assumed]
     if x.is_positive and not solved.is_positive:
       assumed.append((solved, 1))
     for a, s in assumed:

@@ -16,7 +16,9 @@ from flint import arb, fmpq
 
 from extrapolation.theory.expression import Node
 
-MOST_BITS = 3330  # of a guess: 10^1000 tokens, beyond which no bracket is sought
+MOST_BITS = (
+  3330  # of a guess: 10^1000 tokens, beyond which no bracket is sought
+)
 
 
 def _ball(x: Fraction) -> arb:
@@ -89,4 +91,3 @@ def _zeta(p, x):
   if slope <= 0 or shift <= 0:
     return None
   return Zeta(p, shift / slope)
-

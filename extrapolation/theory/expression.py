@@ -30,10 +30,11 @@ class Node:
 class Graph:
   """Builds nodes, one object for each distinct expression.
 
-  Operations: t, const (Fraction), inf (+1 or -1), nan, param (name, positive), add
-  (data: constant, coefficients), mul, pow, exp, log, sin, cos, erf, atan, lgamma,
-  abs,   floor, sign, max, min, lt, le, eq, and, or, not, select (condition, then,
-  else), table (index, entries). Everything else is written in these.
+  Operations: t, const (Fraction or bool), inf (+1 or -1), nan, param (name),
+  add (data: constant, coefficients), mul, pow, exp, log, sin, cos, erf, atan,
+  lgamma, abs, floor, sign, max, min, lt, le, eq, and, or, not, select
+  (condition, then, else), table (index, entries). lt, le and eq compare with
+  0. Everything else is written in these.
   """
 
   def __init__(self):
@@ -88,9 +89,7 @@ class Graph:
       ((node, k),) = parts.items()
       if k == 1:
         return node
-    return self.make(
-      'add', tuple(parts), (constant, tuple(parts.values()))
-    )
+    return self.make('add', tuple(parts), (constant, tuple(parts.values())))
 
   def _infinite_sum(self, terms):
     signs = {
@@ -151,7 +150,7 @@ class Graph:
       raise ValueError('the formula holds a constant too large to write out')
 
   def unary(self, op, x):
-    """exp, log, sin, cos, erf, atan, lgamma, abs, floor, sign with constants folded."""
+    """A function of one argument, folded where its value is plain."""
     if x.op == 'inf':
       if op == 'exp':
         return x if x.data > 0 else self.zero
@@ -178,7 +177,7 @@ class Graph:
         return self.one
       if op == 'exp':
         self._guard(float(min(abs(v), 10**300)))
-      if v == 1 and op == 'log' or v in (1, 2) and op == 'lgamma':
+      if (v == 1 and op == 'log') or (v in (1, 2) and op == 'lgamma'):
         return self.zero
     if op == 'floor':
       if x.op in ('t', 'floor'):
@@ -221,10 +220,10 @@ class Graph:
         bool(v < 0 if op == 'lt' else v <= 0 if op == 'le' else v == 0)
       )
     if d is None:  # every real number lies strictly between the infinities
-      a, b = (
-        2 * n.data if n.op == 'inf' else 0 for n in (x, y)
+      a, b = (2 * n.data if n.op == 'inf' else 0 for n in (x, y))
+      return self.const(
+        a < b if op == 'lt' else (a <= b and op == 'le') or a == b
       )
-      return self.const(a < b if op == 'lt' else a <= b and op == 'le' or a == b)
     return self.make(op, (d,))
 
   def logic(self, op, *args):

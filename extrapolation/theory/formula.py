@@ -1,7 +1,5 @@
 """A formula typed as text: a bias like any other, and its exact reading."""
 
-from fractions import Fraction
-
 import jax.numpy as jnp
 
 from extrapolation.theory import grammar, interpret

@@ -135,7 +135,7 @@ class _Parser:
       if not match:
         bad = text[place:].lstrip(' \t')[:1]
         raise FormulaError(
-          f'{ascii(bad)} at character {len(text) - len(text[place:].lstrip())}: '
+          f'{bad!a} at character {len(text) - len(text[place:].lstrip())}: '
           'a formula is made of numbers, names, + - * / ** ( ) and commas'
         )
       out.append((match.lastgroup, match.group(match.lastgroup)))

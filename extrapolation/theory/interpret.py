@@ -75,7 +75,9 @@ def read(
 
 
 def _walk(bias, distance, params, graph):
-  leaves, tree = jax.tree.flatten(params, is_leaf=lambda x: not isinstance(x, dict))
+  leaves, tree = jax.tree.flatten(
+    params, is_leaf=lambda x: not isinstance(x, dict)
+  )
   arrays = [_nodes(x, graph) for x in leaves]
   shapes = [jax.ShapeDtypeStruct(a.shape, jnp.float32) for a in arrays]
   spec = jax.ShapeDtypeStruct(distance.shape, jnp.int32)
@@ -208,7 +210,9 @@ def _scan(eqn, args, graph):
     ys.append(out[m:])
   if p['reverse']:
     ys.reverse()
-  stacked = [np.stack([_array(y) for y in column]) for column in zip(*ys, strict=True)]
+  stacked = [
+    np.stack([_array(y) for y in column]) for column in zip(*ys, strict=True)
+  ]
   return [*carry, *stacked]
 
 

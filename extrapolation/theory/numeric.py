@@ -9,8 +9,9 @@ from flint import arb
 from jaxtyping import Float
 
 from extrapolation.theory import field, sums
-from extrapolation.theory.ball import Jets, Program, Split, variable
+from extrapolation.theory.ball import Program
 from extrapolation.theory.expression import Node, tape
+from extrapolation.theory.jet import Jets, Split, variable
 
 LONGEST = 10**7  # tokens of a horizon
 
@@ -39,7 +40,9 @@ RULES = {
 }
 
 
-def log_weights(root: Node, t: Float[np.ndarray, ' d']) -> Float[np.ndarray, ' d']:
+def log_weights(
+  root: Node, t: Float[np.ndarray, ' d']
+) -> Float[np.ndarray, ' d']:
   """b(t) in float64; NaN where the formula has no value."""
   out = []
   with np.errstate(all='ignore'):
@@ -61,8 +64,10 @@ def log_weights(root: Node, t: Float[np.ndarray, ' d']) -> Float[np.ndarray, ' d
           value = value + _float(c) * x
       elif op == 'table':
         index = np.clip(np.asarray(args[0], int), 0, len(args) - 2)
-        value = np.choose(index, args[1:]) if len(args) < 32 else _pick(
-          index, args[1:], t
+        value = (
+          np.choose(index, args[1:])
+          if len(args) < 32
+          else _pick(index, args[1:], t)
         )
       else:
         value = RULES[op](*args)
@@ -99,9 +104,7 @@ class Horizon:
   trf: list[int] | None
 
 
-def horizon(
-  root: Node, n: int, train: int, eps: Sequence[float]
-) -> Horizon:
+def horizon(root: Node, n: int, train: int, eps: Sequence[float]) -> Horizon:
   """The horizon form of a receptive field; None where weights are undefined."""
   if not 1 <= n <= LONGEST:
     raise ValueError(f'horizon = {n}: 1 to {LONGEST} tokens can be summed')

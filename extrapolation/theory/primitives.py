@@ -4,6 +4,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from extrapolation.theory import arrays
+
 # Primitives that only call another jaxpr.
 CALLS = {
   'jit', 'pjit', 'closed_call', 'core_call', 'custom_jvp_call',
@@ -41,19 +43,21 @@ def _is_integer(var):
 
 def _divide(graph, eqn, x, y):
   whole = _is_integer(eqn.outvars[0])
-  f = (lambda g, a, b: _truncate(g, g.div(a, b))) if whole else (
-    lambda g, a, b: g.div(a, b)
-  )
-  return _each(f)(graph, eqn, x, y)
+
+  def one(g, a, b):
+    q = g.div(a, b)
+    return _truncate(g, q) if whole else q
+
+  return _each(one)(graph, eqn, x, y)
 
 
 def _convert(graph, eqn, x):
   """float -> int truncates; narrower floats are read as real numbers."""
   was, now = eqn.invars[0].aval.dtype, np.dtype(eqn.params['new_dtype'])
   if now == np.bool_ and was != np.bool_:
-    return _each(
-      lambda g, a: g.logic('not', g.compare('eq', a, g.zero))
-    )(graph, eqn, x)
+    return _each(lambda g, a: g.logic('not', g.compare('eq', a, g.zero)))(
+      graph, eqn, x
+    )
   if was == np.bool_:
     return _each(lambda g, a: g.select(a, g.one, g.zero))(graph, eqn, x)
   if np.issubdtype(now, np.integer) and not _is_integer(eqn.invars[0]):
@@ -183,9 +187,9 @@ def _floor_over(g, x, n):
 def _shift(graph, eqn, x, by):
   if any(b.op != 'const' for b in by.flat):
     raise ValueError('theory reads shifts by a constant only')
-  return _each(
-    lambda g, a, b: _floor_over(g, a, 2 ** int(b.data))
-  )(graph, eqn, x, by)
+  return _each(lambda g, a, b: _floor_over(g, a, 2 ** int(b.data)))(
+    graph, eqn, x, by
+  )
 
 
 def _argmax(op):
@@ -229,140 +233,9 @@ def _select(graph, eqn, which, *cases):
 
 
 def _clamp(graph, eqn, low, x, high):
-  return _each(
-    lambda g, a, v, b: g.pick('min', g.pick('max', v, a), b)
-  )(graph, eqn, low, x, high)
-
-
-def _broadcast(graph, eqn, x, *_):
-  shape = eqn.params['shape']
-  view = [1] * len(shape)
-  for axis, to in enumerate(eqn.params['broadcast_dimensions']):
-    view[to] = x.shape[axis]
-  return np.broadcast_to(x.reshape(view), shape)
-
-
-def _reduce(combine):
-  def rule(graph, eqn, x, *_):
-    axes = tuple(eqn.params['axes'])
-    keep = [a for a in range(x.ndim) if a not in axes]
-    flat = x.transpose(*keep, *axes).reshape(
-      [x.shape[a] for a in keep] + [-1]
-    )
-    out = np.empty(flat.shape[:-1], object)
-    for i in np.ndindex(out.shape):
-      out[i] = combine(graph, list(flat[i]))
-    return out
-
-  return rule
-
-
-def _running(combine):
-  """cumsum and its kin, along one axis."""
-
-  def rule(graph, eqn, x):
-    axis, out = eqn.params['axis'], x.copy()
-    rows = np.moveaxis(out, axis, 0)  # a view
-    if eqn.params['reverse']:
-      rows = rows[::-1]
-    for k in range(1, len(rows)):
-      for i in np.ndindex(rows.shape[1:]):
-        rows[(k, *i)] = combine(graph, rows[(k - 1, *i)], rows[(k, *i)])
-    return out
-
-  return rule
-
-
-def _fold(op):
-  def combine(g, items):
-    out = items[0]
-    for x in items[1:]:
-      out = op(g, out, x)
-    return out
-
-  return combine
-
-
-def _dot(graph, eqn, x, y):
-  (cx, cy), (bx, by) = eqn.params['dimension_numbers']
-  fx = [a for a in range(x.ndim) if a not in (*cx, *bx)]
-  fy = [a for a in range(y.ndim) if a not in (*cy, *by)]
-
-  def matrices(z, batch, free, contract):
-    z = z.transpose(*batch, *free, *contract)
-    size = lambda axes, at: int(np.prod(z.shape[at : at + len(axes)], dtype=int))
-    b, f = size(batch, 0), size(free, len(batch))
-    return z.reshape(b, f, -1)
-
-  a, b = matrices(x, bx, fx, cx), matrices(y, by, fy, cy)
-  out = np.empty((a.shape[0], a.shape[1], b.shape[1]), object)
-  for i in np.ndindex(out.shape):
-    pairs = zip(a[i[0], i[1]], b[i[0], i[2]], strict=True)
-    out[i] = graph.total([(1, graph.mul(u, v)) for u, v in pairs])
-  return out.reshape(eqn.outvars[0].aval.shape)
-
-
-def _iota(graph, eqn):
-  shape, axis = eqn.params['shape'], eqn.params['dimension']
-  index = np.indices(shape)[axis]
-  out = np.empty(shape, object)
-  for i in np.ndindex(*shape):
-    out[i] = graph.const(int(index[i]))
-  return out
-
-
-def _gather(graph, eqn, x, index):
-  """Rows of a table: one indexed axis, whole slices of the others."""
-  d, sizes = eqn.params['dimension_numbers'], eqn.params['slice_sizes']
-  axes = d.start_index_map
-  if (
-    len(axes) != 1
-    or d.collapsed_slice_dims not in ((), axes)
-    or getattr(d, 'operand_batching_dims', ())
-    or any(
-      n != (1 if a in axes else x.shape[a]) for a, n in enumerate(sizes)
-    )
-  ):
-    raise ValueError(
-      "theory reads the primitive 'gather' along one axis only: table[index]"
-    )
-  fill = 'FILL' in str(eqn.params['mode'])
-  rows = np.moveaxis(x, axes[0], -1)
-  out = np.empty(eqn.outvars[0].aval.shape, object)
-  batch = [a for a in range(out.ndim) if a not in d.offset_dims]
-  kept = [a for a in range(x.ndim) if a not in d.collapsed_slice_dims]
-  for i in np.ndindex(out.shape):
-    place = index[tuple(i[a] for a in batch)][0]
-    offset = zip(kept, d.offset_dims, strict=True)
-    row = rows[tuple(i[o] for a, o in offset if a not in axes)]
-    value = graph.table(place, list(row))
-    if fill:  # outside the table there is nothing
-      low = graph.compare('lt', place, graph.zero)
-      high = graph.compare('le', graph.const(len(row)), place)
-      outside = graph.logic('or', low, high)
-      value = graph.select(outside, graph.nan, value)
-    out[i] = value
-  return out
-
-
-def _slice(graph, eqn, x):
-  p = eqn.params
-  strides = p['strides'] or (1,) * x.ndim
-  cut = zip(p['start_indices'], p['limit_indices'], strides, strict=True)
-  return x[tuple(slice(*c) for c in cut)]
-
-
-def _split(graph, eqn, x):
-  at = np.cumsum(eqn.params['sizes'])[:-1]
-  return np.split(x, at, eqn.params['axis'])
-
-
-def _flip(graph, eqn, x):
-  return np.flip(x, eqn.params['dimensions'])
-
-
-def _reshape(graph, eqn, x, *_):
-  return x.reshape(eqn.outvars[0].aval.shape)
+  return _each(lambda g, a, v, b: g.pick('min', g.pick('max', v, a), b))(
+    graph, eqn, low, x, high
+  )
 
 
 def _same(graph, eqn, x, *_):
@@ -436,30 +309,30 @@ RULES = {
   'is_finite': _each(lambda g, x: g.const(x.op != 'inf')),
   'select_n': _select,
   'convert_element_type': _convert,
-  'broadcast_in_dim': _broadcast,
-  'reshape': _reshape,
-  'squeeze': _reshape,
-  'expand_dims': _reshape,
+  'broadcast_in_dim': arrays.broadcast,
+  'reshape': arrays.reshape,
+  'squeeze': arrays.reshape,
+  'expand_dims': arrays.reshape,
   'transpose': lambda g, e, x: x.transpose(e.params['permutation']),
   'concatenate': lambda g, e, *x: np.concatenate(x, e.params['dimension']),
   'tile': lambda g, e, x: np.tile(x, e.params['reps']),
   'stack': lambda g, e, *x: np.stack(x, e.params.get('axis', 0)),
-  'slice': _slice,
-  'split': _split,
-  'rev': _flip,
-  'iota': _iota,
-  'gather': _gather,
-  'dot_general': _dot,
-  'reduce_sum': _reduce(lambda g, x: g.total([(1, a) for a in x])),
-  'reduce_max': _reduce(_fold(_max)),
-  'reduce_min': _reduce(_fold(_min)),
-  'reduce_or': _reduce(lambda g, x: g.logic('or', *x)),
-  'reduce_and': _reduce(lambda g, x: g.logic('and', *x)),
-  'reduce_prod': _reduce(_fold(lambda g, x, y: g.mul(x, y))),
-  'cumsum': _running(lambda g, x, y: g.add(x, y)),
-  'cumprod': _running(lambda g, x, y: g.mul(x, y)),
-  'cummax': _running(_max),
-  'cummin': _running(_min),
+  'slice': arrays.cut,
+  'split': arrays.split,
+  'rev': arrays.flip,
+  'iota': arrays.iota,
+  'gather': arrays.gather,
+  'dot_general': arrays.dot,
+  'reduce_sum': arrays.reduce(lambda g, x: g.total([(1, a) for a in x])),
+  'reduce_max': arrays.reduce(arrays.fold(_max)),
+  'reduce_min': arrays.reduce(arrays.fold(_min)),
+  'reduce_or': arrays.reduce(lambda g, x: g.logic('or', *x)),
+  'reduce_and': arrays.reduce(lambda g, x: g.logic('and', *x)),
+  'reduce_prod': arrays.reduce(arrays.fold(lambda g, x, y: g.mul(x, y))),
+  'cumsum': arrays.running(lambda g, x, y: g.add(x, y)),
+  'cumprod': arrays.running(lambda g, x, y: g.mul(x, y)),
+  'cummax': arrays.running(_max),
+  'cummin': arrays.running(_min),
   'copy': _same,
   'stop_gradient': _same,
   'optimization_barrier': lambda g, e, *x: list(x),

@@ -25,13 +25,12 @@ import time
 import sympy as sp
 
 from extrapolation.theory import cases
+from extrapolation.theory.asymptotic import Reading
 from extrapolation.theory.expression import Node, nodes
-from extrapolation.theory.germ import MINUS, PLUS, Germ, Reading
+from extrapolation.theory.germ import MINUS, PLUS, Germ
 from extrapolation.theory.limit import limit
-from extrapolation.theory.oracle import Undecided, tidy
-from extrapolation.theory.transseries import (
+from extrapolation.theory.monomial import (
   ONE,
-  Field,
   Imprecise,
   Monomial,
   Series,
@@ -39,6 +38,8 @@ from extrapolation.theory.transseries import (
   level,
   monomial,
 )
+from extrapolation.theory.oracle import Undecided, tidy
+from extrapolation.theory.transseries import Field
 
 SIZES = (4, 8, 14)
 RUNGS = 7
@@ -104,9 +105,7 @@ def _judge(root, deadline):
     return Verdict(word, None, shown.argument, shown.margin, shown.rung)
   yes = next(x.outcome for x in leaves if x.outcome.converges)
   no = next(x.outcome for x in leaves if not x.outcome.converges)
-  edge = next(
-    (x.outcome.argument for x in leaves if x.values != symbols), None
-  )
+  edge = next((x.outcome.argument for x in leaves if x.values != symbols), None)
   argument = f'{yes.argument}; otherwise {no.argument}'
   if edge not in (None, yes.argument, no.argument):
     argument += f'; on the border {edge}'
@@ -196,7 +195,10 @@ def settle(field: Field, germ: Germ) -> Outcome:
         proof = 'the terms do not tend to 0'
       return dataclasses.replace(low, argument=f'b >= {low_text}: {proof}')
   if germ.wave is not None:
-    return _wave(field, germ)
+    # Imported here: the rules for waves end on the scale above.
+    from extrapolation.theory import oscillation
+
+    return oscillation.settle(field, germ)
   raise Undecided('upper and lower bounds of the weights disagree')
 
 
@@ -257,8 +259,9 @@ def _placed(field, b, k, q, margin, side):
     )
   return Outcome(
     side > 0,
-    f'-b = {_chain(k)} + q {_name(k + 1)} + o({_name(k + 1)}), q = {q} {sign} 1: '
-    f'sum {word} by comparison with {_family(k, "q")} (Bertrand, integral test)',
+    f'-b = {_chain(k)} + q {_name(k + 1)} + o({_name(k + 1)}), q = {q} {sign} '
+    f'1: sum {word} by comparison with {_family(k, "q")} (Bertrand, integral '
+    'test)',
     margin,
     k,
   )
@@ -279,89 +282,13 @@ def _no_decay(field, b):
     c = sum((c for c, m in b.terms if m == ONE), sp.Integer(0))
     return f'b -> {c}, so the terms do not tend to 0'
   if field.signs.sign(b.terms[0][0]) > 0:
-    return f'b ~ {show(field, Series(b.terms[:1]))} grows: terms do not tend to 0'
+    return (
+      f'b ~ {show(field, Series(b.terms[:1]))} grows: terms do not tend to 0'
+    )
   return (
     f'b ~ {show(field, Series(b.terms[:1]))}, so -b/ln t -> 0 < 1: comparison '
     'with the harmonic series'
   )
-
-
-def _wave(field, germ):
-  """A + B w whose bounds disagree."""
-  a, b, w = germ.wave
-  up = field.sign(b) > 0
-  top = sp.Integer(w.high if up else w.low)
-  kind = phase(field, w.phase)
-  if kind is None:
-    raise Undecided('an oscillation whose phases have no known distribution')
-  for delta in (sp.Rational(1, 2**8), sp.Rational(1, 2**40)):
-    near = top - delta if up else top + delta
-    bound = field.add(a, field.scale(b, near))
-    low = scale(field, bound)
-    if not low.converges:
-      return Outcome(
-        False,
-        f'the wave is within {delta} of its peak at distances of positive '
-        f'density ({kind}); there {low.argument}',
-        low.margin,
-      )
-  if kind != LINEAR:
-    raise Undecided('an oscillation that touches the border')
-  if _returns(field, a, b, w, top, up):
-    return Outcome(
-      False,
-      'by Dirichlet the phase comes within 1/t of its peak infinitely often, '
-      f'where b stays above {show(field, a)} - O(1): the terms do not tend to 0',
-    )
-  size = field.log(field.scale(b, sp.Integer(1 if up else -1)))
-  order = w.high_order if up else w.low_order
-  mean = field.sub(
-    field.add(a, field.scale(b, top)), field.scale(size, sp.Rational(1, order))
-  )
-  slow = monomial(Monomial((sp.Rational(1, 100),)))
-  if field.compare(b.terms[0][1], slow.terms[0][1]) > 0:
-    raise Undecided('an oscillation that grows too fast to average')
-  out = scale(field, mean)
-  return dataclasses.replace(
-    out,
-    argument='averaged over the phase (discrepancy of multiples of 1/pi, '
-    f"Laplace's method) b acts as {show(field, mean)}: {out.argument}",
-  )
-
-
-def _returns(field, a, b, w, top, up):
-  """Whether b is bounded below along a subsequence near the peak w(0)."""
-  order = w.high_order if up else w.low_order
-  if w.zero != top or len(w.phase.terms) != 1:
-    return False  # Dirichlet's theorem is about multiples, without a shift
-  within = field.compare(b.terms[0][1], Monomial((sp.Integer(order),))) <= 0
-  peak = field.add(a, field.scale(b, top))
-  large = field.parts(peak)[0].terms
-  return within and (not large or field.signs.sign(large[0][0]) > 0)
-
-
-LINEAR = 'irrational rotation, Weyl'
-
-
-def phase(field: Field, x: Series) -> str | None:
-  """Why the phase x(t) mod 2 pi visits every arc with positive density."""
-  c, m = x.terms[0]
-  if m.exps:
-    return None
-  power = m.logs[0] if m.logs else sp.Integer(0)
-  if not power.is_Rational:
-    return None
-  if m == level(0) and x.exact and len(x.terms) <= 2 and c.is_Rational:
-    if len(x.terms) == 1 or x.terms[1][1] == ONE:
-      return LINEAR
-  if power == 0:
-    return 'slowly varying phase'
-  if power.is_Integer:
-    if len(m.logs) == 1:
-      # a rational leading coefficient over 2 pi is irrational
-      return 'Weyl' if c.is_Rational else None
-    return 'Boshernitzan'
-  return 'Boshernitzan'
 
 
 def show(field: Field, x: Series) -> str:

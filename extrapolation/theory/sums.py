@@ -17,8 +17,9 @@ import flint
 from flint import arb
 
 from extrapolation.theory import ball, tail
-from extrapolation.theory.ball import Balls, Jets, Program, Split, variable
+from extrapolation.theory.ball import Balls, Program
 from extrapolation.theory.expression import Node
+from extrapolation.theory.jet import Jets, Split, variable
 from extrapolation.theory.oracle import Undecided
 
 ORDER = 18  # of the Taylor models
@@ -139,7 +140,7 @@ class Sums:
       steps = max(1, math.ceil(float(end - x) * 1.5))
       inner = [(x + (end - x) * i / steps).mid() for i in range(1, steps)]
       edges = [x, *inner, end]
-      for pair in zip(edges, edges[1:], strict=False):
+      for pair in itertools.pairwise(edges):
         blocks.append(self._block(*pair, True))
     return blocks
 
@@ -294,7 +295,6 @@ class Sums:
           step = self.step if block.b == FAR else 0
           return after + step + self._sum(j, block.b, False)[0]
     raise AssertionError(f'no block holds {j}')
-
 
   def variation(self, j: int) -> arb:
     """Bound of the total variation of w on [j, inf)."""

@@ -7,6 +7,7 @@ from extrapolation.theory.expression import Node, nodes
 
 T = sp.Symbol('t', integer=True, nonnegative=True)
 
+
 class Table(sp.Function):
   """Table(index, v_0, v_1, ...) = v_index, the index clamped to the table."""
 

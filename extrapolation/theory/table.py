@@ -66,10 +66,9 @@ def _one(console, record, train):
 
 def _rows(heads, before):
   """Index and label of every row: one row when all heads are the same."""
-  same = lambda h: {k: v for k, v in h.items() if k != 'seconds'}
-  if len(heads) > 1 and not before:
-    if all(same(h) == same(heads[0]) for h in heads):
-      return [(0, f'1-{len(heads)}')]
+  kept = [{k: v for k, v in h.items() if k != 'seconds'} for h in heads]
+  if len(heads) > 1 and not before and all(h == kept[0] for h in kept):
+    return [(0, f'1-{len(heads)}')]
   return [(i, str(i + 1)) for i in range(len(heads))]
 
 
@@ -80,7 +79,9 @@ def _verdict(h):
 
 
 def _margins(before, after):
-  return f'{_number(before["margin"], "+.3f")} -> {_number(after["margin"], "+.3f")}'
+  return (
+    f'{_number(before["margin"], "+.3f")} -> {_number(after["margin"], "+.3f")}'
+  )
 
 
 def _number(x, form):

@@ -16,19 +16,20 @@ import dataclasses
 from flint import arb
 
 from extrapolation.theory import oracle
+from extrapolation.theory.asymptotic import Reading
 from extrapolation.theory.expression import Node
-from extrapolation.theory.germ import MINUS, Reading
-from extrapolation.theory.oracle import Oracle, Undecided
-from extrapolation.theory.transseries import (
+from extrapolation.theory.germ import MINUS
+from extrapolation.theory.monomial import (
   ONE,
   UNIT,
-  Field,
   Imprecise,
   Monomial,
   Series,
   level,
   times,
 )
+from extrapolation.theory.oracle import Oracle, Undecided
+from extrapolation.theory.transseries import Field
 
 
 @dataclasses.dataclass(frozen=True)

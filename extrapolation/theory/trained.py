@@ -39,9 +39,11 @@ def read(folder: str) -> Run:
     ) from None
   except (OSError, ValueError) as e:
     raise ValueError(f'cannot read {path}: {e}') from None
-  missing = [k for k in NEEDED if k not in data] if isinstance(
-    data, dict
-  ) else list(NEEDED)
+  missing = (
+    [k for k in NEEDED if k not in data]
+    if isinstance(data, dict)
+    else list(NEEDED)
+  )
   if missing:
     raise ValueError(f'{path} lacks {", ".join(missing)}')
   rpe = encodings.get(data['name'], int(data['H']), **data['hyper'])

@@ -4,9 +4,9 @@ exp(c sin x) = sum_k a_k e^{ikx}, |a_k| = I_k(c) (modified Bessel), and summing
 by parts |sum_{t>=j} A(t) e^{ik omega t}| <= V_j / |sin(k omega / 2)|, V_j the
 total variation of A beyond j. So, for J large,
 
-  |T_J - I_0(c) sum_{t>=J} A| <= 2 sum_k I_k(c) min(V_J / |sin(k omega / 2)|, S_J),
+  |T_J - I_0(c) S_J| <= 2 sum_k I_k(c) min(V_J / |sin(k omega / 2)|, S_J),
 
-S_J = sum_{t>=J} A. Nearer distances are summed one by one.
+S_J = sum_{t>=J} A(t). Nearer distances are summed one by one.
 """
 
 from fractions import Fraction

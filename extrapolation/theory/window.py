@@ -10,9 +10,12 @@ every logit of this query at most m,
 
   p <= e^m T_w / (Z + e^m T_w).
 
-bound.py has both on arrays. The first needs no data; the second knows how much the near keys received and
-is the sharper one by up to a factor e^{2M}. Source: Qin et al. 2024, proof of
-theorem 3.4, arXiv 2307.10156; B_w in place of B_0 is derived in the tests.
+The first needs no data; the second knows how much the near keys received and
+is the sharper one by up to a factor e^{2M}. bound.py has both on arrays.
+
+Source: Qin et al. 2024, proof of theorem 3.4, arXiv 2307.10156, with B_w in
+place of all of B: the dropped share is D / (N + D), D <= e^M T_w and
+N >= e^-M B_w, the sums of the far and of the near keys.
 """
 
 import math
@@ -65,8 +68,8 @@ def certified(
 def allowed(error: float | int, M: float | int, v: float | int) -> Fraction:
   """The largest T_w / B with 2 v p <= error, rounded down.
 
-  p = x / (1 + x) with x = e^{2M} T_w / B_w, so T_w / B_w <= e^{-2M} d / (1 - d),
-  d = error / (2 v).
+  p = x / (1 + x) with x = e^{2M} T_w / B_w, so T_w / B_w may be up to
+  e^{-2M} d / (1 - d), d = error / (2 v).
   """
   import flint
   from flint import arb

@@ -138,9 +138,7 @@ def test_against_a_sum_of_ten_million_terms(text):
     assert bracket.low <= j <= bracket.high
 
 
-@hypothesis.given(
-  st.floats(1.5, 6), st.floats(0.01, 1), st.integers(0, 2000)
-)
+@hypothesis.given(st.floats(1.5, 6), st.floats(0.01, 1), st.integers(0, 2000))
 @hypothesis.settings(max_examples=25, deadline=None)
 def test_power_law_tails_against_scipy_zeta(p, r, j):
   """sum_{t>=j} (1 + r t)^-p = r^-p zeta(p, j + 1/r)."""

@@ -76,16 +76,17 @@ XS = jnp.array([0.0, 1, 5])
 FUNCTIONS = {
   'logaddexp': lambda t: jnp.logaddexp(-1.0 * t, jnp.log(1e-6)),
   'softplus': lambda t: -jax.nn.softplus(t * 1.0 - 20),
-  'sigmoid': lambda t: jax.nn.sigmoid(t * 1.0) * -2 + jax.nn.log_sigmoid(-t * 1.),
+  'sigmoid': lambda t: jax.nn.log_sigmoid(-t * 1.0) - jax.nn.sigmoid(t * 1.0),
   'clip': lambda t: jnp.clip(-0.1 * t, -5, -1),
   'remainder': lambda t: -1.0 * (t % 3) - (t // 4),
   'float_remainder': lambda t: -((t * 0.5) % 1.5),
   'where': lambda t: jnp.where((t > 3) & (t != 7), -t * 1.0, 0.0),
   'nested_where': lambda t: jnp.where(t < 5, 0, jnp.where(t < 9, -1, -jnp.inf)),
-  'powers': lambda t: -jnp.cbrt(t * 1.0) - jnp.square(t * 0.1) - jnp.exp2(-t * 1.),
-  'hyperbolic': lambda t: -jnp.tanh(t / 9) - jnp.sinh(t / 99) - jnp.arcsinh(t * 1.),
+  'powers': lambda t: -jnp.cbrt(t * 1.0) - jnp.square(t / 9) - jnp.exp2(-t),
+  'hyperbolic': lambda t: -jnp.tanh(t / 9) - jnp.sinh(t / 99) - jnp.arcsinh(t),
   'inverse': lambda t: -jnp.arctan(t * 1.0) - jax.scipy.special.erf(t / 10),
-  'rounding': lambda t: -jnp.ceil(t / 7.3) - jnp.round(t / 5.3) - jnp.trunc(t / 3.1),
+  'rounding': lambda t: -jnp.ceil(t / 7.3) - jnp.round(t / 5.3),
+  'trunc': lambda t: -jnp.trunc(t / 3.1),
   'table': lambda t: jnp.array([0.5, -1, -2, -3])[jnp.minimum(t // 10, 3)],
   'sum': lambda t: jnp.cos(t[:, None] * jnp.array([0.1, 1.0])).sum(-1),
   'mlp': lambda t: (
@@ -98,10 +99,10 @@ FUNCTIONS = {
   'select': lambda t: jnp.select([t < 3, t < 9], [t * 1.0, -t * 1.0], 0.0),
   'digitize': lambda t: -1.0 * jnp.digitize(t, jnp.array([1, 5, 20])),
   'bits': lambda t: -1.0 * (t & 7) - (t >> 3),
-  'cond': lambda t: jax.lax.cond(True, lambda x: -x * 1.0, lambda x: x * 1.0, t),
+  'cond': lambda t: jax.lax.cond(True, lambda x: -x, lambda x: x, t * 1.0),
   'argmax': lambda t: -1.0 * jnp.argmax(jnp.stack([t * 0.0 + 3, t * 1.0]), 0),
   'lgamma': lambda t: -jax.lax.lgamma(t + 1.0),
-  'logsumexp': lambda t: jax.nn.logsumexp(jnp.stack([-t, -2 * jnp.log1p(t)]), 0),
+  'logsumexp': lambda t: jax.nn.logsumexp(jnp.stack([-t, -jnp.sqrt(t)]), 0),
   'gelu': lambda t: -jax.nn.gelu(t - 9.5) - jax.nn.silu(t * 0.1),
   'scatter': lambda t: (-t * 1.0) * jnp.ones((2, 1)).at[0].set(0.5),
   'piecewise': lambda t: jnp.piecewise(
@@ -134,7 +135,8 @@ REFUSED = {
   'square': (lambda t: t[:, None] * t[None] * -1.0, 'other distances'),
   'scalar': (lambda t: jnp.float32(1.0), 'shape'),
   'loop': (
-    lambda t: jax.lax.while_loop(lambda x: x[0] < 9, lambda x: x + 1, t), 'while'
+    lambda t: jax.lax.while_loop(lambda x: x[0] < 9, lambda x: x + 1, t),
+    'while',
   ),
 }  # fmt: skip
 

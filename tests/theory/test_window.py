@@ -17,12 +17,19 @@ def instances(rng, count, n, K=4):
   scale = rng.uniform(0, 3, (count, 1))
   logits = scale * rng.uniform(-1, 1, (count, n))
   sharp = rng.random((count, 1)) < 0.3  # adversarial: far keys get the most
-  logits = np.where(sharp, scale * np.where(np.arange(n) > n // 2, 1, -1), logits)
+  logits = np.where(
+    sharp, scale * np.where(np.arange(n) > n // 2, 1, -1), logits
+  )
   v = rng.normal(size=(count, n, K))
   t = np.arange(n)
   rate = rng.uniform(0.02, 2, (count, 1))
   kinds = np.stack(
-    [-rate * t, -rate * np.sqrt(t), -2 * rate * np.log1p(t), -rate * np.log1p(t)]
+    [
+      -rate * t,
+      -rate * np.sqrt(t),
+      -2 * rate * np.log1p(t),
+      -rate * np.log1p(t),
+    ]
   )
   b = kinds[rng.integers(0, 4, count), np.arange(count)]
   return logits, v, b
