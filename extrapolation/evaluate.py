@@ -145,7 +145,8 @@ def evaluate(
     rows.append({**about, **row, **run.provenance()})
     np.save(f'{path.with_suffix("")}-position-{n}.npy', curves[n])
   figure = path.with_name(f'{path.stem}-position.png')
-  plot.positions(figure, curves, c.train.T)
+  counts = {row['length']: row['windows'] for row in rows}
+  plot.positions(figure, curves, counts, c.train.T)
   plot.lengths(path.with_suffix('.png'), rows)
   table.write(path, rows)  # last: it says that all is there
   extra = () if s.window == 'full' else ('window_error',)

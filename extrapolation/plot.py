@@ -46,12 +46,7 @@ def lengths(
       color=color, lw=0,
     )  # fmt: skip
     ends.append((middle[-1], name, color))
-  trained = rows[0]['train_length']
-  ax.axvline(trained, color='0.4', lw=1, ls=':')
-  ax.annotate(
-    ' trained', (trained, 1), xycoords=('data', 'axes fraction'), va='top',
-    color='0.4', fontsize=9,
-  )  # fmt: skip
+  _mark(ax, rows[0]['train_length'])
   ax.set(xscale='log', yscale='log', xlabel='length (tokens)')
   ax.set_ylabel('perplexity' if value == 'ppl' else value.replace('_', ' '))
   ax.set_xticks(
@@ -82,17 +77,39 @@ def _label_ends(ax, ends: list[tuple]) -> None:
     )  # fmt: skip
 
 
-def positions(path: pathlib.Path, curves: dict, train_length: int) -> None:
-  """Mean loss by position in the window, a line a length, in bins of 1.25x."""
+def positions(
+  path: pathlib.Path, curves: dict, counts: dict, train_length: int
+) -> None:
+  """Mean loss by position in the window, a line a length.
+
+  curves: {length: nats by position}; counts: {length: windows averaged}. Bins
+  widen by 1.25x, and hold 200 targets or more: few windows make wide bins.
+  """
   figure, ax = _axes()
   for i, (n, y) in enumerate(curves.items()):
-    edges = np.unique(np.geomspace(1, n + 1, 48).astype(int))
-    bins = [(a, y[a - 1 : b - 1]) for a, b in itertools.pairwise(edges)]
-    bins = [(a, np.nanmean(z)) for a, z in bins if np.isfinite(z).any()]
+    edges = [0]
+    while edges[-1] < n:
+      wide = max(-(-200 // counts[n]), int(0.25 * edges[-1]), 1)
+      edges.append(min(edges[-1] + wide, n))
+    x, mean = [], []
+    for a, b in itertools.pairwise(edges):
+      if np.isfinite(y[a:b]).any():
+        x.append(np.sqrt((a + 1) * b))
+        mean.append(np.nanmean(y[a:b]))
     color = plt.cm.viridis(i / max(len(curves) - 1, 1) * 0.9)
-    ax.plot(*zip(*bins, strict=True), color=color, label=f'{n:,}', lw=1.4)
-  ax.axvline(train_length, color='0.4', lw=1, ls=':')
+    ax.plot(x, mean, color=color, label=f'{n:,}', lw=1.4, marker='.', ms=4)
+  _mark(ax, train_length)
   ax.set(xscale='log', xlabel='position in the window (tokens)')
+  ax.xaxis.set_major_formatter('{x:,g}')
   ax.set_ylabel('loss (nats a token)')
   ax.legend(title='window', fontsize=8, title_fontsize=8, frameon=False)
   _save(figure, path)
+
+
+def _mark(ax, train_length: int) -> None:
+  """A line at the training length."""
+  ax.axvline(train_length, color='0.4', lw=1, ls=':')
+  ax.annotate(
+    ' trained', (train_length, 1), xycoords=('data', 'axes fraction'),
+    va='top', color='0.4', fontsize=9,
+  )  # fmt: skip

@@ -75,8 +75,13 @@ def claim(workdir: str, c: ConfigDict):
       f'{workdir!r} is not empty and not the folder of a run '
       '(no config.json); give another --workdir'
     )
-  folder.mkdir(parents=True, exist_ok=True)
-  lock = open(folder / '.lock', 'w')  # noqa: SIM115
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = open(folder / '.lock', 'w')  # noqa: SIM115
+  except OSError as e:
+    raise OSError(
+      f'cannot write in {workdir!r}: {e.strerror}; give another --workdir'
+    ) from None
   try:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except OSError:

@@ -43,6 +43,15 @@ def test_two_processes_cannot_train_one_run(tmp_path):
   lock.close()
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+  (tmp_path / 'file').write_text('')
+  c = config.override(config.base(), {})
+  with pytest.raises(
+    OSError, match="cannot write in '.*/file/a': Not a dir.*--wo"
+  ):
+    run.claim(str(tmp_path / 'file' / 'a'), c)
+
+
 def test_what_is_no_run_is_said(tmp_path):
   with pytest.raises(FileNotFoundError, match='not the folder of a run'):
     run.load_config(str(tmp_path))
