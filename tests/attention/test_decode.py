@@ -47,8 +47,8 @@ def test_a_cache_equals_the_full_prefix_for_every_encoding(name):
   np.testing.assert_allclose(got, want, atol=2e-6)
 
 
-@pytest.mark.parametrize('window', [1, 2, 7, T, 2 * T, (7, 1, 30), (5, 5, 2)])
-@pytest.mark.parametrize('first', [0, 1, 5, 20])
+@pytest.mark.parametrize('window', [1, 7, 2 * T, (7, 1, 30)])
+@pytest.mark.parametrize('first', [0, 5, 20])
 def test_a_ring_equals_the_window(window, first):
   q, k, v = operands(1)
   widest = max(window) if isinstance(window, tuple) else window
