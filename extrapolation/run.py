@@ -19,6 +19,9 @@ from extrapolation import data
 from extrapolation import model as model_lib
 from extrapolation.checkpoint import Checkpoints
 
+# The sections of a config that decide what is trained.
+TRAINED_BY = ('seed', 'data', 'model', 'optim', 'train')
+
 
 def write_json(path: pathlib.Path, value: dict) -> None:
   """Writes the whole file or nothing."""
@@ -48,9 +51,14 @@ def _tuples(value):
 
 
 def same_config(workdir: str, c: ConfigDict) -> None:
-  """Raises ValueError, with the keys that differ, unless the run is of `c`."""
-  ours = _tuples(json.loads(json.dumps(c.to_dict())))
-  different = config_lib.differences(load_config(workdir).to_dict(), ours)
+  """Raises ValueError, with the keys that differ, unless the run is of `c`.
+
+  The sections `eval` and `sweep` do not make a run another one.
+  """
+  theirs, ours = load_config(workdir).to_dict(), c.to_dict()
+  different = config_lib.differences(
+    {k: theirs[k] for k in TRAINED_BY}, {k: ours[k] for k in TRAINED_BY}
+  )
   if different:
     raise ValueError(
       f'{workdir!r} holds a run of another config; give another --workdir. '
@@ -70,7 +78,7 @@ def claim(workdir: str, c: ConfigDict):
   folder = pathlib.Path(workdir)
   if (folder / 'config.json').exists():
     same_config(workdir, c)
-  elif folder.exists() and any(folder.iterdir()):
+  elif folder.is_dir() and any(p.name[0] != '.' for p in folder.iterdir()):
     raise ValueError(
       f'{workdir!r} is not empty and not the folder of a run '
       '(no config.json); give another --workdir'
@@ -86,8 +94,7 @@ def claim(workdir: str, c: ConfigDict):
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except OSError:
     raise OSError(f'another process is training in {workdir!r}') from None
-  if not (folder / 'config.json').exists():
-    write_json(folder / 'config.json', c.to_dict())
+  write_json(folder / 'config.json', c.to_dict())  # `eval` may be new
   return lock
 
 

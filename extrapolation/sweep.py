@@ -66,13 +66,13 @@ def sweep(c: ConfigDict, workdir: str) -> list[dict]:
 
   A run that fails is reported at the end and does not stop the others.
   """
-  todo = list(runs(c))
-  for _, one in todo:  # a mistake in the last run is found before the first
+  todo = [(name, one, os.path.join(workdir, name)) for name, one in runs(c)]
+  for _, one, folder in todo:  # a mistake in the last is found before the first
     train.check(one)
+    finished(folder, one)
   failed, rows = {}, []
   start, fresh = time.monotonic(), 0
-  for i, (name, one) in enumerate(todo):
-    folder = os.path.join(workdir, name)
+  for i, (name, one, folder) in enumerate(todo):
     done = finished(folder, one)
     head = f'[{i + 1}/{len(todo)}] {name}'
     if done:
@@ -101,11 +101,17 @@ def sweep(c: ConfigDict, workdir: str) -> list[dict]:
 
 
 def finished(folder: str, c: ConfigDict) -> list[dict]:
-  """The rows of a run that is trained and evaluated as `c` says; else none."""
-  path = evaluate.csv_path(folder, protocol.Settings(**c.eval.to_dict()))
-  if not path.exists():
+  """The rows of a run that is trained and evaluated as `c` says; else none.
+
+  Raises:
+    ValueError: the folder holds a run of another config.
+  """
+  if not pathlib.Path(folder, 'config.json').exists():
     return []
   run.same_config(folder, c)
+  path = evaluate.csv_path(folder, protocol.Settings(**c.eval.to_dict()))
+  if run.load_config(folder).eval != c.eval or not path.exists():
+    return []
   rows = report.read(path)
   fits = {row['length'] for row in rows} == set(c.eval.lengths)
   return rows if fits and rows[0]['step'] == c.train.steps else []

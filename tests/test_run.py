@@ -28,6 +28,22 @@ def test_another_config_is_refused_and_nothing_changes(tmp_path):
   assert (tmp_path / 'a' / 'config.json').read_bytes() == before
 
 
+def test_what_is_evaluated_may_change(tmp_path):
+  """Other lengths, or another encoding in the sweep, are not another run."""
+  folder = str(tmp_path / 'a')
+  run.claim(folder, config.override(config.base(), {})).close()
+  more = {'eval.lengths': '8,16', 'sweep.rpe': 'alibi,type2'}
+  run.claim(folder, config.override(config.base(), more)).close()
+  assert run.load_config(folder).eval.lengths == (8, 16)
+
+
+def test_a_folder_killed_before_its_config_was_written_is_taken(tmp_path):
+  (tmp_path / 'a').mkdir()
+  for name in ('.lock', '.config.json.123'):
+    (tmp_path / 'a' / name).write_text('')
+  run.claim(str(tmp_path / 'a'), config.override(config.base(), {})).close()
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
   (tmp_path / 'thesis.tex').write_text('years of work')
   with pytest.raises(ValueError, match='not empty and not the folder of a run'):

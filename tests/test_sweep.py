@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from extrapolation import config, report, sweep, train
+from extrapolation import config, report, run, sweep, train
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -63,6 +63,29 @@ def test_a_sweep_reports_and_the_second_call_skips(tiny, tmp_path, capsys):
   assert capsys.readouterr().out.count('finished, skipped') == 4
   assert (folder / 'alibi-s0' / 'metrics.jsonl').stat().st_mtime_ns == trained
   assert (folder / 'sweep.csv').read_text() == first
+
+
+def test_more_encodings_and_lengths_cost_only_themselves(
+  tiny, tmp_path, monkeypatch
+):
+  folder = str(tmp_path / 'sweep')
+  sweep.sweep(with_(tiny, rpe='alibi'), folder)
+  steps = []
+  real = run.Metrics.write
+  monkeypatch.setattr(
+    run.Metrics,
+    'write',
+    lambda m, step, **v: (steps.append(step), real(m, step, **v)),
+  )
+  rows = sweep.sweep(with_(tiny, rpe='alibi,none'), folder)
+  assert steps == [1, 2, 3, 4, 5, 6] and len(rows) == 6
+  more = config.override(
+    with_(tiny, rpe='alibi,none'), {'eval.lengths': '8,32'}
+  )
+  rows = sweep.sweep(more, folder)
+  assert len(steps) == 6 and {row['length'] for row in rows} == {8, 32}
+  with pytest.raises(ValueError, match='optim.lr: 0.01 -> 0.5'):
+    sweep.sweep(config.override(more, {'optim.lr': '0.5'}), folder)
 
 
 def test_a_failed_run_is_reported_and_the_others_finish(
