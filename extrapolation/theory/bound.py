@@ -11,15 +11,18 @@ Numbers = Array | np.ndarray
 
 
 def dropped(
-  log_tail: Float[Numbers, '*shape'], log_near: Float[Numbers, '*shape'], M
-) -> Float[Array, '*shape']:
-  """The a-priori bound of p, from ln T_w, ln B_w and the logit bound M."""
+  log_tail: Float[Numbers, '...'], log_near: Float[Numbers, '...'], M
+) -> Float[Array, '...']:
+  """The a-priori bound of p, from ln T_w, ln B_w and the logit bound M.
+
+  Arrays that broadcast; float32, so below 1e-38 it is 0.
+  """
   return jax.nn.sigmoid(2 * M + log_tail - log_near)
 
 
 def dropped_seen(
-  log_tail: Float[Numbers, '*shape'], log_seen: Float[Numbers, '*shape'], m
-) -> Float[Array, '*shape']:
+  log_tail: Float[Numbers, '...'], log_seen: Float[Numbers, '...'], m
+) -> Float[Array, '...']:
   """The data-dependent bound of p.
 
   Args:

@@ -80,6 +80,8 @@ def trf(
   """
   for near in wave.NEAR:
     found = tails(root, rung, min(eps), near)
+    if not found.beyond(0) > 0:
+      raise sums.Undefined('every weight is 0: there is no share to take')
     out = [
       search(_decider(found.beyond, e), getattr(found, 'guess', _one)(e))
       for e in eps

@@ -31,7 +31,7 @@ def certified(
   params: Mapping | None = None,
   *,
   error: float | int,
-  M: float | int,
+  M,
   v: float | int = 1,
   horizon: int | None = None,
 ) -> list[int | None]:
@@ -40,7 +40,7 @@ def certified(
   Args:
     subject, params: as in `theory.verdict`.
     error: wanted bound of ||o - o_w||, in the units of v.
-    M: bound of |q.k| / sqrt K.
+    M: bound of |q.k| / sqrt K; one number, or one a head.
     v: bound of ||v||.
     horizon: contexts have at most so many tokens; None for any length.
 
@@ -52,16 +52,17 @@ def certified(
   Raises:
     ValueError: error, M or v out of range, or as `theory.verdict`.
   """
-  if not (error > 0 and M >= 0 and v > 0 and math.isfinite(M)):
-    raise ValueError(
-      f'error = {error}, M = {M}, v = {v}: error > 0, finite M >= 0 and v > 0 '
-      'are needed'
-    )
+  import numpy as np
+
   from extrapolation.theory import subject as subjects
 
-  share = allowed(error, M, v)
+  heads = subjects.heads(subject, params)
+  bounds = [M] * len(heads) if np.ndim(M) == 0 else [*M]
+  if len(bounds) != len(heads):
+    raise ValueError(f'{len(bounds)} values of M for {len(heads)} heads')
   return [
-    _window(head, share, horizon) for head in subjects.heads(subject, params)
+    _window(head, allowed(error, float(bound), v), horizon)
+    for head, bound in zip(heads, bounds, strict=True)
   ]
 
 
@@ -74,6 +75,11 @@ def allowed(error: float | int, M: float | int, v: float | int) -> Fraction:
   import flint
   from flint import arb
 
+  if not (error > 0 and M >= 0 and v > 0 and math.isfinite(M)):
+    raise ValueError(
+      f'error = {error}, M = {M}, v = {v}: error > 0, finite M >= 0 and v > 0 '
+      'are needed'
+    )
   if error >= 2 * v:
     return Fraction(1)
   with flint.ctx.workprec(128):

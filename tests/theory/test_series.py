@@ -99,7 +99,7 @@ number = st.integers(-3, 3).map(lambda n: n / 2)
 
 
 @hypothesis.given(number, number, number)
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=40, deadline=None)
 def test_logarithmic_scale(a, b, c):
   """1/(t^a ln^b t ln^c ln t) converges iff (a, b, c) > (1, 1, 1)."""
   text = f'-({a})*log(t+3)-({b})*log(log(t+3))-({c})*log(log(log(t+20)))'
@@ -110,7 +110,7 @@ def test_logarithmic_scale(a, b, c):
 @hypothesis.given(
   st.sampled_from([f for f, *_ in BATTERY[:60]]), st.integers(1, 5)
 )
-@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.settings(max_examples=25, deadline=None)
 def test_a_thinner_sum_has_the_same_verdict(text, k):
   """Monotone weights: sum w(t) and sum w(k t) converge together."""
   thin = text.replace('exp', 'E').replace('t', f'({k}*t)').replace('E', 'exp')

@@ -65,7 +65,8 @@ def test_bounds_hold_on_ten_thousand_instances():
   assert np.all(seen <= prior * slack + 1e-37)
   assert np.all(error <= 2 * size * prior * slack + 1e-12)
   assert np.all(error <= 2 * size * seen * slack + 1e-12)
-  assert (p / prior).max() > 0.9  # attained by the adversarial ones
+  # attained by the adversarial ones
+  assert np.divide(p, prior, out=np.zeros(count), where=prior > 0).max() > 0.9
 
 
 @pytest.mark.parametrize('name', ['alibi', 'type1', 'kerple_power', 'window'])
@@ -107,6 +108,15 @@ def test_a_divergent_encoding_has_no_window_but_below_a_horizon():
 
 def test_a_window_needs_no_more_than_its_width():
   assert certified(rpe.get('window', 1, width=37), error=1e-9, M=5.0) == [37]
+
+
+def test_every_head_may_have_its_own_logits():
+  encoding = rpe.get('alibi', 2)
+  both = certified(encoding, error=0.1, M=[1.0, 2.0])
+  one = [certified(encoding, error=0.1, M=M)[i] for i, M in enumerate((1, 2))]
+  assert both == one
+  with pytest.raises(ValueError, match='3 values of M for 2 heads'):
+    certified(encoding, error=0.1, M=[1, 2, 3])
 
 
 def test_any_error_of_two_v_is_free():
