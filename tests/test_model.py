@@ -132,6 +132,17 @@ def test_bfloat16_computes_in_it_and_keeps_the_rest_in_float32():
   np.testing.assert_allclose(nll(m, params), nll(exact, params), atol=0.05)
 
 
+def test_blocks_add_to_a_residual_stream():
+  """With all kernels at zero, what comes out is the embedding, normalised."""
+  m = model.make(V, rpe='alibi', **SMALL)
+  params = m.init(KEY)
+  params['layers'] = jax.tree.map(jnp.zeros_like, params['layers'])
+  x = params['embed']['embedding'][TOKENS] * 4.0  # sqrt(D)
+  mean, var = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+  want = (x - mean) / np.sqrt(var + 1e-6)
+  np.testing.assert_allclose(m.hidden(params, TOKENS), want, atol=1e-5)
+
+
 def test_dropout_needs_a_key_and_keeps_the_mean():
   m = model.make(V, rpe='alibi', dropout=0.5, **SMALL)
   params = m.init(KEY)

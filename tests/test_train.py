@@ -142,6 +142,16 @@ def test_accumulation_is_the_same_step_in_parts(tiny, tmp_path):
   np.testing.assert_allclose(out[0], out[1], rtol=1e-5)
 
 
+def test_every_step_drops_something_else(tiny):
+  p = train.program(with_(tiny, model__dropout=0.5), 9)
+  batch = np.ones((4, 17), np.int32)
+  losses = []
+  for step in (0, 1):
+    state = p.init(jax.random.key(0))._replace(step=jnp.asarray(step))
+    losses.append(float(p.step(state, batch, jax.random.key(0))[1]['loss']))
+  assert losses[0] != losses[1]
+
+
 def test_a_loss_that_is_not_finite_stops_and_names_the_last_good(
   tiny, tmp_path, monkeypatch
 ):
