@@ -1,0 +1,41 @@
+"""The process of one case: builds it, then repeats it for each line read."""
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+
+
+def main() -> None:
+  spec = json.loads(sys.argv[1])
+  # What libraries print must not mix with what the parent reads.
+  out = os.fdopen(os.dup(1), 'w')
+  os.dup2(2, 1)
+  start = time.monotonic()
+  module = importlib.import_module(f'launch.benchmarks.{spec["module"]}')
+  run, about = getattr(module, spec['make'])(**spec['args'])
+  run()
+  total = time.process_time()
+  begin = time.monotonic()
+  run()
+  # A repetition long enough for a clock, and for its neighbours to even out.
+  inner = max(1, int(0.2 / (time.monotonic() - begin)))
+  about |= dict(build_seconds=time.monotonic() - start)
+  print(json.dumps(about), file=out, flush=True)
+  for _ in sys.stdin:
+    waited = time.process_time()
+    begin, cpu = time.monotonic(), time.process_time()
+    for _ in range(inner):
+      result = run()
+    seconds, cpu = time.monotonic() - begin, time.process_time() - cpu
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    about = dict(rss_mb=rss, **({} if result is None else dict(result=result)))
+    total = time.process_time() - waited
+    reply = dict(seconds=seconds / inner, cpu=cpu / inner, cpu_all=total)
+    print(json.dumps(reply | dict(about=about)), file=out, flush=True)
+
+
+if __name__ == '__main__':
+  main()
