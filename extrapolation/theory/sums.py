@@ -179,12 +179,12 @@ class Sums:
     total, self.after = self.tail(self.log_weight(self.start), self.start), []
     if self.start > FAR:  # the tail counts w(T) whole, the trapezoid half
       total -= self.log_weight(self.start).exp() / 2
-    self.step = self.log_weight(FAR).exp() / 2 if self.start > FAR else arb(0)
+    step = self.log_weight(FAR).exp() / 2
     for i in range(len(self.blocks) - 1, -1, -1):
       self.after.append(total)
       total = total + self.blocks[i].value
       if self.blocks[i].far and not self.blocks[i - 1].far:
-        total = total + self.step
+        total = total + step
     self.after.reverse()
     tails = [total]
     for w in reversed(near):
@@ -292,8 +292,7 @@ class Sums:
           head = self._sum(x, block.b, True)[0] if x < block.b else arb(0)
           return after + head + self.log_weight(t).exp() / 2
         if not block.far and block.a <= j < block.b:
-          step = self.step if block.b == FAR else 0
-          return after + step + self._sum(j, block.b, False)[0]
+          return after + self._sum(j, block.b, False)[0]
     raise AssertionError(f'no block holds {j}')
 
   def variation(self, j: int) -> arb:

@@ -116,6 +116,7 @@ PLAIN = {
   '-2*log(1+floor(t/8))': -2 * np.log1p(np.floor(T / 8)),
   '-2*log(t+1)+sin(t)': -2 * np.log1p(T) + np.sin(T),
   '-2*log(abs(t-100)+1)': -2 * np.log1p(np.abs(T - 100)),
+  '-3*log(1+floor(sqrt(t)))': -3 * np.log1p(np.floor(np.sqrt(T))),
 }
 
 
@@ -210,6 +211,17 @@ def test_tail_bounds_hold_beyond_the_threshold():
       exact = flint.arb('1.5').zeta(flint.arb(j) + 7)
       assert bounds.contains(exact)
       assert bounds.rad() < exact * 1e-4
+
+
+@pytest.mark.parametrize('p', ['1.5', '3'])
+def test_every_region_holds_the_hurwitz_zeta(p):
+  """Points, blocks, integrals over ln t and the tail join without a gap."""
+  found = sums.Sums(Formula(f'-{p}*log(7+t)').read())
+  exponents = (0, 3, 6, 7, 12, 20, 29, 30, 31, 40, 59, 60, 61, 80)
+  for j in sorted({0, *(2**i for i in exponents), 2**29 - 1, 10**9 + 7}):
+    with sums.precision(200):
+      exact = flint.arb(p).zeta(flint.arb(j) + 7)
+      assert found.beyond(j).contains(exact), j
 
 
 def test_the_definition_is_strict_at_a_tie():

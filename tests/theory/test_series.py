@@ -119,6 +119,19 @@ def test_a_thinner_sum_has_the_same_verdict(text, k):
 
 
 @pytest.mark.parametrize(
+  'text',
+  [
+    '-((1.5+sin(exp(t)))/log(t+3))**(-1)',  # between t^-0.4 and t^-2
+    '-log(t+1)*(1.5+sin(exp(t)))',
+    '-log(t+1)*(1.5+sin(t)*cos(t**2))',
+  ],
+)
+def test_what_no_rule_settles_is_unknown(text):
+  found = judge(text)
+  assert found.verdict == 'unknown' and 'no proof' in found.argument
+
+
+@pytest.mark.parametrize(
   'text', ['-log(-t-1)', '(-t-1)**0.5', 'log(1/(t+2)-1/(t+1))']
 )
 def test_a_weight_that_is_no_number(text):
