@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     type=int,
     help='tokens; mass beyond is far (default 512, or that of --workdir)',
   )
-  out.add_argument('--format', choices=('text', 'json'), default='text')
+  out.add_argument('--format', choices=('text', 'json', 'csv'), default='text')
   out.add_argument(
     '--figure', metavar='FILE.png', help='weight, tail and TRF by distance'
   )
@@ -68,6 +68,10 @@ def main(argv=None) -> int:
   sys.set_int_max_str_digits(0)
   if args.format == 'json':
     print(json.dumps(records[0] if len(records) == 1 else records, indent=2))
+  elif args.format == 'csv':
+    from extrapolation.theory import table
+
+    table.write(records, sys.stdout)
   else:
     from extrapolation.theory import table
 

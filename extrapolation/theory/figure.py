@@ -44,7 +44,7 @@ def save(path, subjects: dict[str, list[Node]], records, train, horizon):
   for axes, (name, heads, record) in zip(rows, shown, strict=True):
     _row(axes, name, heads, record, train, horizon)
   try:
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=90)
   except (OSError, ValueError) as e:
     raise ValueError(f'cannot write the figure {path}: {e}') from e
 
@@ -98,8 +98,7 @@ def _fields(ax, heads, train, horizon):
   ax.set_xticks(index[:: math.ceil(len(index) / 16)])
   for y, text in ((train, 'trained'), (horizon, 'horizon')):
     ax.axhline(y, color='0.35', lw=1, ls='--')
-    ax.text(len(heads) + 0.45, y * 1.1, text, fontsize=8, color='0.35',
-            ha='right')  # fmt: skip
+    ax.text(0.55, y * 1.15, text, fontsize=8, color='0.35')
   ax.set_xlim(0.5, len(heads) + 0.5)
   ax.legend(
     fontsize=8, frameon=False, loc='upper left', ncols=3, title_fontsize=8,

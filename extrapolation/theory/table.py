@@ -1,4 +1,6 @@
-"""Records as a readable table."""
+"""Records as a readable table, and as CSV."""
+
+import csv
 
 import rich.box
 import rich.console
@@ -14,6 +16,32 @@ def show(records: list[dict], train: int, width: int | None = None) -> None:
   )
   for record in records:
     _one(console, record, train)
+
+
+def write(records: list[dict], file) -> None:
+  """One row a head."""
+  rows = [
+    _flat(record['subject'], i + 1, head)
+    for record in records
+    for i, head in enumerate(record['heads'])
+  ]
+  columns = list(dict.fromkeys(key for row in rows for key in row))
+  out = csv.DictWriter(file, columns, lineterminator='\n')
+  out.writeheader()
+  out.writerows(rows)
+
+
+def _flat(subject, number, head):
+  seen = head['horizon']
+  row = dict(subject=subject, head=number)
+  row |= {k: head[k] for k in ('verdict', 'condition', 'margin', 'argument')}
+  for eps, bracket in head['trf'].items():
+    ends = ('inf' if x is None else x for x in bracket.values())
+    row[f'low_{eps}'], row[f'high_{eps}'] = ends
+  row |= dict(horizon=seen['n'], far_mass=seen['far_mass'])
+  row |= dict(exponent=seen['exponent'])
+  row |= {f'below_{eps}': j for eps, j in (seen['trf'] or {}).items()}
+  return row
 
 
 def _one(console, record, train):

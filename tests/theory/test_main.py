@@ -1,5 +1,7 @@
 """The command line: the records it prints, and errors of one line."""
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -145,6 +147,16 @@ def test_text_is_a_table(capsys):
   assert max(map(len, out.splitlines())) <= 120
   assert main.main(['--formula=-r1*log(1+t)']) == 0
   assert 'iff r1 > 1' in capsys.readouterr().out
+
+
+def test_csv_has_a_row_a_head(capsys):
+  args = ['--rpe=type1,harmonic', '--heads=2', '--eps=0.1', '--format=csv']
+  assert main.main(args) == 0
+  one, *_, last = csv.DictReader(io.StringIO(capsys.readouterr().out))
+  assert (one['subject'], one['low_0.1'], one['high_0.1']) == (
+    'type1', '100', '100'
+  )  # fmt: skip
+  assert (last['verdict'], last['low_0.1']) == ('diverges', 'inf')
 
 
 def test_figure(capsys, tmp_path):

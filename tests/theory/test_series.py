@@ -122,6 +122,7 @@ def test_a_thinner_sum_has_the_same_verdict(text, k):
   'text',
   [
     '-((1.5+sin(exp(t)))/log(t+3))**(-1)',  # between t^-0.4 and t^-2
+    '((1.5+sin(exp(t)))/log(t+3))**(-1)-2.5*log(t+1)',
     '-log(t+1)*(1.5+sin(exp(t)))',
     '-log(t+1)*(1.5+sin(t)*cos(t**2))',
   ],
