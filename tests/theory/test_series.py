@@ -12,6 +12,7 @@ import sympy as sp
 from extrapolation import rpe, theory
 from extrapolation.theory import series, symbolic
 from extrapolation.theory.formula import Formula
+from extrapolation.theory.limit import limit
 from extrapolation.theory.oracle import Undefined
 from tests.theory.battery import BATTERY, CONDITIONS, C, D
 
@@ -156,6 +157,14 @@ def test_hard_formulas_come_back(text):
   except ValueError as e:
     assert '\n' not in str(e)
   assert time.monotonic() - start < series.SECONDS + 3
+
+
+def test_the_limit_stops_what_does_not_count_its_steps():
+  start = time.monotonic()
+  with pytest.raises(TimeoutError), limit(0.05):
+    while time.monotonic() < start + 5:
+      pass
+  assert time.monotonic() - start < 2
 
 
 def test_the_time_limit_gives_unknown():
