@@ -73,7 +73,7 @@ def _one(console, record, train):
     if before:
       cells += [_verdict(before[i]), _margins(before[i], h)]
     if names:
-      cells.append(' / '.join(_bracket(h['trf'].get(x)) for x in names))
+      cells.append(_joined([_bracket(h['trf'].get(x)) for x in names]))
     horizon = h['horizon']
     if seen['exponent'] is not None:
       cells.append(_number(horizon['exponent'], '.3g'))
@@ -106,7 +106,14 @@ def _verdict(h):
   return h['verdict']
 
 
+def _joined(cells):
+  """a / b / c, or one of them when they are all infinite."""
+  return cells[0] if set(cells) == {'infinite'} else ' / '.join(cells)
+
+
 def _margins(before, after):
+  if before['margin'] == after['margin']:
+    return _number(after['margin'], '+.3f')
   return (
     f'{_number(before["margin"], "+.3f")} -> {_number(after["margin"], "+.3f")}'
   )
