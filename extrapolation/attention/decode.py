@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from extrapolation.attention.precision import dot
+
 
 @functools.partial(
   jax.tree_util.register_dataclass,
@@ -25,8 +27,8 @@ class Cache:
   """Keys and values of one layer; heads of equal windows share a buffer.
 
   Attributes:
-    k, v: per group of heads, [B, h, w, K]. One buffer a layer: a slice of one
-      that is stacked over layers would be a copy.
+    k, v: per group of heads, [B h, w, K]. One buffer a layer, and no axis of
+      length 1: XLA copies a slice of stacked layers, and all of [1, h, w, K].
     heads: per group, which heads.
   """
 
@@ -53,7 +55,7 @@ def init_cache(
     tuple(h for h, w in enumerate(windows) if w == size) for size in sizes
   )
   empty = lambda: tuple(  # noqa: E731  twice: k and v must not share memory
-    jnp.zeros((B, len(g), w, K), dtype)
+    jnp.zeros((B * len(g), w, K), dtype)
     for g, w in zip(heads, sizes, strict=True)
   )
   return Cache(empty(), empty(), heads)
@@ -79,32 +81,29 @@ def step(
   Raises:
     ValueError: a bias that is shorter than a window.
   """
-  widest = max(x.shape[2] for x in cache.k)
+  widest = max(x.shape[1] for x in cache.k)
   if bias.shape[1] < widest:
     raise ValueError(
       f'bias {bias.shape} for windows of up to {widest} keys: it must hold a '
       'value for every distance below that'
     )
-  o = [None] * q.shape[2]
+  B, H = q.shape[0], q.shape[2]
+  o = [None] * H
   keys, values = [], []
   for heads, old_k, old_v in zip(cache.heads, cache.k, cache.v, strict=True):
-    w = old_k.shape[2]
+    w = old_k.shape[1]
     pick = functools.partial(_pick, heads=heads)
     keys.append(_write(old_k, pick(k), position % w))
     values.append(_write(old_v, pick(v), position % w))
     distance = (position - jnp.arange(w)) % w
-    row = (
-      bias[:, distance]
-      if len(heads) == len(o)
-      else bias[jnp.asarray(heads)[:, None], distance]
-    )
-    row = jnp.where(distance <= position, row, -jnp.inf)
-    found = _attend(pick(q)[:, :, 0], keys[-1], values[-1], row)
+    row = bias[:, :w] if len(heads) == H else bias[jnp.asarray(heads), :w]
+    row = jnp.where(distance <= position, row[:, distance], -jnp.inf)
+    found = _attend(pick(q)[:, 0], keys[-1], values[-1], jnp.tile(row, (B, 1)))
+    found = found.reshape(B, len(heads), -1)
     for i, h in enumerate(heads):
       o[h] = found[:, i]
-  return jnp.stack(o, 1)[:, None].astype(v.dtype), Cache(
-    tuple(keys), tuple(values), cache.heads
-  )
+  o = jnp.stack(o, 1)[:, None].astype(v.dtype)
+  return o, Cache(tuple(keys), tuple(values), cache.heads)
 
 
 def prefill(
@@ -116,29 +115,26 @@ def prefill(
   for x, buffers in ((k, cache.k), (v, cache.v)):
     filled = []
     for heads, old in zip(cache.heads, buffers, strict=True):
-      kept = jnp.arange(max(0, T - old.shape[2]), T)
+      kept = jnp.arange(max(0, T - old.shape[1]), T)
       x_heads = _pick(x[:, kept], heads).astype(old.dtype)
-      filled.append(old.at[:, :, kept % old.shape[2]].set(x_heads))
+      filled.append(old.at[:, kept % old.shape[1]].set(x_heads))
     new.append(tuple(filled))
   return Cache(*new, cache.heads)
 
 
 def _pick(x, heads):
-  """[B, T, H, K] -> [B, h, T, K]."""
+  """[B, T, H, K] -> [B h, T, K]."""
   x = jnp.moveaxis(x, 2, 1)
-  return x if len(heads) == x.shape[1] else x[:, jnp.asarray(heads)]
+  x = x if len(heads) == x.shape[1] else x[:, jnp.asarray(heads)]
+  return x.reshape(-1, *x.shape[2:])
 
 
 def _write(buffer, x, slot):
-  return lax.dynamic_update_slice(
-    buffer, x.astype(buffer.dtype), (0, 0, slot, 0)
-  )
+  return lax.dynamic_update_slice(buffer, x.astype(buffer.dtype), (0, slot, 0))
 
 
 def _attend(q, k, v, bias):
-  """[B, h, K] x [B, h, w, K] -> [B, h, K] in float32 or wider."""
-  wide = jnp.result_type(q.dtype, bias.dtype, jnp.float32)
-  dot = functools.partial(jnp.einsum, preferred_element_type=wide)
-  logits = dot('bhk,bhsk->bhs', q, k) / math.sqrt(q.shape[-1]) + bias
+  """[n, K] x [n, w, K] -> [n, K] in float32 or wider."""
+  logits = dot('nk,nsk->ns', q, k) / math.sqrt(q.shape[-1]) + bias
   p = jax.nn.softmax(logits, axis=-1)
-  return dot('bhs,bhsk->bhk', p.astype(v.dtype), v)
+  return dot('ns,nsk->nk', p.astype(v.dtype), v)
