@@ -91,8 +91,10 @@ def explore(run: Callable, symbols: dict[str, sp.Symbol]):
 
 def _on_boundary(e, signs, values, visit):
   """The case e = 0, with one symbol eliminated where e is linear in it."""
-  for x in sorted(e.free_symbols, key=str):
-    slope = tidy(sp.diff(e, x))
+  slopes = {x: tidy(sp.diff(e, x)) for x in sorted(e.free_symbols, key=str)}
+  # A slope that may vanish would be divided by: those that cannot come first.
+  for x in sorted(slopes, key=lambda x: not slopes[x].is_nonzero):
+    slope = slopes[x]
     if slope == 0 or slope.has(x):
       continue
     solved = sp.cancel(x - e / slope)

@@ -143,6 +143,10 @@ class Oracle:
       return 1
     if c.is_Pow and c.base.is_positive:
       return 1
+    # 1/(1 + b) + b/(1 + b) - 1 is 0, and shows it only as one fraction.
+    numerator, denominator = sp.fraction(sp.together(c))
+    if not c.is_Mul and (denominator.free_symbols or numerator.is_Rational):
+      return self.sign(sp.expand(numerator)) * self.sign(denominator)
     factored = c if c.is_Mul else sp.factor_terms(c)
     if factored.is_Mul:  # the factors decide one by one
       return math.prod(self.sign(factor) for factor in factored.args)
