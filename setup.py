@@ -29,6 +29,7 @@ setup(
     'tensorflow-datasets>=4.9.9',
   ],
   extras_require={
+    'benchmark': ['torch>=2.6'],  # peers of launch/benchmark.py
     'cuda': ['jax[cuda13]>=0.10'],
     'tpu': ['jax[tpu]>=0.10'],
     'test': [
@@ -36,6 +37,7 @@ setup(
       'hypothesis>=6.130',
       'pytest>=8',
       'pytest-timeout>=2.3',
+      'pytest-xdist>=3.6',
       'ruff>=0.12',
       'scipy>=1.14',
     ],

@@ -33,7 +33,7 @@ def test_only_matrices_decay():
     10, warmup=1, schedule='constant', weight_decay=0.5, lr=0.1
   )
   zero = jax.tree.map(jnp.zeros_like, params)
-  updates, _ = tx.update(zero, tx.init(params), params)
+  updates, _ = jax.jit(tx.update)(zero, tx.init(params), params)
   for path, u in jax.tree_util.tree_flatten_with_path(updates)[0]:
     name = jax.tree_util.keystr(path)
     moved = bool(np.abs(u).max() > 0)
