@@ -73,9 +73,8 @@ def attend(q, k, v, table, windows, shards: int, gather: bool = False):
     gather: hold all keys and values at once instead of passing them on.
   """
   B, T, H, _ = q.shape
-  block = max(
-    b for b in range(1, tiles.tile_shape(B, H, T)[0] + 1) if not T % b
-  )
+  most = tiles.block_size(B, H, T, max(windows))
+  block = max(b for b in range(1, most + 1) if T % b == 0)
   me = lax.axis_index(SEQUENCE)
   if gather:
     every = [lax.all_gather(x, SEQUENCE) for x in (k, v)]
