@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from extrapolation import attention, linear, loss, rpe
 
 ACTIVATIONS = dict(relu=jax.nn.relu, gelu=jax.nn.gelu)
+LONG = 4096  # tokens whose hidden feed-forward values exist at once
 DTYPES = dict(float32=jnp.float32, bfloat16=jnp.bfloat16)
 
 
@@ -66,6 +67,18 @@ def _dropout(x: Array, rate: float, key: PRNGKeyArray | None) -> Array:
   return nnx.Dropout(rate)(x, deterministic=key is None, rngs=key)
 
 
+def _in_parts(f: Callable, x: Float[Array, 'B T D']) -> Float[Array, 'B T D']:
+  """f(x), for an f of each token alone, without [T, F] in memory for long T."""
+  B, T, D = x.shape
+  n = -(-T // LONG)
+  if n == 1:
+    return f(x)
+  padded = jnp.pad(x, ((0, 0), (0, n * LONG - T), (0, 0)))
+  parts = jnp.moveaxis(padded.reshape(B, n, LONG, D), 1, 0)
+  y = jnp.moveaxis(jax.lax.map(f, parts), 0, 1)
+  return y.reshape(B, n * LONG, D)[:, :T]
+
+
 class Linear(nnx.Linear):
   """`nnx.Linear`, computed in the dtype of its input by `linear.dense`."""
 
@@ -96,8 +109,11 @@ class Block(nnx.Module):
     q, k = self.rotate(qkv[:, :, 0], qkv[:, :, 1], positions)
     o = attend(q, k, qkv[:, :, 2], bias).reshape(x.shape)
     x += _dropout(self.out(o), c.dropout, k1)
-    h = ACTIVATIONS[c.activation](self.up(self.feedforward_norm(x)))
-    return x + _dropout(self.down(h), c.dropout, k2)
+    return x + _dropout(_in_parts(self.feedforward, x), c.dropout, k2)
+
+  def feedforward(self, x):
+    h = ACTIVATIONS[self.c.activation](self.up(self.feedforward_norm(x)))
+    return self.down(h)
 
 
 class Transformer(nnx.Module):
@@ -193,6 +209,14 @@ class Model:
     """-ln p(target), nats a token, float32; never holds [B, T, V]."""
     x = self.hidden(params, tokens, **kw)
     return loss.token_nll(x, params['embed']['embedding'], targets)
+
+  def mean_nll(
+    self, params, tokens: Int[Array, 'B T'], targets: Int[Array, 'B T'], **kw
+  ) -> Float[Array, '']:
+    """The mean of `nll`, to train with: its gradient is made on the way."""
+    x = self.hidden(params, tokens, **kw)
+    weights = jnp.full(targets.shape, 1 / targets.size, jnp.float32)
+    return loss.total_nll(x, params['embed']['embedding'], targets, weights)
 
 
 def make(V: int, **fields) -> Model:

@@ -90,7 +90,7 @@ def _program(c: FrozenConfigDict, V: int) -> Program:
   @jax.value_and_grad
   def loss(params, batch, key):
     key = key if model.config.dropout else None
-    return model.nll(params, batch[:, :-1], batch[:, 1:], key=key).mean()
+    return model.mean_nll(params, batch[:, :-1], batch[:, 1:], key=key)
 
   def accumulated_loss(params, batch, key):
     """Mean loss and gradient over equal parts of the batch, one at a time."""

@@ -145,6 +145,26 @@ def test_blocks_add_to_a_residual_stream():
   np.testing.assert_allclose(m.hidden(params, TOKENS), want, atol=1e-5)
 
 
+def test_a_long_text_goes_through_the_feedforward_in_parts(monkeypatch):
+  m = model.make(V, rpe='alibi', **SMALL)
+  params = m.init(KEY)
+  want, g = jax.value_and_grad(lambda p: nll(m, p).mean())(params)
+  monkeypatch.setattr(model, 'LONG', 5)  # 12 tokens: 5 + 5 + 2
+  got, gs = jax.value_and_grad(lambda p: nll(m, p).mean())(params)
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), g, gs)
+
+
+def test_mean_nll_is_the_mean_with_the_same_gradient():
+  m = model.make(V, rpe='t5', **SMALL)
+  params = m.init(KEY)
+  x, y = TOKENS[:, :-1], TOKENS[:, 1:]
+  a, g = jax.value_and_grad(lambda p: m.mean_nll(p, x, y))(params)
+  b, gs = jax.value_and_grad(lambda p: m.nll(p, x, y).mean())(params)
+  np.testing.assert_allclose(a, b, rtol=1e-6)
+  jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, atol=1e-6), g, gs)
+
+
 def test_dropout_needs_a_key_and_keeps_the_mean():
   m = model.make(V, rpe='alibi', dropout=0.5, **SMALL)
   params = m.init(KEY)
