@@ -114,6 +114,16 @@ def stream(
     position += 1
 
 
+def check_length(m: model_lib.Model, length: int) -> None:
+  """Raises the encoding's own ValueError if it cannot rotate so far.
+
+  One token at a time it would not see how long the text gets.
+  """
+  q = jax.ShapeDtypeStruct((1, length, 1, 2), jnp.float32)
+  positions = jax.ShapeDtypeStruct((length,), jnp.int32)
+  jax.eval_shape(m.encoding.rotate, q, q, positions)
+
+
 class Printer:
   """Writes tokens as text as soon as they make whole characters."""
 
@@ -153,6 +163,7 @@ def generate(
   m, params = model_lib.unrolled(r.model, r.params)
   tokenizer = r.text.tokenizer
   ids = [tokenizer.eos, *map(int, tokenizer.encode(prompt))]
+  check_length(m, len(ids) + tokens)
   keys = certificate.windows(window, r, len(ids) + tokens, say)
   write(prompt)
   printer, made = Printer(tokenizer, write), []

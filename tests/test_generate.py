@@ -123,6 +123,12 @@ def test_mistakes_are_named(trained, kw, message):
     write(trained, **kw)
 
 
+def test_a_text_longer_than_the_encoding_can_go_is_refused():
+  generate.check_length(small('xpos')[0], 30_000)
+  with pytest.raises(ValueError, match='length 40000.*scale_base'):
+    generate.check_length(small('xpos')[0], 40_000)
+
+
 def test_text_is_written_in_whole_characters():
   from extrapolation.data import tokenizer
 
