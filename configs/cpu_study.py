@@ -2,10 +2,12 @@
 
   python -m extrapolation.sweep --config=configs/cpu_study.py --workdir=runs/cpu
 
+One run: python -m extrapolation.train --config=configs/cpu_study.py \
+  --workdir=DIR --config.model.rpe=NAME, then extrapolation.evaluate.
+
 Bytes of the Python standard library, 3.3 M parameters. About 25 minutes a run
-on 2 cores (4,000 tokens/s in training; all eleven runs: an evening). Nobody has
-run all of it yet, so there is no number to expect. One run: python -m extrapolation.train --config=configs/cpu_study.py
---workdir=DIR --config.model.rpe=NAME.
+on 2 cores (4,000 tokens/s in training), all eleven in an evening. It has not
+been run whole yet, so there is no number to expect.
 """
 
 from extrapolation import config
