@@ -173,7 +173,8 @@ def train(c: ConfigDict, workdir: str, say=print) -> dict:
       state, first = p.init(init_key), 0
       run.write_rpe(workdir, 'init', p.model, state.params, settings.T)
     else:
-      first, items, _ = found
+      _, items, meta = found
+      first = meta['next_batch']  # batch k is what step k reads
       state = State(jnp.asarray(first, jnp.int32), **items)
       checkpoints.discard_after(first)
       say(f'resuming {workdir} after step {first}')

@@ -51,8 +51,6 @@ class RPE:
     rotate: `(q, k [B, T, H, K], positions [T]) -> (q, k)`; RoPE and its kin.
       Their q.k must depend on positions through differences only.
     embed: `(x [B, T, D], positions [T]) -> x`; absolute encodings.
-    log_integral: closed form of log of the integral of exp(bias) from n to
-      infinity, `(n, params) -> [H, ...]`, if there is one; it sharpens theory.
     source: paper and equation.
     name: the name of the file that made it; set by `rpe.get`.
   """
@@ -63,7 +61,6 @@ class RPE:
   unconstrain: Callable[[Params], Params] = _same_params
   rotate: Callable = _same_qk
   embed: Callable = _same_input
-  log_integral: Callable | None = None
   source: str
   name: str = ''
 
