@@ -1,7 +1,7 @@
 """A run is a folder: config.json, metrics.jsonl, checkpoints/, tensorboard/."""
 
+import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import pathlib
@@ -15,7 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from extrapolation import config as config_lib
-from extrapolation import data
+from extrapolation import data, lease
 from extrapolation import model as model_lib
 from extrapolation.checkpoint import Checkpoints
 
@@ -66,14 +66,15 @@ def same_config(workdir: str, c: ConfigDict) -> None:
     )
 
 
-def claim(workdir: str, c: ConfigDict):
+def claim(workdir: str, c: ConfigDict, held: lease.Lease | None = None):
   """Makes or reopens the folder of a run; refuses that of another config.
 
-  Returns the lock, held until it is closed or the process ends.
+  Returns a context with the lease on the folder: `held`, if the caller has it,
+  or one that ends with the context or the process.
 
   Raises:
     ValueError: the folder holds another config; says which keys differ.
-    OSError: it cannot be written, or another process is training in it.
+    OSError: it cannot be written, or another process is working in it.
   """
   folder = pathlib.Path(workdir)
   if (folder / 'config.json').exists():
@@ -84,18 +85,22 @@ def claim(workdir: str, c: ConfigDict):
       '(no config.json); give another --workdir'
     )
   try:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = open(folder / '.lock', 'w')  # noqa: SIM115
+    mine = held or lease.wait(workdir)
+  except lease.Held:
+    raise
   except OSError as e:
     raise OSError(
       f'cannot write in {workdir!r}: {e.strerror}; give another --workdir'
     ) from None
   try:
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except OSError:
-    raise OSError(f'another process is training in {workdir!r}') from None
-  write_json(folder / 'config.json', c.to_dict())  # `eval` may be new
-  return lock
+    if (folder / 'config.json').exists():  # it may be new since the last look
+      same_config(workdir, c)
+    write_json(folder / 'config.json', c.to_dict())  # `eval` may be new
+  except BaseException:
+    if not held:
+      mine.close()
+    raise
+  return contextlib.nullcontext(mine) if held else mine
 
 
 def same_text(workdir: str, manifest: dict) -> None:

@@ -17,7 +17,16 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from extrapolation import cli, config, data, optim, progress, protocol, run
+from extrapolation import (
+  cli,
+  config,
+  data,
+  lease,
+  optim,
+  progress,
+  protocol,
+  run,
+)
 from extrapolation import model as model_lib
 from extrapolation.checkpoint import Checkpoints
 
@@ -140,16 +149,20 @@ def check(c: ConfigDict) -> Settings:
   return Settings(**config.bind('train', Settings, c.train))
 
 
-def train(c: ConfigDict, workdir: str, say=print) -> dict:
+def train(
+  c: ConfigDict, workdir: str, say=print, held: lease.Lease | None = None
+) -> dict:
   """Trains, or goes on training, the run of config `c` in `workdir`.
 
-  Returns its last metrics. Everything that can be wrong with the config is
-  found before the folder is made and before anything is computed.
+  Returns its last metrics. `held` is the lease on `workdir` of a caller that
+  has it; otherwise the folder is claimed here. Everything that can be wrong
+  with the config is found before it is made and before anything is computed.
 
   Raises:
     ValueError: a config that does not fit, or a folder of another one.
     FloatingPointError: loss, gradient or parameters are no longer finite.
-    OSError: the folder or a checkpoint cannot be written or read.
+    OSError: the folder or a checkpoint cannot be written or read, or another
+      process is working in it.
   """
   settings = check(c)
   text = data.prepare(**config.bind('data', data.prepare, c.data))
@@ -161,7 +174,7 @@ def train(c: ConfigDict, workdir: str, say=print) -> dict:
     _valid_windows(text, settings)  # long enough?
 
   with (
-    run.claim(workdir, c),
+    run.claim(workdir, c, held) as mine,
     Checkpoints(workdir, settings.keep) as checkpoints,
   ):
     say(text.summary())
@@ -184,7 +197,7 @@ def train(c: ConfigDict, workdir: str, say=print) -> dict:
       f'{settings.B} x {settings.T} tokens a step'
     )
     with contextlib.closing(
-      _Loop(c, workdir, settings, checkpoints, first)
+      _Loop(c, workdir, settings, checkpoints, first, mine)
     ) as loop:
       state = loop.run(p, state, batches, dropout_key, text)
     run.write_rpe(workdir, 'final', p.model, state.params, settings.T)
@@ -194,8 +207,9 @@ def train(c: ConfigDict, workdir: str, say=print) -> dict:
 class _Loop:
   """The loop itself: metrics one step late, checkpoints, progress."""
 
-  def __init__(self, c, workdir, settings, checkpoints, first):
+  def __init__(self, c, workdir, settings, checkpoints, first, mine):
     self.settings, self.checkpoints, self.first = settings, checkpoints, first
+    self.mine = mine
     self.metrics = run.Metrics(workdir, first)
     self.progress = progress.Loop(c.model.rpe, settings.steps, first)
     self.clock, self.timed = time.monotonic(), first
@@ -204,6 +218,7 @@ class _Loop:
   def run(self, p, state, batches, key, text):
     s, late = self.settings, None
     for n in range(self.first, s.steps):
+      self.mine.check()  # or another process may write here by now
       state, metrics = p.step(state, batches[n], key)
       if late:
         self.record(n, late)  # of the step before: never wait for this one

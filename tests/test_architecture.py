@@ -10,7 +10,16 @@ ROOT = pathlib.Path(extrapolation.__file__).parent
 # A module may import from the levels before its own, and from its own package.
 LEVELS = [
   {'rpe'},
-  {'attention', 'theory', 'linear', 'loss', 'plot', 'progress', 'table'},
+  {
+    'attention',
+    'theory',
+    'lease',
+    'linear',
+    'loss',
+    'plot',
+    'progress',
+    'table',
+  },
   {'data', 'config', 'protocol', 'optim', 'parallel', 'checkpoint'},
   {'cli', 'model'},
   {'run'},

@@ -39,8 +39,8 @@ def test_what_is_evaluated_may_change(tmp_path):
 
 def test_a_folder_killed_before_its_config_was_written_is_taken(tmp_path):
   (tmp_path / 'a').mkdir()
-  for name in ('.lock', '.config.json.123'):
-    (tmp_path / 'a' / name).write_text('')
+  (tmp_path / 'a' / '.config.json.123').write_text('')
+  (tmp_path / 'a' / '.claims').mkdir()
   run.claim(str(tmp_path / 'a'), config.override(config.base(), {})).close()
 
 
@@ -54,7 +54,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 def test_two_processes_cannot_train_one_run(tmp_path):
   c = config.override(config.base(), {})
   lock = run.claim(str(tmp_path / 'a'), c)
-  with pytest.raises(OSError, match='another process is training'):
+  with pytest.raises(OSError, match='another process is working'):
     run.claim(str(tmp_path / 'a'), c)
   lock.close()
 

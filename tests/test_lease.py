@@ -1,0 +1,311 @@
+"""Claims: one holder at a time, whatever is killed, paused or slow."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+from extrapolation import lease
+
+# Another machine, as far as a process can tell: flock says nothing there.
+FOREIGN = 'lease._kernel = lambda: f"machine of {os.getpid()}"'
+
+
+def process(code: str, *args, foreign=False) -> subprocess.Popen:
+  head = 'import os, sys, time\nfrom extrapolation import lease\n'
+  code = head + FOREIGN * foreign + '\n' + textwrap.dedent(code)
+  return subprocess.Popen(
+    [sys.executable, '-c', code, *map(str, args)],
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+
+
+HOLD = """
+mine = lease.take(sys.argv[1], float(sys.argv[2]))
+print('held', flush=True)
+time.sleep(60)
+"""
+
+
+def holder(folder, seconds, foreign=False) -> subprocess.Popen:
+  child = process(HOLD, folder, seconds, foreign=foreign)
+  assert child.stdout.readline() == 'held\n'
+  return child
+
+
+def kill(child, number=signal.SIGKILL):
+  child.send_signal(number)
+  if number == signal.SIGKILL:
+    child.communicate()
+
+
+def seconds_until_taken(folder, seconds) -> float:
+  start = time.monotonic()
+  while time.monotonic() - start < 30:
+    try:
+      lease.take(folder, seconds).close()
+      return time.monotonic() - start
+    except lease.Held:
+      time.sleep(0.02)
+  raise AssertionError('never free')
+
+
+def test_one_holds_and_the_next_gets_it_once_it_is_closed(tmp_path):
+  with lease.take(tmp_path / 'a') as mine:
+    mine.check()
+    with pytest.raises(lease.Held, match=f'process {os.getpid()}'):
+      lease.take(tmp_path / 'a')
+  with lease.take(tmp_path / 'a') as mine:
+    assert mine.path.name == '2'  # a number is never used again
+  assert lease.look(tmp_path / 'a').free
+  assert lease.look(tmp_path / 'nothing') is None
+
+
+def test_a_process_killed_here_is_succeeded_at_once(tmp_path):
+  child = holder(tmp_path, 3600)
+  with pytest.raises(lease.Held, match=f'process {child.pid}'):
+    lease.wait(tmp_path, say=pytest.fail)  # lives: told without waiting
+  kill(child)
+  lease.take(tmp_path).close()
+
+
+def test_a_process_killed_elsewhere_is_succeeded_after_its_seconds(tmp_path):
+  child = holder(tmp_path, 1.0, foreign=True)
+  with pytest.raises(lease.Held):
+    lease.wait(tmp_path, 0.1, say=lambda text: None)  # its beat is seen
+  kill(child)
+  assert 0.9 < seconds_until_taken(tmp_path, 0.1) < 5
+
+
+def test_no_clock_of_the_file_system_is_believed(tmp_path):
+  """A claim that looks years old, or of the future, is watched all the same."""
+  child = holder(tmp_path, 1.0, foreign=True)
+  kill(child)
+  for when in (1e9, 4e9):
+    os.utime(tmp_path / '.claims' / '1', (when, when))
+    with pytest.raises(lease.Held):
+      lease.take(tmp_path)
+  assert seconds_until_taken(tmp_path, 1.0) > 0.9
+
+
+def test_a_holder_that_wrote_nothing_is_watched(tmp_path, monkeypatch):
+  monkeypatch.setattr(lease, 'SECONDS', 0.3)
+  for text in ('', '{"who": "me", "ker', 'null'):
+    folder = tmp_path / str(len(text))
+    (folder / '.claims').mkdir(parents=True)
+    (folder / '.claims' / '1').write_text(text)
+    with pytest.raises(lease.Held):
+      lease.take(folder)
+    assert seconds_until_taken(folder, 1.0) > 0.2
+
+
+def test_a_sleeper_that_was_succeeded_knows_before_it_writes(tmp_path):
+  code = """
+  mine = lease.take(sys.argv[1], 0.6)
+  mine._stop.set()  # its thread sleeps with it
+  print('held', flush=True)
+  time.sleep(1.5)
+  try:
+    mine.check()
+    print('wrote')
+  except lease.Lost as e:
+    print(e)
+  """
+  for taken in (True, False):
+    folder = tmp_path / str(taken)
+    child = process(code, folder, foreign=True)
+    assert child.stdout.readline() == 'held\n'
+    if taken:
+      seconds_until_taken(folder, 1.0)
+    out = child.communicate()[0]
+    assert ('another took over' in out or 'succeeded' in out) == taken, out
+
+
+def test_a_stopped_process_loses_it_and_one_alone_goes_on(tmp_path):
+  code = """
+  mine = lease.take(sys.argv[1], 0.6)
+  print('held', flush=True)
+  while True:
+    time.sleep(0.05)
+    try:
+      mine.check()
+    except lease.Lost as e:
+      print('lost', flush=True)
+      break
+    if mine.path.name != '1':
+      print('again', flush=True)
+      break
+  """
+  for other in (True, False):
+    folder = tmp_path / str(other)
+    child = process(code, folder, foreign=True)
+    assert child.stdout.readline() == 'held\n'
+    kill(child, signal.SIGSTOP)
+    if other:
+      seconds_until_taken(folder, 1.0)
+    else:
+      time.sleep(1.0)
+    kill(child, signal.SIGCONT)
+    assert child.communicate()[0] == ('lost\n' if other else 'again\n')
+
+
+def test_a_removed_folder_is_lost(tmp_path):
+  mine = lease.take(tmp_path / 'a', 0.3)
+  mine.path.unlink()
+  time.sleep(0.4)
+  with pytest.raises(lease.Lost, match='removed'):
+    mine.check()
+  mine.close()
+
+
+def test_a_full_disk_leaves_nothing_that_looks_alive(tmp_path, monkeypatch):
+  def full(*args):
+    raise OSError(28, 'No space left on device')
+
+  monkeypatch.setattr(json, 'dump', full)
+  with pytest.raises(OSError, match='No space'):
+    lease.take(tmp_path)
+  monkeypatch.undo()
+  lease.take(tmp_path).close()
+
+
+def test_exactly_one_of_many_succeeds_a_dead_one(tmp_path):
+  """Threads race for one claim after another; the winners never overlap."""
+  winners, start = [], threading.Barrier(8)
+
+  def race(i):
+    for k in range(20):
+      start.wait()
+      try:
+        mine = lease.take(tmp_path / str(k), 60.0)
+        winners.append((k, mine))
+      except lease.Held:
+        pass
+
+  for k in range(20):  # each claim's first holder has died
+    (tmp_path / str(k) / '.claims').mkdir(parents=True)
+    (tmp_path / str(k) / '.claims' / '1').write_text('{}')
+    os.utime(tmp_path / str(k) / '.claims' / '1', (0, 0))
+  threads = [threading.Thread(target=race, args=(i,)) for i in range(8)]
+  for t in threads:
+    t.start()
+  for t in threads:
+    t.join()
+  assert sorted(k for k, _ in winners) == list(range(20))
+  for _, mine in winners:
+    mine.close()
+
+
+# A job of 40 steps, each written once, with a checkpoint every fourth; as a
+# run of a sweep is, without the seconds that training takes.
+WORK = """
+import json, pathlib, random
+root, names, seconds = pathlib.Path(sys.argv[1]), sys.argv[2].split(','), 1.0
+log = open(root / 'log', 'a')  # appends of a line are whole
+
+def work(folder, mine):
+  saved = folder / 'saved'
+  steps = json.loads(saved.read_text()) if saved.exists() else []
+  for step in range(len(steps), 40):
+    mine.check()
+    line = f'{folder.name} {step} {os.getpid()} {time.monotonic()}\\n'
+    os.write(log.fileno(), line.encode())
+    steps.append(step)
+    time.sleep(0.004)
+    if len(steps) % 4 == 0:
+      temporary = folder / f'.saved{os.getpid()}'
+      temporary.write_text(json.dumps(steps))
+      mine.check()
+      temporary.replace(saved)
+  (folder / 'done').touch()
+
+while True:
+  left = [n for n in names if not (root / n / 'done').exists()]
+  if not left: break
+  random.shuffle(left)
+  for name in left:
+    try:
+      with lease.take(root / name, seconds) as mine:
+        if not (root / name / 'done').exists():
+          work(root / name, mine)
+    except (lease.Held, lease.Lost):
+      pass
+  time.sleep(0.02)
+"""
+
+
+def chaos(root, workers, runs, kills, seed, foreign):
+  """Kills and pauses workers at random, replaces them, until all is done."""
+  rng = random.Random(seed)
+  names = [f'run{i}' for i in range(runs)]
+
+  def start():
+    code = FOREIGN.join(['', '\n']) * foreign + WORK
+    return process(code, root, ','.join(names))
+
+  alive, deaths = [start() for _ in range(workers)], []
+  deadline = time.monotonic() + 60
+  while any(not (root / n / 'done').exists() for n in names):
+    assert time.monotonic() < deadline, 'not done in a minute'
+    time.sleep(rng.uniform(0.02, 0.2))
+    for i, child in enumerate(alive):
+      if child.poll() is not None and child.returncode == 0:
+        continue
+      if kills and rng.random() < 0.3:
+        kills -= 1
+        if rng.random() < 0.3:  # sleeps beyond its lease, then goes on
+          kill(child, signal.SIGSTOP)
+          threading.Timer(1.6, kill, (child, signal.SIGCONT)).start()
+          continue
+        kill(child)
+        deaths.append(child.pid)
+        alive[i] = start()
+  for child in alive:
+    child.communicate()
+    assert child.returncode == 0
+  return names, deaths
+
+
+def intervals(log: str) -> dict:
+  """{run: [(process, first step, last step)] in the order of time}."""
+  found = {}
+  lines = [line.split() for line in log.splitlines()]
+  for run, step, pid, _ in sorted(lines, key=lambda x: float(x[3])):
+    spans = found.setdefault(run, [])
+    if spans and spans[-1][0] == pid:
+      assert int(step) == spans[-1][2] + 1, f'{run}: {step} after {spans[-1]}'
+      spans[-1][2] = int(step)
+    else:
+      assert pid not in [s[0] for s in spans], f'{run}: {pid} came back'
+      spans.append([pid, int(step), int(step)])
+  return found
+
+
+def verify(root, names):
+  for name in names:
+    assert json.loads((root / name / 'saved').read_text()) == list(range(40))
+  spans = intervals((root / 'log').read_text())
+  assert sorted(spans) == sorted(names)
+  for mine in spans.values():
+    for (_, _, last), (_, first, _) in itertools.pairwise(mine):
+      # From the last checkpoint, which may not be that of the last step.
+      assert first % 4 == 0 and last - 4 < first <= last + 1
+    assert mine[0][1] == 0 and mine[-1][2] == 39
+  return spans
+
+
+@pytest.mark.parametrize('foreign', [False, True])
+def test_killed_workers_do_every_run_once(tmp_path, foreign):
+  names, deaths = chaos(tmp_path, 3, 6, 12, seed=foreign, foreign=foreign)
+  spans = verify(tmp_path, names)
+  assert len(deaths) >= 3
+  assert sum(map(len, spans.values())) > len(names)  # some were taken up again
