@@ -1,27 +1,9 @@
 """Runs to evidence: one CSV, one table for people, one figure."""
 
-import csv
 import pathlib
 import statistics
 
 from extrapolation import plot, table
-
-
-def read(path: pathlib.Path) -> list[dict]:
-  """Rows of a CSV that `table.write` wrote; numbers are numbers again."""
-  with open(path, newline='') as f:
-    return [
-      {k: _number(v) for k, v in row.items()} for row in csv.DictReader(f)
-    ]
-
-
-def _number(text: str):
-  for kind in (int, float):
-    try:
-      return kind(text)
-    except ValueError:
-      continue
-  return text
 
 
 def by_encoding(rows: list[dict], value: str = 'ppl') -> list[dict]:

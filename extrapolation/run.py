@@ -30,9 +30,9 @@ def write_json(path: pathlib.Path, value: dict) -> None:
   temporary.replace(path)
 
 
-def load_config(workdir: str) -> ConfigDict:
+def load_config(workdir: str, name: str = 'config.json') -> ConfigDict:
   """The config a run was made with."""
-  path = pathlib.Path(workdir) / 'config.json'
+  path = pathlib.Path(workdir) / name
   try:
     text = path.read_text()
   except OSError as e:

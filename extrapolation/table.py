@@ -16,6 +16,23 @@ def write(path: pathlib.Path, rows: list[dict]) -> None:
   temporary.replace(path)
 
 
+def read(path: pathlib.Path) -> list[dict]:
+  """Rows of a CSV that `write` wrote; numbers are numbers again."""
+  with open(path, newline='') as f:
+    return [
+      {k: _number(v) for k, v in row.items()} for row in csv.DictReader(f)
+    ]
+
+
+def _number(text: str):
+  for kind in (int, float):
+    try:
+      return kind(text)
+    except ValueError:
+      continue
+  return text
+
+
 def text(rows: list[dict], columns: Iterable[str]) -> str:
   """Rows as aligned columns."""
   cells = [list(columns)]

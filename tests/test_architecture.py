@@ -25,6 +25,7 @@ LEVELS = [
   {'run'},
   {'certificate'},
   {'train', 'evaluate', 'receptive_field', 'generate'},
+  {'grid'},
   {'report'},
   {'sweep'},
 ]

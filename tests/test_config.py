@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from extrapolation import config, rpe, sweep, train
+from extrapolation import config, grid, rpe, train
 from extrapolation import model as model_lib
 
 FILES = sorted((pathlib.Path(__file__).parent.parent / 'configs').glob('*.py'))
@@ -14,7 +14,7 @@ FILES = sorted((pathlib.Path(__file__).parent.parent / 'configs').glob('*.py'))
 def test_every_config_is_sound(path):
   c = config.load(str(path))
   train.check(c)
-  assert list(sweep.runs(c))
+  assert list(grid.runs(c))
   doc = path.read_text().split('"""')[1]
   assert 'extrapolation' in doc, 'a config is a lab note: give the command'
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from extrapolation import config, evaluate, protocol, report, run, train
+from extrapolation import config, evaluate, protocol, run, table, train
 
 
 def quiet(text):
@@ -106,7 +106,7 @@ def test_files_and_columns(trained):
   names = {p.name for p in (trained / 'eval').iterdir()}
   assert {'test-nonoverlap.csv', 'test-nonoverlap.png',
           'test-nonoverlap-position.png'} <= names  # fmt: skip
-  rows = report.read(trained / 'eval' / 'test-nonoverlap.csv')
+  rows = table.read(trained / 'eval' / 'test-nonoverlap.csv')
   assert [row['length'] for row in rows] == [8, 16, 64]
   for key in ('rpe', 'seed', 'commit', 'device', 'versions', 'step', 'split'):
     assert rows[0][key] not in (None, ''), key

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from extrapolation import config, report, run, sweep, train
+from extrapolation import config, grid, run, sweep, table, train
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -18,7 +18,7 @@ def with_(c, **overrides):
 
 def test_the_grid_is_encodings_by_seeds(tiny):
   c = with_(tiny, rpe='alibi,power:exponent=0.5,window', seeds='3,4')
-  found = list(sweep.runs(c))
+  found = list(grid.runs(c))
   assert [name for name, _ in found] == [
     'alibi-s3', 'power-exponent=0.5-s3', 'window-s3',
     'alibi-s4', 'power-exponent=0.5-s4', 'window-s4',
@@ -52,7 +52,7 @@ def test_a_sweep_reports_and_the_second_call_skips(tiny, tmp_path, capsys):
   out = capsys.readouterr().out
   assert '[4/4] none-s1' in out and 'left' in out
   assert 'median [min..max] of 2 seeds' in out
-  rows = report.read(folder / 'sweep.csv')
+  rows = table.read(folder / 'sweep.csv')
   assert len(rows) == 2 * 2 * 3
   assert len({row['tokens'] for row in rows}) == 1
   assert (folder / 'sweep.png').stat().st_size > 10_000
@@ -93,10 +93,10 @@ def test_a_failed_run_is_reported_and_the_others_finish(
 ):
   real = train.train
 
-  def fails(c, workdir, say=print):
+  def fails(c, workdir, say=print, held=None):
     if c.model.rpe == 'type1':
       raise FloatingPointError('loss is nan at step 3')
-    return real(c, workdir, say)
+    return real(c, workdir, say, held)
 
   monkeypatch.setattr(train, 'train', fails)
   c = with_(tiny, rpe='type1,alibi')
@@ -104,7 +104,7 @@ def test_a_failed_run_is_reported_and_the_others_finish(
     ValueError, match='1 of 2 runs failed.*\n.*type1-s0: Float'
   ):
     sweep.sweep(c, str(tmp_path / 'sweep'))
-  rows = report.read(tmp_path / 'sweep' / 'sweep.csv')
+  rows = table.read(tmp_path / 'sweep' / 'sweep.csv')
   assert {row['rpe'] for row in rows} == {'alibi'}
 
 
