@@ -17,7 +17,16 @@ import traceback
 
 from ml_collections import ConfigDict
 
-from extrapolation import cli, config, evaluate, grid, lease, report, train
+from extrapolation import (
+  cli,
+  config,
+  evaluate,
+  grid,
+  lease,
+  memory,
+  report,
+  train,
+)
 
 
 def sweep(
@@ -218,6 +227,7 @@ def main(argv: list[str]) -> None:
     return
   signal.signal(signal.SIGTERM, _preempted)
   only = tuple(filter(None, args.run.split(',')))
+  memory.keep()
   sweep(c, args.workdir, args.lease, only)
 
 

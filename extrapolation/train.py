@@ -22,6 +22,7 @@ from extrapolation import (
   config,
   data,
   lease,
+  memory,
   optim,
   progress,
   protocol,
@@ -297,6 +298,7 @@ def main(argv: list[str]) -> None:
   parser.add_argument('--config', required=True, metavar='FILE.py[:ARG]')
   parser.add_argument('--workdir', required=True, metavar='DIR')
   args = parser.parse_args(argv)
+  memory.keep()
   c = config.load(args.config, overrides)
   train(c, args.workdir)
   print(

@@ -46,7 +46,9 @@ def train(args):
     f'train, {size}',
     [
       jax_case('plain', 'train', form='plain', **size),
-      jax_case('ours', 'train', form='ours', **size),
+      jax_case('ours', 'train', form='ours', keep=True, **size),
+      jax_case('plain, memory kept', 'train', form='plain', keep=True, **size),
+      jax_case('ours, memory not kept', 'train', form='ours', **size),
       torch_case('torch eager', 'train', form='eager', compiled=False, **size),
       torch_case('torch compile sdpa', 'train', form='sdpa', **size),
       jax_case('matrix product', 'peak'),

@@ -16,6 +16,7 @@ LEVELS = [
     'lease',
     'linear',
     'loss',
+    'memory',
     'plot',
     'progress',
     'table',

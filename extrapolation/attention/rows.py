@@ -61,7 +61,7 @@ def _backward(window, residuals, g):
   tile = toeplitz.by_key(u, block)
 
   def group(q, k, v, o, lse, g):
-    delta = jnp.einsum('bthk,bthk->bht', o, g)[:, :, None]
+    delta = jnp.einsum('bth->bht', jnp.sum(o * g, -1))[:, :, None]
     lse = lse[:, :, None]
     g = g.astype(v.dtype)
     qT, q = jnp.einsum('bthk->bhkt', q), jnp.einsum('bthk->bhtk', q)

@@ -11,7 +11,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from extrapolation import attention, generate, linear, loss, model, optim
+from extrapolation import (
+  attention,
+  generate,
+  linear,
+  loss,
+  memory,
+  model,
+  optim,
+)
 from extrapolation.attention import decode, reference
 
 ENCODING = 'alibi'
@@ -71,8 +79,13 @@ def _plain_nll(m, params, tokens, targets):
   return optax.softmax_cross_entropy_with_integer_labels(logits, targets)
 
 
-def train(form, B, T, N, D, H, F, V, dtype='float32', rpe=ENCODING):
-  """One step: loss, gradient, clipping, AdamW; `form` is 'plain' or 'ours'."""
+def train(form, B, T, N, D, H, F, V, dtype='float32', rpe=ENCODING, keep=False):
+  """One step: loss, gradient, clipping, AdamW; `form` is 'plain' or 'ours'.
+
+  `keep`: what `extrapolation.train` does first, `memory.keep`.
+  """
+  if keep:
+    memory.keep()
   m, params = _model(form == 'plain', N, D, H, F, V, dtype, rpe)
   tx, _ = optim.make(1000, warmup=100)
   batch = jax.random.randint(jax.random.key(1), (B, T + 1), 0, V)
