@@ -18,7 +18,7 @@ def faults():
   f(2.0).block_until_ready()
   return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 faults(), faults()
-print(kept, min(faults() for _ in range(3)))
+print(kept, min(faults() for _ in range(12)))  # a call may begin before the last freed
 """
 
 
