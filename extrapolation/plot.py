@@ -1,4 +1,7 @@
-"""Figures: perplexity against length, loss against position."""
+"""Figures: perplexity by length, loss by position and step, theory's place.
+
+Each is written as its path says: .png, or .svg, the same bytes every time.
+"""
 
 import itertools
 import pathlib
@@ -21,7 +24,10 @@ def _axes():
 
 def _save(figure, path: pathlib.Path) -> None:
   temporary = path.with_name(f'.{path.name}')
-  figure.savefig(temporary, dpi=150, format='png')
+  kind = path.suffix[1:]
+  about = {'Date': None} if kind == 'svg' else None
+  with matplotlib.rc_context({'svg.hashsalt': path.name}):
+    figure.savefig(temporary, dpi=150, format=kind, metadata=about)
   temporary.replace(path)
   plt.close(figure)
 
@@ -103,6 +109,70 @@ def positions(
   ax.xaxis.set_major_formatter('{x:,g}')
   ax.set_ylabel('loss (nats a token)')
   ax.legend(title='window', fontsize=8, title_fontsize=8, frameon=False)
+  _save(figure, path)
+
+
+def curves(path: pathlib.Path, runs: list[tuple[str, list[dict]]]) -> None:
+  """Training loss by step: a colour an encoding, a thin line a seed.
+
+  runs: (encoding, rows of metrics.jsonl); validation loss is dotted.
+  """
+  figure, ax = _axes()
+  names = list(dict.fromkeys(name for name, _ in runs))
+  for name, rows in runs:
+    i = names.index(name)
+    style = dict(color=f'C{i % 10}', ls=STYLES[i // 10 % 4])
+    for key, look in (
+      ('loss', dict(lw=1, **style)),
+      ('valid_loss', dict(style, ls='none', marker='o', ms=3.5)),
+    ):
+      points = [(r['step'], r[key]) for r in rows if key in r]
+      if points:
+        ax.plot(*zip(*points, strict=True), **look)
+  for i, name in enumerate(names):
+    ax.plot([], [], color=f'C{i % 10}', ls=STYLES[i // 10 % 4], label=name)
+  ax.plot([], [], 'o', color='0.4', ms=3.5, label='validation')
+  ax.set(xlabel='step', ylabel='loss (nats a token)')
+  ax.xaxis.set_major_formatter('{x:,g}')
+  ax.legend(
+    fontsize=8, frameon=False, loc='center left', bbox_to_anchor=(1, 0.5)
+  )
+  _save(figure, path)
+
+
+def predictions(
+  path: pathlib.Path, points: list[tuple[int, str, float, list[float]]]
+) -> None:
+  """Measured ratio against TRF; divergent sums stand apart at the right.
+
+  points: (number, which gives the colour that `lengths` gives; encoding; TRF
+  in tokens or inf; ratio of each seed).
+  """
+  figure, ax = _axes()
+  finite = np.log10([x for _, _, x, _ in points if np.isfinite(x)] or [1.0])
+  low, high = float(finite.min()), float(finite.max())
+  edge = high + max(0.2 * (high - low), 0.5)
+  for i, name, x, seeds in points:
+    at, y = np.log10(x) if np.isfinite(x) else edge, float(np.median(seeds))
+    color = f'C{i % 10}'
+    ax.plot([at, at], [min(seeds), max(seeds)], color=color, lw=2)
+    ax.plot(at, y, 'o', color=color, ms=6)
+    ax.annotate(
+      name, (at, y), color=color, va='center', fontsize=9, xytext=(8, 0),
+      textcoords='offset points',
+    )  # fmt: skip
+  ax.axhline(1, color='0.4', lw=1, ls=':')
+  ax.set_xlim(low - 0.3, edge + 0.35 * (edge - low) + 0.3)
+  if len(finite) < len(points) or not np.isfinite(points[0][2]):
+    ax.axvspan(edge - 0.15, ax.get_xlim()[1], color='0.93', lw=0, zorder=0)
+  ticks = np.arange(np.ceil(low - 0.3), np.floor(high + 0.3) + 1)
+  ticks = ticks[:: max(1, len(ticks) // 8)]
+  names = [f'$10^{{{int(t)}}}$' for t in ticks]
+  ax.set_xticks([*ticks, edge], [*names, 'infinite'])
+  ax.set(xlabel='theoretical receptive field of the widest head (tokens)')
+  ax.set(ylabel='perplexity, longest / training length', yscale='log')
+  ax.yaxis.set_major_formatter('{x:.3g}')
+  ax.yaxis.set_minor_formatter('{x:.3g}')
   _save(figure, path)
 
 

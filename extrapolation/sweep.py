@@ -66,7 +66,7 @@ def sweep(
   failed = {n: why for n, why in worker.failed.items() if n in missing}
   if rows and (not missing or failed or not only):
     with _turn(workdir, seconds):
-      report.write(workdir, rows)
+      report.write(workdir)
   elif missing:
     print(f'no report yet: {len(missing)} of {len(todo)} runs are to do')
   if failed:

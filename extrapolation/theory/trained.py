@@ -28,8 +28,12 @@ class Run:
   train_length: int
 
 
-def read(folder: str) -> Run:
-  """Raises ValueError, in one line, for a folder without a usable rpe.json."""
+def about(folder: str) -> dict:
+  """The rpe.json of a run.
+
+  Raises:
+    ValueError: in one line, for a folder without a usable one.
+  """
   path = pathlib.Path(folder) / 'rpe.json'
   try:
     data = json.loads(path.read_text())
@@ -46,6 +50,12 @@ def read(folder: str) -> Run:
   )
   if missing:
     raise ValueError(f'{path} lacks {", ".join(missing)}')
+  return data
+
+
+def read(folder: str) -> Run:
+  """Raises ValueError, in one line, for a folder without a usable rpe.json."""
+  data, path = about(folder), pathlib.Path(folder) / 'rpe.json'
   rpe = encodings.get(data['name'], int(data['H']), **data['hyper'])
   first, last = data['init'], data.get('final') or data['init']
   return Run(

@@ -1,0 +1,224 @@
+"""The page of a sweep: complete, self-contained, honest on what is missing."""
+
+import html.parser
+import json
+import math
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from extrapolation import (
+  config,
+  evaluate,
+  grid,
+  predict,
+  protocol,
+  report,
+  rpe,
+  run,
+  table,
+)
+
+LENGTHS = (8, 16, 64)
+# Perplexity at the longest length over that at 16, by encoding and seed.
+RATIOS = {
+  'alibi': (0.99, 1.0),
+  'type1': (1.01, 1.03),
+  'kerple_log': (1.2, 1.0),
+  'harmonic': (1.1, 1.3),
+  'none': (1.4, 1.5),
+  'sinusoidal': (3.0, 2.0),
+}
+R1 = {0: 0.5, 1: 2.0}  # what kerple_log learned: seed 0 diverges, 1 converges
+
+
+def make(folder: pathlib.Path, names=tuple(RATIOS), seeds=(0, 1)):
+  """A finished sweep as its files are, with no training."""
+  c = config.base()
+  c.model.update(H=2)
+  c.train.update(T=16, steps=20)
+  c.eval.update(lengths=LENGTHS)
+  c.sweep.update(rpe=','.join(names), seeds=seeds)
+  grid.record(str(folder), c)
+  for name, one in grid.runs(c):
+    path = folder / name
+    path.mkdir()
+    run.write_json(path / 'config.json', one.to_dict())
+    with open(path / 'metrics.jsonl', 'w') as f:
+      for step in (10, 20):
+        row = dict(step=step, loss=4 / step, valid_loss=5 / step)
+        f.write(json.dumps(row) + '\n')
+    encoding = rpe.get(one.model.rpe, 2)
+    params = encoding.init(jax.random.key(0))
+    first = {k: np.asarray(v).tolist() for k, v in params.items()}
+    last = {k: [R1[one.seed]] * 2 for k in first}
+    about = dict(name=one.model.rpe, H=2, hyper={}, train_length=16)
+    run.write_json(path / 'rpe.json', {**about, 'init': first, 'final': last})
+    s = protocol.Settings(**one.eval.to_dict())
+    evaluate.csv_path(str(path), s).parent.mkdir()
+    ratio = RATIOS[one.model.rpe][seeds.index(one.seed)]
+    rows = []
+    for n in LENGTHS:
+      value = 10.0 * (ratio if n == max(LENGTHS) else 1)
+      about = dict(rpe=one.model.rpe, seed=one.seed, train_length=16)
+      about |= dict(split='test', protocol='nonoverlap', step=20, length=n)
+      about |= dict(ppl=value, ppl_last=value, bits_per_byte=2.5, tokens=200)
+      rows.append({**about, 'commit': 'abc', 'device': 'cpu', 'versions': '1'})
+    table.write(evaluate.csv_path(str(path), s), rows)
+  return c
+
+
+class Page(html.parser.HTMLParser):
+  """Tags, their addresses and the text of a page; fails on bad nesting."""
+
+  def __init__(self, path):
+    super().__init__()
+    self.tags, self.sources, self.open, self.text = [], [], [], ''
+    self.feed(path.read_text())
+    assert not self.open, self.open
+
+  def handle_starttag(self, tag, attrs):
+    self.tags.append(tag)
+    self.sources += [v for k, v in attrs if k in ('src', 'href', 'srcset')]
+    if tag not in ('meta', 'img'):
+      self.open.append(tag)
+
+  def handle_endtag(self, tag):
+    assert self.open.pop() == tag
+
+  def handle_data(self, data):
+    self.text += ' ' + data
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('sweep')
+  make(folder)
+  report.write(str(folder))
+  return folder
+
+
+def test_the_page_needs_nothing_else(made):
+  page = Page(made / 'report.html')
+  assert not {'script', 'link', 'iframe'} & set(page.tags)
+  assert page.tags.count('img') == 3
+  assert all(s.startswith('data:image/svg+xml;base64,') for s in page.sources)
+
+
+def test_the_page_says_what_was_measured_and_learned(made):
+  text = Page(made / 'report.html').text
+  assert '12 of 12 runs finished' in text and 'Missing' not in text
+  assert '14.50 [14.00..15.00]' in text  # none at 64
+  assert '1.450 [1.400..1.500]' in text  # and its ratio
+  assert 'r1' in text and '0.5 0.5' in text and 'kerple_log-s1' in text
+  assert 'data.source' not in text.split('Config: what differs')[1][:400]
+  assert 'train.T: 512 -> 16' in text and '"B": 128' in text
+  assert 'order enters through embed, not through weights' in text
+  rows = table.read(made / 'sweep.csv')
+  assert len(rows) == 12 * 3 and (made / 'sweep.png').exists()
+
+
+def test_the_same_sweep_gives_the_same_bytes(made):
+  before = (made / 'report.html').read_bytes()
+  report.write(str(made))
+  assert (made / 'report.html').read_bytes() == before
+
+
+def test_theory_is_of_what_each_seed_learned(made):
+  runs = [r for r in report.read(str(made)) if r.rows]
+  found = {
+    e.name: e
+    for e in predict.encodings([(r.label, r.folder, r.rows) for r in runs])
+  }
+  assert found['sinusoidal'].why and not found['none'].why
+  kerple = found['kerple_log']
+  assert [s.verdict for s in kerple.seeds] == ['diverges', 'converges']
+  assert kerple.trf == math.inf and math.isfinite(kerple.seeds[1].trf)
+  assert [s.ratio for s in kerple.seeds] == pytest.approx([1.2, 1.0])
+  assert found['none'].ratio == pytest.approx(1.45)
+  text = '\n'.join(predict.sentences(list(found.values())))
+  # 2 converge (0.995, 1.02), 3 do not (1.1, 1.2, 1.45): 6 of 6 pairs.
+  assert '(2 encodings): median ratios from 0.995 to 1.020' in text
+  assert '(3 encodings): median ratios from 1.100 to 1.450' in text
+  assert 'Verdict: in 100% of the pairs' in text
+  assert 'in 10.0% of orders' in text  # 1 of 5! / 2! 3!
+  assert 'not counted below: sinusoidal' in text
+  few = predict.sentences([found['none'], found['alibi'], found['type1']])
+  assert 'too few to rank' in few[-1] and not any('tau' in s for s in few)
+
+
+def test_a_head_that_differs_is_told():
+  one = dict(verdict='converges', trf={'0.01': dict(low=7, high=9)})
+  heads = [one, dict(one, trf={'0.01': dict(low=5, high=5)})]
+  for h in heads:
+    h['argument'] = 'a proof'
+  assert predict._seed(heads, 1.5) == predict.Seed(
+    'converges', 7.0, 1.5, 'a proof'
+  )
+  heads.append(
+    dict(
+      verdict='diverges', argument='b -> 0',
+      trf={'0.01': dict(low=None, high=None)},
+    )
+  )  # fmt: skip
+  seed = predict._seed(heads, 1.5)
+  assert seed.verdict == '2 of 3 heads: converges, 1 of 3 heads: diverges'
+  assert seed.trf == math.inf and seed.argument == 'b -> 0'
+  unknown = dict(verdict='unknown', argument='-', trf={})
+  assert math.isnan(predict._seed([one, unknown], 1.5).trf)
+
+
+def test_the_ratio_starts_at_the_training_length():
+  rows = [
+    dict(train_length=16, length=n, ppl=p)
+    for n, p in ((8, 9.0), (16, 4.0), (64, 6.0))
+  ]
+  assert predict.ratio(rows) == (1.5, 16, 64)
+  assert predict.ratio(rows[::2]) == (6 / 9, 8, 64)  # the nearest there is
+
+
+def test_an_unfinished_sweep_says_what_is_missing(tmp_path, capsys):
+  make(tmp_path, names=('alibi', 'none', 'kerple_log'), seeds=(0,))
+  for path in (tmp_path / 'alibi-s0').glob('eval/*'):
+    path.unlink()
+  cut = tmp_path / 'none-s0' / 'metrics.jsonl'
+  cut.write_text(cut.read_text().splitlines()[0] + '\n{"step": 2')
+  (tmp_path / 'none-s0' / 'eval' / 'test-nonoverlap.csv').unlink()
+  grid.fail(str(tmp_path / 'none-s0'), FloatingPointError('loss is <nan>'))
+  report.write(str(tmp_path))
+  page = Page(tmp_path / 'report.html')
+  assert '1 of 3 runs finished' in page.text
+  for line in (
+    'alibi-s0: trained, not evaluated at all lengths',
+    'none-s0: failed: FloatingPointError: loss is <nan>',
+  ):
+    assert line in page.text and line in capsys.readouterr().out + page.text
+  assert 'too few to rank' in page.text
+
+
+def test_a_sweep_with_nothing_finished_has_a_page_and_no_table(
+  tmp_path, capsys
+):
+  c = make(tmp_path, names=('alibi', 'none'), seeds=(0,))
+  for name, _ in grid.runs(c):
+    for path in sorted((tmp_path / name).rglob('*'), reverse=True):
+      path.rmdir() if path.is_dir() else path.unlink()
+  report.write(str(tmp_path))
+  assert 'alibi-s0: not begun' in Page(tmp_path / 'report.html').text
+  assert 'none-s0: not begun' in capsys.readouterr().out
+  assert not (tmp_path / 'sweep.csv').exists()
+
+
+def test_a_folder_of_no_sweep_is_refused_and_left_alone(tmp_path):
+  for folder in (tmp_path, tmp_path / 'absent'):
+    with pytest.raises(ValueError, match='not the folder of a sweep'):
+      report.main([f'--workdir={folder}'])
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_made_before_sweep_json_is_read_from_its_runs(tmp_path):
+  make(tmp_path, names=('alibi', 'none'), seeds=(0,))
+  (tmp_path / 'sweep.json').unlink()
+  assert [r.name for r in report.read(str(tmp_path))] == ['alibi-s0', 'none-s0']
