@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from extrapolation import config, grid, run, sweep, table, train
+from tests import chaos
+from tests.test_lease import verify_log
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -106,6 +108,62 @@ def test_a_failed_run_is_reported_and_the_others_finish(
     sweep.sweep(c, str(tmp_path / 'sweep'))
   rows = table.read(tmp_path / 'sweep' / 'sweep.csv')
   assert {row['rpe'] for row in rows} == {'alibi'}
+
+
+def once(sweep: chaos.Sweep, names, steps: int, every: int) -> int:
+  """Every run done exactly once, by one worker at a time; takings-up."""
+  losses = sweep.losses()
+  assert sorted(losses) == sorted(names)
+  for name, found in losses.items():
+    assert [step for step, _ in found] == [*range(1, steps + 1)], name
+  log = '\n'.join(sweep.lines())
+  return verify_log(log, names, steps, every)
+
+
+def test_two_workers_share_a_sweep_and_take_up_the_run_of_a_killed_one(
+  tiny, tmp_path
+):
+  c = config.override(
+    with_(tiny, rpe='alibi', seeds='0,1'),
+    {'train.steps': '40', 'train.checkpoint_every': '4', 'eval.lengths': '8,16',
+     'train.valid_every': '0'},
+  )  # fmt: skip
+  sweep = chaos.Sweep(tmp_path, c, 60.0)
+  killed, _, out = chaos.kill_at_random(sweep, 1, seed=0, most=12)
+  assert killed == 1
+  assert once(sweep, ['alibi-s0', 'alibi-s1'], 40, 4) == 1
+  assert all('resuming' in text or 'waiting' in text for text in out)
+  assert all(text.count('report.html') == 1 for text in out)
+  assert 'Missing' not in (sweep.folder / 'report.html').read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('where', ['here', 'elsewhere'])
+def test_two_workers_with_many_kills_do_what_one_does_undisturbed(
+  tiny, tmp_path, where
+):
+  c = config.override(
+    with_(tiny, rpe='alibi,kerple_log,type1', seeds='0,1'),
+    {'train.steps': '240', 'train.checkpoint_every': '12',
+     'train.valid_every': '0'},
+  )  # fmt: skip
+  for name in ('alone', 'two'):
+    (tmp_path / name).mkdir()
+  alone = chaos.Sweep(tmp_path / 'alone', c, 60.0)
+  worker = alone.start()
+  out = worker.communicate()[0]
+  assert worker.returncode == 0, out
+  sweep = chaos.Sweep(tmp_path / 'two', c, 4.0, where)
+  killed, slept, out = chaos.kill_at_random(
+    sweep, 20, seed=1, most=120, pauses=0.25 if where == 'elsewhere' else 0.0
+  )
+  names = [name for name, _ in grid.runs(c)]
+  taken = once(sweep, names, 240, 12)
+  print(where, killed, 'killed', slept, 'slept', taken, 'taken up')
+  print(chaos.summary(sweep.folder))
+  assert killed >= 8 and taken >= 5
+  assert sweep.losses() == alone.losses()
+  assert sweep.rows() == alone.rows()
 
 
 NEW = '''

@@ -1,0 +1,135 @@
+"""Workers of one real sweep, killed at random; and the proof it did no harm.
+
+Each worker is a process that runs `extrapolation.sweep` and notes every row of
+metrics that it writes: run, step, claim, process, time.
+"""
+
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from extrapolation import run, table
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+WORKER = """
+import os, sys, time
+from extrapolation import lease, run, sweep, cli
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+if sys.argv[2] == 'elsewhere':  # another machine: flock says nothing there
+  lease._kernel = lambda: f'machine of {os.getpid()}'
+mine, make = {}, lease.Lease._make
+def remembered(self, number):
+  make(self, number)
+  mine[self.claims.parent.name] = self
+lease.Lease._make = remembered
+write = run.Metrics.write
+def noted(self, step, **values):
+  name = os.path.basename(os.path.dirname(self.file.name))
+  about = name, step - 1, mine[name].path.name, os.getpid(), time.monotonic()
+  os.write(log, (' '.join(map(str, about)) + '\\n').encode())
+  write(self, step, **values)
+run.Metrics.write = noted
+cli.run(sweep.main, sys.argv[3:])
+"""
+
+
+class Sweep:
+  """A sweep in a folder, and the workers on it."""
+
+  def __init__(self, path: pathlib.Path, c, seconds: float, where='here'):
+    self.folder, self.log = path / 'sweep', path / 'log'
+    run.write_json(path / 'tiny.json', c.to_dict())
+    (path / 'tiny.py').write_text(
+      'from extrapolation import run\n\n\n'
+      f"def get_config():\n  return run.load_config({str(path)!r}, 'tiny.json')"
+    )
+    self.argv = [str(self.log), where, f'--config={path}/tiny.py']
+    self.argv += [f'--workdir={self.folder}', f'--lease={seconds}']
+    self.env = os.environ | {'PYTHONPATH': str(ROOT)}
+    self.env['JAX_COMPILATION_CACHE_DIR'] = str(path / 'compiled')
+    self.env['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+
+  def start(self) -> subprocess.Popen:
+    return subprocess.Popen(
+      [sys.executable, '-c', WORKER, *self.argv],
+      env=self.env,
+      cwd=ROOT,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+    )
+
+  def lines(self) -> list[str]:
+    return self.log.read_text().splitlines() if self.log.exists() else []
+
+  def wait_for(self, lines: int, workers, seconds=240.0) -> None:
+    """Until the log has so many lines, or a worker ended by itself."""
+    end = time.monotonic() + seconds
+    while len(self.lines()) < lines:
+      if any(w.poll() is not None for w in workers):
+        return
+      assert time.monotonic() < end, f'no {lines} lines within {seconds} s'
+      time.sleep(0.01)
+
+  def losses(self) -> dict[str, list]:
+    """{run: [(step, loss)]}, from the metrics of every run."""
+    return {
+      path.parent.name: [
+        (row['step'], row['loss']) for row in run.read_metrics(str(path.parent))
+      ]
+      for path in sorted(self.folder.glob('*/metrics.jsonl'))
+    }
+
+  def rows(self) -> list[dict]:
+    """The sweep's table, without the time that each row took."""
+    rows = table.read(self.folder / 'sweep.csv')
+    return [{k: v for k, v in row.items() if k != 'seconds'} for row in rows]
+
+
+def kill_at_random(
+  sweep: Sweep, kills: int, seed: int, most: int, pauses=0.0
+) -> tuple[int, int, list[str]]:
+  """Runs two workers, kills one `kills` times, each time replaced by another.
+
+  A kill comes after a random number of steps, up to `most`, and hits whoever
+  wrote last, or now and then the other one; a share `pauses` of them is a sleep
+  that outlasts the lease. Returns kills, sleeps, and what the workers printed.
+  """
+  rng = random.Random(seed)
+  workers = [sweep.start(), sweep.start()]
+  killed = slept = 0
+  while killed + slept < kills:
+    sweep.wait_for(len(sweep.lines()) + rng.randint(1, most), workers)
+    if any(w.poll() is not None for w in workers):
+      break
+    time.sleep(rng.uniform(0, 0.3) if rng.random() < 0.5 else 0)
+    last = int(sweep.lines()[-1].split()[3])
+    hit = next((w for w in workers if w.pid == last), workers[0])
+    if rng.random() < 0.2:
+      hit = workers[1 - workers.index(hit)]
+    if rng.random() < pauses:
+      hit.send_signal(signal.SIGSTOP)
+      threading.Timer(6, hit.send_signal, (signal.SIGCONT,)).start()
+      slept += 1
+      continue
+    hit.kill()
+    hit.communicate()
+    workers[workers.index(hit)] = sweep.start()
+    killed += 1
+  outputs = [w.communicate(timeout=600)[0] for w in workers]
+  assert [w.returncode for w in workers] == [0, 0], outputs
+  return killed, slept, outputs
+
+
+def summary(folder: pathlib.Path) -> dict:
+  """Claims by run: how often each was begun or taken up."""
+  return {
+    path.parent.name: len(list(path.iterdir()))
+    for path in sorted(folder.glob('*/.claims'))
+  }
