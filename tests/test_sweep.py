@@ -117,7 +117,8 @@ def once(sweep: chaos.Sweep, names, steps: int, every: int) -> int:
   for name, found in losses.items():
     assert [step for step, _ in found] == [*range(1, steps + 1)], name
   log = '\n'.join(sweep.lines())
-  return verify_log(log, names, steps, every)
+  # A save goes on while steps do, and the next save waits for it.
+  return verify_log(log, names, steps, every, 2 * every)
 
 
 def test_two_workers_share_a_sweep_and_take_up_the_run_of_a_killed_one(
@@ -132,7 +133,7 @@ def test_two_workers_share_a_sweep_and_take_up_the_run_of_a_killed_one(
   killed, _, out = chaos.kill_at_random(sweep, 1, seed=0, most=12)
   assert killed == 1
   assert once(sweep, ['alibi-s0', 'alibi-s1'], 40, 4) == 1
-  assert all('resuming' in text or 'waiting' in text for text in out)
+  assert any('resuming' in text for text in out)
   assert all(text.count('report.html') == 1 for text in out)
   assert 'Missing' not in (sweep.folder / 'report.html').read_text()
 
