@@ -1,0 +1,228 @@
+r"""Runs a command on every host of a Cloud TPU, again when it is preempted.
+
+  python launch/tpu_pod.py all --name=a --zone=us-west4-a --type=v5litepod-16 \
+    --spot -- extrapolation.train --config=FILE --workdir=gs://BUCKET/DIR \
+    -- extrapolation.evaluate --workdir=gs://BUCKET/DIR
+
+`all` is create, copy, run and, at the end, delete; each is a command of its
+own too. What follows a `--` is a module and its flags; `--multihost` is added.
+`copy` takes the last commit, not what is uncommitted, and installs it.
+
+A TPU that was preempted is deleted, made again, and the command run again,
+which resumes from its checkpoint; so the workdir must outlive the TPU. Exit
+codes 75 (preempted, saved) and 69 (a peer died) or a lost connection run the
+command again on the same TPU. Any other code ends it, and the TPU stays, to
+look at. `--dry_run` prints what an undisturbed `all` would do, to paste.
+"""
+
+import argparse
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from extrapolation import cli  # noqa: E402
+
+TPU = ['gcloud', 'compute', 'tpus', 'tpu-vm']
+AGAIN = {69, 75, 143}  # 143: told to stop before it could save anything
+BUNDLE = 'extrapolation.bundle'
+SETUP = (
+  'command -v {python} > /dev/null || (sudo apt-get -q update && '
+  'sudo apt-get install -qy {python} {python}-venv); '
+  'rm -rf code && git clone -q extrapolation.bundle code && '
+  "{python} -m venv env && env/bin/pip install -q './code[tpu]'"
+)
+# What a lost connection left behind still holds the TPU; SIGTERM saves it.
+CLEAR = (
+  "pkill -TERM -f '[e]xtrapolation[.]'; for i in $(seq 60); do "
+  "pgrep -f '[e]xtrapolation[.]' > /dev/null || break; sleep 1; done; "
+  "pkill -KILL -f '[e]xtrapolation[.]'; true"
+)
+
+
+class Pod:
+  """The gcloud commands of one TPU, each printed before it is run."""
+
+  def __init__(self, args):
+    self.args = args
+    where = [f'--zone={args.zone}']
+    self.where = where + [f'--project={args.project}'] * bool(args.project)
+
+  def call(self, argv: list[str]) -> int:
+    print(shlex.join(argv), flush=True)
+    if self.args.dry_run:
+      return 0
+    return subprocess.run(argv, check=False).returncode
+
+  def must(self, argv: list[str]) -> None:
+    code = self.call(argv)
+    if code:
+      raise ValueError(f'exit code {code} of: {shlex.join(argv)}')
+
+  def create(self) -> int:
+    a = self.args
+    argv = [*TPU, 'create', a.name, *self.where]
+    argv += [f'--accelerator-type={a.type}', f'--version={a.version}']
+    return self.call([*argv, *['--spot'] * a.spot, *a.create])
+
+  def delete(self) -> int:
+    return self.call([*TPU, 'delete', self.args.name, *self.where, '--quiet'])
+
+  def ssh(self, command: str) -> list[str]:
+    head = [*TPU, 'ssh', self.args.name, *self.where, '--worker=all']
+    return [*head, f'--command={command}']
+
+  def copy(self) -> None:
+    path = f'/tmp/{self.args.name}-{BUNDLE}'
+    self.must(['git', '-C', str(ROOT), 'bundle', 'create', path, 'HEAD'])
+    to = f'{self.args.name}:{BUNDLE}'
+    self.must([*TPU, 'scp', path, to, *self.where, '--worker=all'])
+    self.must(self.ssh(SETUP.format(python=self.args.python)))
+
+  def run(self) -> tuple[int, set[int]]:
+    """The exit code of gcloud, and those that the hosts told."""
+    command = ' && '.join(
+      shlex.join(['../env/bin/python', '-u', '-m', *words])
+      + ' --multihost' * ('--multihost' not in words)
+      for words in self.args.commands
+    )
+    # gcloud's own code does not tell which hosts ended how.
+    argv = self.ssh(
+      f'cd code && {command}; code=$?; echo "exit code $code"; exit $code'
+    )
+    print(shlex.join(argv), flush=True)
+    if self.args.dry_run:
+      return 0, {0}
+    told = set()
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
+      for line in child.stdout:
+        print(line, end='', flush=True)
+        if found := re.search(r'\bexit code (\d+)$', line.rstrip()):
+          told.add(int(found[1]))
+    return child.returncode, told
+
+  def state(self) -> str:
+    """READY, PREEMPTED, ... or ABSENT."""
+    argv = [*TPU, 'describe', self.args.name, *self.where]
+    argv += ['--format=value(state)']
+    print(shlex.join(argv), flush=True)
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    return done.stdout.strip() or 'ABSENT'
+
+  def retry(self, made: bool) -> None:
+    """Runs the command until it succeeds, on as many TPUs as that takes.
+
+    Raises:
+      ValueError: it failed by itself, or --tries were not enough.
+    """
+    for i in range(self.args.tries):
+      if i:
+        print(f'# try {i + 1} of {self.args.tries}', flush=True)
+        time.sleep(self.args.wait)
+      if not made:
+        if self.create():  # no capacity, most often
+          self.delete()
+          continue
+        self.copy()
+        made = True
+      code, told = self.run()
+      if not code:
+        return
+      state = self.state()
+      if state != 'READY':
+        print(f'# the TPU is {state}: made again', flush=True)
+        if state != 'ABSENT':
+          self.delete()
+        made = False
+      elif told - AGAIN - {0}:
+        worst = ', '.join(map(str, sorted(told - AGAIN - {0})))
+        raise ValueError(
+          f'the command failed with exit code {worst}, see above; '
+          f'{self.args.name} stays, delete it with: '
+          + shlex.join([*TPU, 'delete', self.args.name, *self.where])
+        )
+      else:
+        self.call(self.ssh(CLEAR))
+    raise ValueError(f'gave up after --tries={self.args.tries}')
+
+
+def main(argv: list[str]) -> None:
+  groups = [[]]
+  for word in argv:
+    if word == '--':
+      groups.append([])
+    else:
+      groups[-1].append(word)
+  argv, *commands = groups
+  parser = argparse.ArgumentParser(
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
+  )
+  add = parser.add_argument
+  add('action', choices=('all', 'create', 'copy', 'run', 'delete'))
+  add('--name', required=True, help='of the TPU')
+  add('--zone', required=True)
+  add('--project', default='')
+  add('--type', default='', help='such as v5litepod-16')
+  add('--version', default='v2-alpha-tpuv5-lite', help="its software's")
+  add('--spot', action='store_true', help='cheap, and preempted at any time')
+  add('--create', action='append', default=[], metavar='FLAG',
+      help='any other of gcloud, such as --create=--network=NAME')  # fmt: skip
+  add('--python', default='python3.11', help='on the TPU')
+  add('--tries', type=int, default=20)
+  add('--wait', type=float, default=60, metavar='SECONDS', help='between')
+  add('--dry_run', action='store_true')
+  args = parser.parse_args(argv)
+  args.commands = commands
+  check(args)
+  pod = Pod(args)
+  if args.action in ('all', 'run'):
+    pod.retry(made=args.action == 'run')
+    if args.action == 'run':
+      return
+  if args.action == 'copy':
+    pod.copy()
+  elif args.action == 'create' and pod.create():
+    raise ValueError(f'{args.name} could not be created, see above')
+  elif args.action in ('all', 'delete') and pod.delete():
+    raise ValueError(f'{args.name} could not be deleted, see above')
+
+
+def check(args) -> None:
+  """Raises ValueError for flags that do not go together."""
+  if args.action in ('all', 'create') and not args.type:
+    raise ValueError('--type is missing: which TPU, such as v5litepod-16')
+  if args.tries < 1 or args.wait < 0:
+    raise ValueError('--tries needs at least 1, --wait at least 0')
+  for flag in args.create:
+    if not flag.startswith('--'):
+      raise ValueError(f'--create={flag}: needs a flag, --create=--NAME=VALUE')
+  modules = [words[0] if words else '' for words in args.commands]
+  if args.action not in ('all', 'run'):
+    if modules:
+      raise ValueError(f'{args.action} runs nothing: what is {modules[0]}?')
+  elif not modules or not all(m.startswith('extrapolation.') for m in modules):
+    raise ValueError(
+      'nothing to run: give a module and its flags after --, such as '
+      '-- extrapolation.train --config=FILE --workdir=gs://BUCKET/DIR'
+    )
+  for words in args.commands:
+    where = [a.partition('=')[2] for a in words if a.startswith('--workdir=')]
+    if args.action == 'all' and not (where and '://' in where[0]):
+      raise ValueError(
+        f'--workdir={"".join(where)}: the disk of a TPU is lost with it; give '
+        '--workdir=gs://BUCKET/DIR'
+      )
+  if not args.dry_run and not shutil.which('gcloud'):
+    raise ValueError('no gcloud on this machine; install it, or --dry_run')
+
+
+if __name__ == '__main__':
+  cli.run(main)
