@@ -37,7 +37,10 @@ def split_overrides(argv: list[str]) -> tuple[list[str], dict[str, str]]:
 def run(
   main: Callable[[list[str]], None], argv: list[str] | None = None
 ) -> None:
-  """Runs a command; an error the user can mend is one line and exit code 2."""
+  """Runs a command; an error the user can mend is one line and exit code 2.
+
+  An error with an `exit_code` of its own, such as a lost process, ends with it.
+  """
   try:
     main(sys.argv[1:] if argv is None else argv)
   except (ValueError, OSError, FloatingPointError) as e:
@@ -45,6 +48,6 @@ def run(
       raise
     print(f'error: {e}', file=sys.stderr)
     print('(EXTRAPOLATION_TRACEBACK=1 shows where)', file=sys.stderr)
-    sys.exit(2)
+    sys.exit(getattr(e, 'exit_code', 2))
   except KeyboardInterrupt:
     sys.exit(130)

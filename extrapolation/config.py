@@ -48,11 +48,12 @@ def base() -> ConfigDict:
   c.model.F = 2048  # hidden width of the feed-forward part
   c.model.activation = 'relu'  # relu | gelu
   c.model.dropout = 0.1
-  c.model.dtype = 'float32'  # float32 | bfloat16: of the computation
+  c.model.dtype = 'float32'  # float32 | bfloat16 | float64: of the computation
   c.model.remat = False  # recompute activations in the backward pass
   c.model.scan = False  # one compiled layer, looped; unrolled is faster on CPU
 
   c.optim = ConfigDict()
+  c.optim.rule = 'adamw'  # adamw | sgd
   c.optim.lr = 5e-4  # peak
   c.optim.schedule = 'inverse_sqrt'  # inverse_sqrt | cosine | constant
   c.optim.warmup = 4000  # steps, linear
@@ -72,6 +73,13 @@ def base() -> ConfigDict:
   c.train.valid_tokens = 131_072
   c.train.checkpoint_every = 1000
   c.train.keep = 3  # newest checkpoints
+  c.train.keep_every = 0  # and those of multiples of this step; 0 is none
+
+  c.parallel = ConfigDict()  # where it runs: another layout is the same run
+  c.parallel.mode = 'jit'  # jit: over the whole mesh | pmap: 'data' alone
+  c.parallel.data = -1  # devices that spread a batch; -1: all that are left
+  c.parallel.fsdp = 1  # those that spread parameters and optimiser too
+  c.parallel.seq = 1  # those that spread the tokens of a sequence
 
   c.eval = ConfigDict()
   c.eval.lengths = (512, 1024, 2048, 3072, 4096, 5120, 6144, 7168, 8192, 9216)
@@ -118,6 +126,19 @@ def override(c: ConfigDict, overrides: dict[str, str]) -> ConfigDict:
         raise ValueError(f'config key {key!r}: {part!r} is not a section')
     old = _child(node, leaf, '.'.join(parents))
     node[leaf] = _parse(text, old, key)
+  return c.lock()
+
+
+def complete(c: ConfigDict) -> ConfigDict:
+  """`c` of an older version, with what did not exist then at its default."""
+  c = c.copy_and_resolve_references().unlock()
+  for name, default in base().items():
+    if name not in c:
+      c[name] = default
+    elif isinstance(default, ConfigDict):
+      for key, value in default.items():
+        if key not in c[name]:
+          c[name][key] = value
   return c.lock()
 
 

@@ -18,12 +18,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from extrapolation import attention, linear, loss, rpe
+from extrapolation import attention, linear, loss, parallel, rpe
 
 # gelu is worked out again in the backward pass: it costs less than to keep.
 ACTIVATIONS = dict(relu=jax.nn.relu, gelu=jax.checkpoint(jax.nn.gelu))
 LONG = 4096  # tokens whose hidden feed-forward values exist at once
-DTYPES = dict(float32=jnp.float32, bfloat16=jnp.bfloat16)
+DTYPES = dict(float32=jnp.float32, bfloat16=jnp.bfloat16, float64=jnp.float64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,8 @@ class Config:
           f'model.{name} = {getattr(self, name)!r}; there are: '
           + ', '.join(table)
         )
+    if self.dtype == 'float64' and not jax.config.jax_enable_x64:
+      raise ValueError('model.dtype = float64 needs JAX_ENABLE_X64=1')
     if not 0 <= self.dropout < 1:
       raise ValueError(f'model.dropout = {self.dropout}: needs 0 <= p < 1')
 
@@ -123,7 +125,10 @@ class Transformer(nnx.Module):
   def __init__(self, c: Config, V: int, encoding: rpe.RPE, rngs: nnx.Rngs):
     self.c, self.encoding = c, encoding
     normal = nnx.initializers.normal(c.D**-0.5)
-    self.embed = nnx.Embed(V, c.D, embedding_init=normal, rngs=rngs)
+    wide = jnp.promote_types(DTYPES[c.dtype], jnp.float32)
+    self.embed = nnx.Embed(
+      V, c.D, param_dtype=wide, embedding_init=normal, rngs=rngs
+    )
     self.norm = nnx.LayerNorm(c.D, dtype=DTYPES[c.dtype], rngs=rngs)
     # Learned encodings: one row for all layers, or one a layer.
     self.rows = c.N if c.rpe_per_layer else 1
@@ -152,11 +157,14 @@ class Transformer(nnx.Module):
     keys = None if key is None else jax.random.split(key, c.N + 1)
     x = self.embed(tokens) * jnp.sqrt(jnp.float32(c.D))
     x = self.encoding.embed(x, positions).astype(DTYPES[c.dtype])
-    x = _dropout(x, c.dropout, None if key is None else keys[-1])
+    x = parallel.place(
+      _dropout(x, c.dropout, None if key is None else keys[-1])
+    )
     bias = self.bias(T)
 
     def block(layer, x, bias, key):
-      return layer(x, bias, key, positions=positions, attend=attend)
+      x = layer(x, bias, key, positions=positions, attend=attend)
+      return parallel.place(x)
 
     if c.remat:
       block = nnx.remat(block)
@@ -180,7 +188,7 @@ class Model:
   """A transformer as a record of pure functions of `params`.
 
   Attributes:
-    init: `key -> params`, a nested dictionary of float32 arrays.
+    init: `key -> params`, a nested dictionary of float32 arrays, or wider.
     hidden: `(params, tokens [B, T], key=None, positions=None, attend=None) ->
       [B, T, D]`; a key turns dropout on; `attend` replaces attention (to read
       its probabilities, or to decode from a cache).
@@ -211,12 +219,16 @@ class Model:
     x = self.hidden(params, tokens, **kw)
     return loss.token_nll(x, params['embed']['embedding'], targets)
 
-  def mean_nll(
-    self, params, tokens: Int[Array, 'B T'], targets: Int[Array, 'B T'], **kw
+  def total_nll(
+    self,
+    params,
+    tokens: Int[Array, 'B T'],
+    targets: Int[Array, 'B T'],
+    weights: Float[Array, 'B T'],
+    **kw,
   ) -> Float[Array, '']:
-    """The mean of `nll`, to train with: its gradient is made on the way."""
+    """sum of weights * nll, to train with: its gradient is made on the way."""
     x = self.hidden(params, tokens, **kw)
-    weights = jnp.full(targets.shape, 1 / targets.size, jnp.float32)
     return loss.total_nll(x, params['embed']['embedding'], targets, weights)
 
 
@@ -241,7 +253,9 @@ def _make(V: int, fields: str) -> Model:
   graph, _ = nnx.split(nnx.eval_shape(build, jax.random.key(0)), nnx.Param)
 
   def init(key):
-    return nnx.to_pure_dict(nnx.state(build(key), nnx.Param))
+    params = nnx.to_pure_dict(nnx.state(build(key), nnx.Param))
+    wide = jnp.promote_types(DTYPES[c.dtype], jnp.float32)
+    return jax.tree.map(lambda x: x.astype(wide), params)
 
   def hidden(params, tokens, *, key=None, positions=None, attend=None):
     if positions is None:

@@ -1,9 +1,10 @@
-"""The optimiser of a config section: AdamW under a warm-up and a schedule."""
+"""The optimiser of a config section, under a warm-up and a schedule."""
 
 import jax
 import jax.numpy as jnp
 import optax
 
+RULES = ('adamw', 'sgd')
 SCHEDULES = ('inverse_sqrt', 'cosine', 'constant')
 
 
@@ -50,6 +51,7 @@ def _decays(params):
 def make(
   steps: int,
   *,
+  rule: str = 'adamw',
   lr: float = 5e-4,
   schedule: str = 'inverse_sqrt',
   warmup: int = 4000,
@@ -59,7 +61,12 @@ def make(
   weight_decay: float = 0.0,
   clip: float = 1.0,
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-  """AdamW after clipping by global norm, and its learning-rate schedule."""
+  """The rule after clipping by global norm, and its learning-rate schedule.
+
+  sgd: momentum b1, decoupled decay; b2 and eps are of adamw alone.
+  """
+  if rule not in RULES:
+    raise ValueError(f'optim.rule = {rule!r}; there are: {", ".join(RULES)}')
   for name, value in dict(
     lr=lr, eps=eps, clip=clip, weight_decay=weight_decay
   ).items():
@@ -69,8 +76,14 @@ def make(
     if not 0 <= value < 1:
       raise ValueError(f'optim.{name} = {value}: needs 0 <= value < 1')
   rate = learning_rate(steps, lr=lr, schedule=schedule, warmup=warmup)
-  adam = optax.adamw(
-    rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay, mask=_decays
-  )
-  tx = optax.chain(optax.clip_by_global_norm(clip), adam) if clip else adam
-  return tx, rate
+  if rule == 'adamw':
+    tx = optax.adamw(
+      rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay, mask=_decays
+    )
+  else:
+    tx = optax.chain(
+      optax.trace(b1) if b1 else optax.identity(),
+      optax.add_decayed_weights(weight_decay, _decays),
+      optax.scale_by_learning_rate(rate),
+    )
+  return optax.chain(optax.clip_by_global_norm(clip), tx) if clip else tx, rate

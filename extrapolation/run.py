@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import pathlib
 import platform
 import subprocess
 import time
@@ -12,10 +11,11 @@ import time
 import flax
 import jax
 import numpy as np
+from etils import epath
 from ml_collections import ConfigDict
 
 from extrapolation import config as config_lib
-from extrapolation import data, lease
+from extrapolation import data, lease, multihost, parallel
 from extrapolation import model as model_lib
 from extrapolation.checkpoint import Checkpoints
 
@@ -23,16 +23,32 @@ from extrapolation.checkpoint import Checkpoints
 TRAINED_BY = ('seed', 'data', 'model', 'optim', 'train')
 
 
-def write_json(path: pathlib.Path, value: dict) -> None:
+def is_local(workdir: str | epath.Path) -> bool:
+  """False for an object store, which knows no locks and no appending."""
+  return '://' not in str(workdir)
+
+
+def write_json(path: os.PathLike, value: dict) -> None:
   """Writes the whole file or nothing."""
+  _write(epath.Path(path), json.dumps(value, indent=2) + '\n')
+
+
+def _write(path: epath.Path, text: str) -> None:
+  if not is_local(path):  # an object appears when it is complete
+    path.write_text(text)
+    return
   temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-  temporary.write_text(json.dumps(value, indent=2) + '\n')
-  temporary.replace(path)
+  try:
+    temporary.write_text(text)
+    os.replace(temporary, path)
+  except OSError:
+    temporary.unlink(missing_ok=True)
+    raise
 
 
 def load_config(workdir: str, name: str = 'config.json') -> ConfigDict:
   """The config a run was made with."""
-  path = pathlib.Path(workdir) / name
+  path = epath.Path(workdir) / name
   try:
     text = path.read_text()
   except OSError as e:
@@ -40,7 +56,7 @@ def load_config(workdir: str, name: str = 'config.json') -> ConfigDict:
       f'{workdir!r} is not the folder of a run: {path} cannot be read '
       f'({e.strerror}); make one with python -m extrapolation.train'
     ) from None
-  return ConfigDict(_tuples(json.loads(text))).lock()
+  return config_lib.complete(ConfigDict(_tuples(json.loads(text))))
 
 
 def _tuples(value):
@@ -53,7 +69,7 @@ def _tuples(value):
 def same_config(workdir: str, c: ConfigDict) -> None:
   """Raises ValueError, with the keys that differ, unless the run is of `c`.
 
-  The sections `eval` and `sweep` do not make a run another one.
+  The sections `eval`, `sweep` and `parallel` do not make a run another one.
   """
   theirs, ours = load_config(workdir).to_dict(), c.to_dict()
   different = config_lib.differences(
@@ -70,13 +86,14 @@ def claim(workdir: str, c: ConfigDict, held: lease.Lease | None = None):
   """Makes or reopens the folder of a run; refuses that of another config.
 
   Returns a context with the lease on the folder: `held`, if the caller has it,
-  or one that ends with the context or the process.
+  or one that ends with the context or the process. On an object store it is
+  None: that no two groups train one run is the caller's to see.
 
   Raises:
     ValueError: the folder holds another config; says which keys differ.
     OSError: it cannot be written, or another process is working in it.
   """
-  folder = pathlib.Path(workdir)
+  folder = epath.Path(workdir)
   if (folder / 'config.json').exists():
     same_config(workdir, c)
   elif folder.is_dir() and any(p.name[0] != '.' for p in folder.iterdir()):
@@ -84,13 +101,16 @@ def claim(workdir: str, c: ConfigDict, held: lease.Lease | None = None):
       f'{workdir!r} is not empty and not the folder of a run '
       '(no config.json); give another --workdir'
     )
+  if not is_local(workdir):
+    write_json(folder / 'config.json', c.to_dict())
+    return contextlib.nullcontext()
   try:
     mine = held or lease.wait(workdir)
   except lease.Held:
     raise
   except OSError as e:
     raise OSError(
-      f'cannot write in {workdir!r}: {e.strerror}; give another --workdir'
+      f'cannot write in {workdir!r}: {e.strerror or e}; give another --workdir'
     ) from None
   try:
     if (folder / 'config.json').exists():  # it may be new since the last look
@@ -109,7 +129,7 @@ def same_text(workdir: str, manifest: dict) -> None:
   Raises:
     ValueError: the text has changed since the run began.
   """
-  path = pathlib.Path(workdir) / 'data.json'
+  path = epath.Path(workdir) / 'data.json'
   if not path.exists():
     write_json(path, manifest)
     return
@@ -125,19 +145,19 @@ def same_text(workdir: str, manifest: dict) -> None:
       )
 
 
-def write_rpe(workdir: str, when: str, model, params: dict, T: int) -> None:
+def write_rpe(
+  workdir: str, when: str, c: model_lib.Config, values: dict, T: int
+) -> None:
   """Writes the encoding's parameters in the units of its formula to rpe.json.
 
-  `when` is 'init' or 'final'. Values have a leading axis of layers if each
-  layer has its own. Theory reads this file and no checkpoint.
+  `when` is 'init' or 'final'. `values` are those of `Model.rpe_params`; with a
+  leading axis of layers if each has its own. Theory reads this file and no
+  checkpoint.
   """
-  path = pathlib.Path(workdir) / 'rpe.json'
+  path = epath.Path(workdir) / 'rpe.json'
   known = json.loads(path.read_text()) if path.exists() else {}
-  c = model.config
   rows = slice(None) if c.rpe_per_layer else 0
-  values = {
-    k: np.asarray(v)[rows].tolist() for k, v in model.rpe_params(params).items()
-  }
+  values = {k: np.asarray(v)[rows].tolist() for k, v in values.items()}
   about = dict(name=c.rpe, H=c.H, hyper=c.rpe_args, train_length=T)
   write_json(path, {**known, **about, when: values})
 
@@ -153,20 +173,31 @@ class Trained:
   text: data.Dataset
 
 
-def load(workdir: str, step: int | None = None, say=print) -> Trained:
+def load(
+  workdir: str,
+  step: int | None = None,
+  say=print,
+  layout: parallel.Layout | None = None,
+) -> Trained:
   """The newest sound checkpoint of a run, or that of `step`, and its text.
+
+  layout: where the parameters go, whole on every device; None is one device.
 
   Raises:
     ValueError: not a run, no such step, or text that has changed.
     OSError: no checkpoint that is sound.
   """
   c = load_config(workdir)
-  text = data.prepare(**config_lib.bind('data', data.prepare, c.data))
+  text = multihost.every(
+    lambda: data.prepare(**config_lib.bind('data', data.prepare, c.data))
+  )
   same_text(workdir, text.manifest)
   model = model_lib.make(
     text.tokenizer.V, **config_lib.bind('model', model_lib.Config, c.model)
   )
   like = jax.eval_shape(model.init, jax.random.key(0))
+  if layout is not None:
+    like = layout.whole(like)
   found = Checkpoints(workdir, read_only=True).restore(
     {'params': like}, step, say
   )
@@ -191,40 +222,57 @@ def provenance() -> dict[str, str]:
 
 
 class Metrics:
-  """Rows by step: metrics.jsonl is the truth, TensorBoard mirrors it."""
+  """Rows by step: metrics.jsonl is the truth, TensorBoard mirrors it.
+
+  On an object store, which cannot append, rows are kept until `flush`, and
+  nothing is mirrored.
+  """
 
   def __init__(self, workdir: str, step: int):
     """Continues after `step`; rows of later steps are about to be redone."""
-    from tensorboardX import SummaryWriter
-
-    path = pathlib.Path(workdir) / 'metrics.jsonl'
-    if path.exists():
+    self.path = epath.Path(workdir) / 'metrics.jsonl'
+    self.file = self.board = None
+    kept = []
+    if self.path.exists():
       kept = [row for row in read_metrics(workdir) if row['step'] <= step]
-      temporary = path.with_suffix('.tmp')
-      temporary.write_text(''.join(json.dumps(row) + '\n' for row in kept))
-      temporary.replace(path)
-    self.file = open(path, 'a')  # noqa: SIM115
-    self.board = SummaryWriter(
-      str(pathlib.Path(workdir) / 'tensorboard'), purge_step=step + 1
-    )
+      _write(self.path, ''.join(json.dumps(row) + '\n' for row in kept))
+    if is_local(workdir):
+      from tensorboardX import SummaryWriter
+
+      self.file = open(self.path, 'a')  # noqa: SIM115
+      self.board = SummaryWriter(
+        str(epath.Path(workdir) / 'tensorboard'), purge_step=step + 1
+      )
+    self.kept = [] if self.file else kept
 
   def write(self, step: int, **values: float) -> None:
-    self.file.write(json.dumps({'step': step, **values}) + '\n')
+    row = {'step': step, **values}
+    if not self.file:
+      self.kept.append(row)
+      return
+    self.file.write(json.dumps(row) + '\n')
     self.file.flush()
     for name, value in values.items():
       self.board.add_scalar(name, value, step, walltime=time.time())
 
+  def flush(self) -> None:
+    """All rows are in the file, before a checkpoint says that they are."""
+    if self.kept:
+      lines = ''.join(json.dumps(row) + '\n' for row in self.kept)
+      self.path.write_text(lines)
+
   def close(self) -> None:
-    self.file.close()
-    self.board.close()
+    self.flush()
+    if self.file:
+      self.file.close()
+      self.board.close()
 
 
 def read_metrics(workdir: str) -> list[dict]:
   """The rows of metrics.jsonl; a last line cut off by a kill is dropped."""
   rows = []
-  for line in (
-    (pathlib.Path(workdir) / 'metrics.jsonl').read_text().splitlines()
-  ):
+  path = epath.Path(workdir) / 'metrics.jsonl'
+  for line in path.read_text().splitlines():
     try:
       rows.append(json.loads(line))
     except ValueError:

@@ -4,18 +4,14 @@ The same command again resumes a run that was interrupted, to the same bits.
 """
 
 import contextlib
-import dataclasses
-import functools
 import math
+import sys
 import time
-from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from ml_collections import ConfigDict, FrozenConfigDict
+from ml_collections import ConfigDict
 
 from extrapolation import (
   cli,
@@ -23,118 +19,14 @@ from extrapolation import (
   data,
   lease,
   memory,
-  optim,
+  multihost,
+  preemption,
   progress,
   protocol,
   run,
 )
-from extrapolation import model as model_lib
 from extrapolation.checkpoint import Checkpoints
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-  """The section `train` of a config; `config.base` says what each field is."""
-
-  T: int
-  B: int
-  steps: int
-  accumulate: int = 1
-  log_every: int = 50
-  valid_every: int = 0
-  valid_tokens: int = 131_072
-  checkpoint_every: int = 1000
-  keep: int = 3
-
-  def __post_init__(self):
-    for f in dataclasses.fields(self):
-      low = 0 if f.name == 'valid_every' else 1
-      if getattr(self, f.name) < low:
-        raise ValueError(
-          f'train.{f.name} = {getattr(self, f.name)}: needs >= {low}'
-        )
-    if self.B % self.accumulate:
-      raise ValueError(
-        f'train.accumulate = {self.accumulate} does not divide '
-        f'train.B = {self.B}'
-      )
-
-
-class State(NamedTuple):
-  """What a step changes; all of it is in a checkpoint."""
-
-  step: jax.Array
-  params: dict
-  opt: optax.OptState
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Program:
-  """The compiled parts of a run; runs that differ by seed alone share one."""
-
-  model: model_lib.Model
-  init: Callable  # key -> State
-  step: Callable  # (State, batch [B, T + 1], key) -> (State, metrics)
-  nll: Callable  # (params, batch [B, T + 1]) -> [B, T] nats
-
-
-def program(c: ConfigDict, V: int) -> Program:
-  """Builds, and so checks, all that the config's model and optimiser need."""
-  parts = {k: c[k] for k in ('model', 'optim', 'train')}
-  return _program(FrozenConfigDict(parts), V)
-
-
-@functools.lru_cache(maxsize=8)
-def _program(c: FrozenConfigDict, V: int) -> Program:
-  c = ConfigDict(c)
-  settings = Settings(**config.bind('train', Settings, c.train))
-  model = model_lib.make(V, **config.bind('model', model_lib.Config, c.model))
-  tx, rate = optim.make(
-    settings.steps, **config.bind('optim', optim.make, c.optim)
-  )
-
-  def init(key):
-    params = model.init(key)
-    return State(jnp.zeros((), jnp.int32), params, tx.init(params))
-
-  @jax.value_and_grad
-  def loss(params, batch, key):
-    key = key if model.config.dropout else None
-    return model.mean_nll(params, batch[:, :-1], batch[:, 1:], key=key)
-
-  def accumulated_loss(params, batch, key):
-    """Mean loss and gradient over equal parts of the batch, one at a time."""
-    n = settings.accumulate
-    if n == 1:
-      return loss(params, batch, key)
-
-    def add(total, part):
-      return jax.tree.map(jnp.add, total, loss(params, *part)), None
-
-    zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
-    parts = (batch.reshape(n, -1, batch.shape[-1]), jax.random.split(key, n))
-    total, _ = jax.lax.scan(add, zero, parts)
-    return jax.tree.map(lambda x: x / n, total)
-
-  def step(state, batch, key):
-    key = jax.random.fold_in(key, state.step)
-    mean, grads = accumulated_loss(state.params, batch, key)
-    updates, opt = tx.update(grads, state.opt, state.params)
-    params = optax.apply_updates(state.params, updates)
-    metrics = dict(
-      loss=mean,
-      grad_norm=optax.tree.norm(grads),
-      param_norm=optax.tree.norm(params),
-      lr=rate(state.step),
-    )
-    return State(state.step + 1, params, opt), metrics
-
-  def nll(params, batch):
-    return model.nll(params, batch[:, :-1], batch[:, 1:])
-
-  return Program(
-    model, jax.jit(init), jax.jit(step, donate_argnums=0), jax.jit(nll)
-  )
+from extrapolation.program import Program, Settings, State, program
 
 
 def check(c: ConfigDict) -> Settings:
@@ -158,83 +50,129 @@ def train(
   Returns its last metrics. `held` is the lease on `workdir` of a caller that
   has it; otherwise the folder is claimed here. Everything that can be wrong
   with the config is found before it is made and before anything is computed.
+  Of several processes all call it alike, and the first one writes.
 
   Raises:
     ValueError: a config that does not fit, or a folder of another one.
     FloatingPointError: loss, gradient or parameters are no longer finite.
     OSError: the folder or a checkpoint cannot be written or read, or another
       process is working in it.
+    Preempted: a SystemExit, after a notice and a save.
   """
+  if jax.process_index():
+    say = _silent
   settings = check(c)
-  text = data.prepare(**config.bind('data', data.prepare, c.data))
-  tokens = text.tokens('train')
-  batches = data.batches(tokens, B=settings.B, T=settings.T, seed=c.seed)
+  multihost.first(lambda: _text(c))  # prepared once, where hosts share a cache
+  text = multihost.every(lambda: _text(c))
+  multihost.same('text', text.manifest['splits']['train']['tokens_sha256'])
   p = program(c, text.tokenizer.V)
-
+  index, count = p.layout.slice(settings.B)
+  batches = data.batches(
+    text.tokens('train'),
+    B=settings.B,
+    T=settings.T,
+    seed=c.seed,
+    process_index=index,
+    process_count=count,
+  )
   if settings.valid_every:
     _valid_windows(text, settings)  # long enough?
 
-  with (
-    run.claim(workdir, c, held) as mine,
-    Checkpoints(workdir, settings.keep) as checkpoints,
-  ):
+  with contextlib.ExitStack() as stack:
+    mine = multihost.first(lambda: run.claim(workdir, c, held))
+    mine = stack.enter_context(mine) if mine else None
+    multihost.shared(workdir)
+    checkpoints = stack.enter_context(
+      Checkpoints(workdir, settings.keep, settings.keep_every)
+    )
+    notice = stack.enter_context(preemption.Preemption())
     say(text.summary())
-    run.same_text(workdir, text.manifest)
+    multihost.first(lambda: run.same_text(workdir, text.manifest))
     init_key, dropout_key = jax.random.split(jax.random.key(c.seed))
-    like = jax.eval_shape(p.init, init_key)
-    found = checkpoints.restore(_items(like), say=say)
+    found = checkpoints.restore(_items(p.like), say=say)
     if found is None:
       state, first = p.init(init_key), 0
-      run.write_rpe(workdir, 'init', p.model, state.params, settings.T)
+      _write_rpe(workdir, 'init', p, state, settings)
     else:
       _, items, meta = found
       first = meta['next_batch']  # batch k is what step k reads
       state = State(jnp.asarray(first, jnp.int32), **items)
       checkpoints.discard_after(first)
       say(f'resuming {workdir} after step {first}')
-    size = sum(x.size for x in jax.tree.leaves(like.params))
+    size = sum(x.size for x in jax.tree.leaves(p.like.params))
     say(
       f'{c.model.rpe}: {size:,} parameters, steps {first}..{settings.steps}, '
-      f'{settings.B} x {settings.T} tokens a step'
+      f'{settings.B} x {settings.T} tokens a step, {p.layout}'
     )
     with contextlib.closing(
-      _Loop(c, workdir, settings, checkpoints, first, mine)
+      _Loop(c, workdir, settings, checkpoints, notice, first, mine)
     ) as loop:
       state = loop.run(p, state, batches, dropout_key, text)
-    run.write_rpe(workdir, 'final', p.model, state.params, settings.T)
+    _write_rpe(workdir, 'final', p, state, settings)
   return run.read_metrics(workdir)[-1] if settings.steps > first else {}
+
+
+def _text(c: ConfigDict) -> data.Dataset:
+  return data.prepare(**config.bind('data', data.prepare, c.data))
+
+
+def _silent(text: str) -> None:
+  """What all processes would say, one says."""
+
+
+def _write_rpe(workdir, when, p, state, settings):
+  values = p.rpe(state.params)
+  multihost.first(
+    lambda: run.write_rpe(workdir, when, p.model.config, values, settings.T)
+  )
 
 
 class _Loop:
   """The loop itself: metrics one step late, checkpoints, progress."""
 
-  def __init__(self, c, workdir, settings, checkpoints, first, mine):
+  def __init__(self, c, workdir, settings, checkpoints, notice, first, mine):
     self.settings, self.checkpoints, self.first = settings, checkpoints, first
-    self.mine = mine
-    self.metrics = run.Metrics(workdir, first)
-    self.progress = progress.Loop(c.model.rpe, settings.steps, first)
+    self.config, self.workdir, self.notice = c.to_dict(), workdir, notice
+    self.mine = mine  # the lease of the process that writes
+    self.metrics = multihost.first(lambda: run.Metrics(workdir, first))
+    if self.metrics:
+      self.progress = progress.Loop(c.model.rpe, settings.steps, first)
     self.clock, self.timed = time.monotonic(), first
-    self.shown = {}  # the newest validation loss
+    self.shown, self.row = {}, {}  # the newest validation loss and metrics
 
   def run(self, p, state, batches, key, text):
     s, late = self.settings, None
     for n in range(self.first, s.steps):
-      self.mine.check()  # or another process may write here by now
-      state, metrics = p.step(state, batches[n], key)
+      if self.mine:
+        self.mine.check()  # or another process may write here by now
+      state, metrics = p.step(state, p.layout.put(batches[n], s.B), key)
       if late:
         self.record(n, late)  # of the step before: never wait for this one
       late = metrics
       done = n + 1
       last = done == s.steps
+      stop = self.notice.due(done) and not last
       if s.valid_every and (done % s.valid_every == 0 or last):
         self.record(done, late, valid_loss=_valid(p, state.params, text, s))
         late = None
-      if done % s.checkpoint_every == 0 or last:
+      if done % s.checkpoint_every == 0 or last or stop:
         if late:
           self.record(done, late)
         late = None
-        self.checkpoints.save(done, _items(state), {'next_batch': done})
+        self.save(done, state)
+      if stop:
+        self.checkpoints.wait()
+        raise preemption.Preempted(
+          f'stopped by notice after step {done} and saved; the same command '
+          'goes on from there'
+        )
     return state
+
+  def save(self, step: int, state: State) -> None:
+    if self.metrics:
+      self.metrics.flush()
+    meta = dict(next_batch=step, config=self.config, metrics=self.row)
+    self.checkpoints.save(step, _items(state), meta)
 
   def record(self, step: int, metrics: dict, **extra: float) -> None:
     s = self.settings
@@ -242,26 +180,40 @@ class _Loop:
     for name, value in values.items():
       if not math.isfinite(value):
         self.checkpoints.wait()
-        good = self.checkpoints.steps()
         raise FloatingPointError(
           f'{name} is {value} at step {step}; stopped. Last good checkpoint: '
-          + (f'step {good[-1]} in {self.checkpoints.path}' if good else 'none')
-          + '. A lower optim.lr, a longer optim.warmup or float32 may help'
+          f'{self.checkpoints.last()} in {self.checkpoints.path}'
+          '. A lower optim.lr, a longer optim.warmup or float32 may help'
         )
+    self.checkpoints.check()
+    self.row = dict(step=step, **values, **extra)
     now = time.monotonic()
     speed = (step - self.timed) * s.B * s.T / max(now - self.clock, 1e-9)
-    self.shown |= {k: v for k, v in extra.items() if k == 'valid_loss'}
-    losses = {'loss': values['loss'], **self.shown}
-    text = '  '.join(f'{k} {v:.3f}' for k, v in losses.items())
-    text += f'  {speed:,.0f} tokens/s'
-    self.progress.update(step, text)
-    if step % s.log_every == 0 or step == s.steps or extra:
-      self.metrics.write(step, **values, **extra, tokens_per_s=round(speed, 1))
+    log = step % s.log_every == 0 or step == s.steps or extra
+    if self.metrics:
+      self.shown |= extra
+      losses = {'loss': values['loss'], **self.shown}
+      text = '  '.join(f'{k} {v:.3f}' for k, v in losses.items())
+      self.progress.update(step, f'{text}  {speed:,.0f} tokens/s')
+      if log:
+        self.write(**self.row, tokens_per_s=round(speed, 1))
+    if log:
       self.clock, self.timed = now, step
 
+  def write(self, **row) -> None:
+    try:
+      self.metrics.write(**row)
+    except OSError as e:
+      raise OSError(
+        f'cannot write metrics in {self.workdir!r}: {e.strerror}; last good '
+        f'checkpoint: {self.checkpoints.last()}'
+      ) from None
+
   def close(self):
-    self.progress.close()
-    self.metrics.close()
+    if self.metrics:
+      self.progress.close()
+      with contextlib.suppress(OSError):  # said before
+        self.metrics.close()
 
 
 def _items(state: State) -> dict:
@@ -284,26 +236,39 @@ def _valid_windows(text: data.Dataset, s: Settings) -> np.ndarray:
 def _valid(p: Program, params: dict, text: data.Dataset, s: Settings) -> float:
   """Mean nats a token over the first windows of the validation split."""
   windows = _valid_windows(text, s)
-  total = 0.0
+  sums = np.zeros(2)
   for i in range(0, len(windows), s.B):
     part = windows[i : i + s.B].astype(np.int32)
     padded = np.pad(part, ((0, s.B - len(part)), (0, 0)))
-    total += float(p.nll(params, padded)[: len(part)].mean(-1).sum())
-  return total / len(windows)
+    weights = np.zeros((s.B, s.T), np.float32)
+    weights[: len(part)] = 1
+    batch = p.layout.put((padded, weights), s.B)
+    sums += [float(x) for x in p.valid(params, batch)]
+  return sums[0] / sums[1]
 
 
 def main(argv: list[str]) -> None:
+  preemption.leave_at_once()
   argv, overrides = cli.split_overrides(argv)
   parser = cli.parser(__doc__)
   parser.add_argument('--config', required=True, metavar='FILE.py[:ARG]')
   parser.add_argument('--workdir', required=True, metavar='DIR')
+  multihost.add_flags(parser)
   args = parser.parse_args(argv)
   memory.keep()
+  processes = multihost.pop_flags(args)
   c = config.load(args.config, overrides)
-  train(c, args.workdir)
-  print(
-    f'done; next: python -m extrapolation.evaluate --workdir={args.workdir}'
-  )
+  about = dict(config=c.to_dict(), workdir=args.workdir)
+  with multihost.group(processes, **about):
+    try:
+      train(c, args.workdir)
+    except preemption.Preempted as e:
+      print(e, file=sys.stderr)
+      raise
+    if jax.process_index() == 0:
+      print(
+        f'done; next: python -m extrapolation.evaluate --workdir={args.workdir}'
+      )
 
 
 if __name__ == '__main__':

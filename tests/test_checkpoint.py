@@ -87,7 +87,7 @@ def test_a_damaged_newest_falls_back_and_says_so(tmp_path, how):
   elif how == 'delete':
     path.unlink()
   else:
-    (folder / 'meta' / 'metadata').write_text('{"step": 3, "lea')
+    (folder / 'COMMIT').write_text('{"step": 3, "arr')
   (step, items, _), said = restore(tmp_path)
   assert step == 2
   assert len(said) == 1 and 'step 3 is damaged' in said[0]
@@ -182,10 +182,8 @@ def test_a_save_on_a_full_disk_names_the_last_good_one(tmp_path):
   assert restore(tmp_path)[0][0] == 2
 
 
-def test_meta_is_readable_json(tmp_path):
+def test_commit_is_readable_json(tmp_path):
   write(tmp_path)
-  meta = json.loads(
-    (tmp_path / 'checkpoints' / '3' / 'meta' / 'metadata').read_text()
-  )
-  assert meta['step'] == 3
-  assert meta['leaves']['params']['layers.1.w'][0] == 'bfloat16[40, 30]'
+  about = json.loads((tmp_path / 'checkpoints' / '3' / 'COMMIT').read_text())
+  assert about['step'] == about['next'] == 3
+  assert about['arrays']['params']['layers.1.w'] == ['bfloat16', [40, 30]]

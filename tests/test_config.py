@@ -77,7 +77,7 @@ def test_mistakes_are_named(key, value, message):
   'key, value, message',
   [
     ('model.H', 7, '7 heads do not divide model.D = 512; near by: 2, 4, 8'),
-    ('model.dtype', 'float64', 'there are: float32, bfloat16'),
+    ('model.dtype', 'float16', 'there are: float32, bfloat16'),
     ('model.N', 0, 'model.N = 0'),
     ('model.dropout', 1.0, 'model.dropout = 1.0'),
     ('optim.schedule', 'linear', 'there are: inverse_sqrt, cosine, constant'),

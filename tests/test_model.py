@@ -155,12 +155,13 @@ def test_a_long_text_goes_through_the_feedforward_in_parts(monkeypatch):
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), g, gs)
 
 
-def test_mean_nll_is_the_mean_with_the_same_gradient():
+def test_total_nll_is_the_weighted_sum_with_the_same_gradient():
   m = model.make(V, rpe='t5', **SMALL)
   params = m.init(KEY)
   x, y = TOKENS[:, :-1], TOKENS[:, 1:]
-  a, g = jax.value_and_grad(lambda p: m.mean_nll(p, x, y))(params)
-  b, gs = jax.value_and_grad(lambda p: m.nll(p, x, y).mean())(params)
+  w = jax.random.uniform(KEY, y.shape) / y.size
+  a, g = jax.value_and_grad(lambda p: m.total_nll(p, x, y, w))(params)
+  b, gs = jax.value_and_grad(lambda p: (w * m.nll(p, x, y)).sum())(params)
   np.testing.assert_allclose(a, b, rtol=1e-6)
   jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, atol=1e-6), g, gs)
 

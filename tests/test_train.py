@@ -1,5 +1,6 @@
 """Training: it learns, it resumes to the same bits, and it stops in time."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -167,7 +168,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_last_good(
         metrics['loss'] = jnp.asarray(np.nan)
       return state, metrics
 
-    return train.Program(p.model, p.init, step, p.nll)
+    return dataclasses.replace(p, step=step)
 
   monkeypatch.setattr(train, 'program', poisoned)
   with pytest.raises(

@@ -1,0 +1,56 @@
+"""Notices that this machine is about to be taken away."""
+
+import signal
+import sys
+import threading
+
+import jax
+
+from extrapolation.multihost import RETRY, Preempted
+
+__all__ = ['Preempted', 'Preemption', 'leave_at_once']
+
+
+def leave_at_once() -> None:
+  """Until there is something to save, SIGTERM ends the process, to be rerun."""
+
+  def leave(number, frame):
+    del number, frame
+    sys.exit(RETRY)
+
+  signal.signal(signal.SIGTERM, leave)
+
+
+class Preemption:
+  """Says after which step to save and stop; within it SIGTERM only notes.
+
+  One process takes SIGTERM as its notice. Of several, the notice of any one
+  (SIGTERM, or what announces a TPU's maintenance) reaches all by JAX's runtime,
+  which picks a step that none of them has passed.
+  """
+
+  def __init__(self):
+    self.noticed = False
+
+  def __enter__(self):
+    self.before = None
+    alone = jax.process_count() == 1
+    if alone and threading.current_thread() is threading.main_thread():
+      self.before = signal.signal(signal.SIGTERM, self._notice)
+    return self
+
+  def _notice(self, number, frame):
+    del number, frame
+    self.noticed = True
+
+  def __exit__(self, kind, error, trace):
+    if self.before is not None:
+      signal.signal(signal.SIGTERM, self.before)
+
+  def due(self, step: int) -> bool:
+    """To be asked by all processes, once after every step."""
+    if jax.process_count() == 1:
+      return self.noticed
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.reached_preemption_sync_point(step)
