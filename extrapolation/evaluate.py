@@ -75,7 +75,7 @@ def score(
   size = 0
   start = time.monotonic()
   for i, (part, batch) in enumerate(_batches(tokens, found, length, rows)):
-    losses = np.asarray(nll(batch), np.float64)
+    losses = np.asarray(nll(batch, part), np.float64)
     for row, w in zip(losses, part, strict=False):
       a, b = w.score - w.start - 1, w.stop - w.start - 1
       by_position[a:b] += row[a:b]
@@ -113,9 +113,10 @@ def evaluate(
 ) -> list[dict]:
   """Scores a run at every length; writes CSV, PNG and .npy into `DIR/eval`.
 
-  A window limits the keys of every query (`certificate.windows`); the column
-  `window_error` then bounds what that can change in an attention output, as a
-  share of the largest value vector.
+  A window limits the keys of every query (`certificate.windows`). The columns
+  `window_error` and `window_error_mean` then bound what that can change in an
+  attention output, as a share of the largest value vector: for the query that
+  may lose most, and in the mean over queries, heads and layers.
 
   `changes` replace fields of the run's own `eval` section. Needs nothing else:
   the model, its tokenizer and its text are the run's.
@@ -149,7 +150,8 @@ def evaluate(
   plot.positions(figure, curves, counts, c.train.T)
   plot.lengths(path.with_suffix('.png'), rows)
   table.write(path, rows)  # last: it says that all is there
-  extra = () if s.window == 'full' else ('window_error',)
+  extra = ('window_error', 'window_error_mean')
+  extra = () if s.window == 'full' else extra
   say(table.text(rows, COLUMNS + extra))
   say(f'wrote {path}; .png, -position.png, -position-*.npy beside it')
   return rows
@@ -157,14 +159,21 @@ def evaluate(
 
 def _one_length(r: run.Trained, s: Settings, n: int, found, say):
   """The row and the loss by position of one length."""
-  keys = None
+  keys = tails = None
   if s.window != 'full':
     keys = certificate.windows(s.window, r, n, say)
-  compiled, logits = _nll(r.model, keys), [0.0]
+    tails = certificate.log_tails(r.model, r.params, n)
+    tails = jnp.asarray(tails[:, np.arange(len(keys)), keys], jnp.float32)
+  compiled = _nll(r.model, keys)
+  lost = []
 
-  def nll(batch):
-    nats, M = compiled(r.params, batch)
-    logits.append(float(M))
+  def nll(batch, part):
+    if not keys:
+      return compiled(r.params, batch)
+    nats, errors = compiled(r.params, batch, tails)
+    errors = np.asarray(errors)
+    lost.extend(e[: w.stop - w.start - 1]
+                for e, w in zip(errors, part, strict=False))  # fmt: skip
     return nats
 
   row, curve = score(
@@ -177,21 +186,33 @@ def _one_length(r: run.Trained, s: Settings, n: int, found, say):
     r.config.train.T,
     progress.Loop(f'{r.config.model.rpe} {n}', len(found)),
   )
-  row |= dict(window='full', window_error=0.0)
+  row |= dict(window='full', window_error=0.0, window_error_mean=0.0)
   if keys:
-    lost = certificate.error(r.model, r.params, keys, n, max(logits))
-    row |= dict(window=' '.join(map(str, keys)), window_error=lost)
+    errors = np.concatenate(lost)
+    row |= dict(
+      window=' '.join(map(str, keys)),
+      window_error=float(errors[:, 0].max()),
+      window_error_mean=float(errors[:, 1].mean()),
+    )
   return row, curve
 
 
 @functools.lru_cache(maxsize=64)
 def _nll(m: model.Model, window: tuple[int, ...] | None):
-  """(params, batch) -> nats and logit bound, compiled once a model."""
-  if window is None:  # nothing to bound, and any kind of layer loop
-    return jax.jit(
-      lambda params, b: (m.nll(params, b[:, :-1], b[:, 1:]), jnp.zeros(()))
-    )
-  return jax.jit(functools.partial(certificate.measured, m, window=window))
+  """(params, batch) -> nats [B, T], compiled once a model.
+
+  With a window: (params, batch, ln T_w [N, H]) -> nats, and of every query the
+  largest and the mean error over layers and heads, [B, T, 2].
+  """
+  if window is None:
+    return jax.jit(lambda params, b: m.nll(params, b[:, :-1], b[:, 1:]))
+
+  def windowed(params, batch, log_tails):
+    nats, seen = certificate.measured(m, params, batch, window)
+    lost = certificate.lost(seen, log_tails, window)
+    return nats, jnp.stack([lost.max((0, 3)), lost.mean((0, 3))], -1)
+
+  return jax.jit(windowed)
 
 
 def label(c) -> str:

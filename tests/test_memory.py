@@ -18,7 +18,8 @@ def faults():
   f(2.0).block_until_ready()
   return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 faults(), faults()
-print(kept, min(faults() for _ in range(12)))  # a call may begin before the last freed
+# The least of many: a call may begin before the last one has freed its own.
+print(kept, min(faults() for _ in range(12)))
 """
 
 

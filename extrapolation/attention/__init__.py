@@ -52,6 +52,23 @@ def attend(
   return _IMPLEMENTATIONS[implementation](q, k, v, bias, window)
 
 
+def attend_and_log_sum(
+  q: Float[Array, 'B T H K'],
+  k: Float[Array, 'B T H K'],
+  v: Float[Array, 'B T H K'],
+  bias: Float[Array, 'H n'],
+  *,
+  window: Sequence[int] | int | None = None,
+) -> tuple[Float[Array, 'B T H K'], Float[Array, 'B T H']]:
+  """What `attend` gives, and ln sum_j exp(q_i . k_j / sqrt K + bias[i - j]).
+
+  The sum is over the keys that are seen, so that a bound of the others' weight
+  becomes a bound of what they could change (theory/window.py).
+  """
+  window = _check(q, k, v, bias, window)
+  return blockwise.attend(q, k, v, bias, window, log_sum=True)
+
+
 @functools.cache
 def choose(backend: str, dtype: str, T: int) -> str:
   """What 'auto' is; logged once for every answer.

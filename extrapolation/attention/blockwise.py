@@ -25,7 +25,8 @@ def attend(
   window: tuple[int, ...] | None = None,
   gather: bool = False,
   kernel: Callable | None = None,
-) -> Float[Array, 'B T H K']:
+  log_sum: bool = False,
+) -> Float[Array, 'B T H K'] | tuple[Array, Array]:
   """`reference.attend` without its probabilities; gradients to all operands.
 
   Everything inside is float32, or wider if an operand is. A query that sees
@@ -40,6 +41,7 @@ def attend(
       values on every device instead of passing them around.
     kernel: `(q, k, v, table, windows) -> o` in place of both forms, for the
       tokens of one device.
+    log_sum: return (o, ln sum exp(logit + bias) [B, T, H]) instead of o.
   """
   T, H = q.shape[1:3]
   window = tuple(min(w, T) for w in window or (T,) * H)
@@ -52,12 +54,14 @@ def attend(
 
   def local(q, k, v, table):
     if shards > 1:
-      return sequence.attend(q, k, v, table, window, shards, gather)
-    if kernel is not None:
+      o, lse = sequence.attend(q, k, v, table, window, shards, gather)
+    elif kernel is not None:
       return kernel(q, k, v, table, window)
-    if T <= ROWS:
+    elif T <= ROWS and not log_sum:
       return rows.attend(q, k, v, table, max(window))
-    return tiles.attend(q, k, v, table, window)[0]
+    else:
+      o, lse = tiles.attend(q, k, v, table, window)
+    return (o, lse) if log_sum else o
 
   batch, shards = sequence.axes()
   operands = [x.astype(short) for x in (q, k, v)]
@@ -66,5 +70,7 @@ def attend(
     operands = [
       jnp.pad(x, ((0, 0), (0, extra), (0, 0), (0, 0))) for x in operands
     ]
-  o = sequence.spread(local, *operands, table, batch, shards)
-  return o[:, :T].astype(v.dtype)
+  out = sequence.spread(local, *operands, table, batch, shards)
+  if log_sum:
+    return out[0][:, :T].astype(v.dtype), out[1][:, :T]
+  return out[:, :T].astype(v.dtype)

@@ -63,7 +63,7 @@ def spread(f, q, k, v, bias, batch, shards):
 
 
 def attend(q, k, v, table, windows, shards: int, gather: bool = False):
-  """o of this device's queries, [B, T / shards, H, K]; inside shard_map.
+  """o and lse of this device's queries, [B, T / shards, H, .]; in shard_map.
 
   Args:
     q, k, v: this device's tokens.
@@ -94,7 +94,7 @@ def attend(q, k, v, table, windows, shards: int, gather: bool = False):
     # What has come full circle from behind is in the future: not computed.
     part = lax.cond(me >= n, see, skip, k, v)
     o, lse = _join((o, lse), part)
-  return o
+  return o, lse
 
 
 def _shard(q, table, windows, block, n, k, v):

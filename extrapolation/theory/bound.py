@@ -33,10 +33,17 @@ def dropped_seen(
   return jax.nn.sigmoid(m + log_tail - log_seen)
 
 
+def query_bound(
+  q: Float[Array, '*batch t h k'], k: Float[Array, '*batch s h k']
+) -> Float[Array, '*batch t h']:
+  """m of each query by Cauchy-Schwarz: ||q|| max ||k|| / sqrt K."""
+  width = q.shape[-1]
+  q, k = (jnp.linalg.norm(x.astype(jnp.float32), axis=-1) for x in (q, k))
+  return q * k.max(-2, keepdims=True) / math.sqrt(width)
+
+
 def logit_bound(
   q: Float[Array, '*batch t h k'], k: Float[Array, '*batch s h k']
 ) -> Float[Array, '*batch h']:
-  """M of each head by Cauchy-Schwarz: max ||q|| max ||k|| / sqrt K."""
-  width = q.shape[-1]
-  q, k = (jnp.linalg.norm(x.astype(jnp.float32), axis=-1) for x in (q, k))
-  return q.max(-2) * k.max(-2) / math.sqrt(width)
+  """M of each head: the largest `query_bound`."""
+  return query_bound(q, k).max(-2)

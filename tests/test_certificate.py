@@ -1,0 +1,94 @@
+"""What a window can cost is bounded by what its queries saw."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation import attention, certificate, model
+from extrapolation.attention import reference
+
+V, T, H, N = 11, 40, 4, 2
+TOKENS = jax.random.randint(jax.random.key(1), (2, T + 1), 0, V)
+
+
+@pytest.fixture(params=['alibi', 'type1', 'harmonic'])
+def trained(request):
+  """A model whose logits tell keys apart, but bound something yet."""
+  m = model.make(V, rpe=request.param, N=N, D=16, H=H, F=32)
+  params = m.init(jax.random.key(0))
+  for layer in params['layers'].values():
+    layer['qkv']['kernel'] *= 1.2
+  return m, params
+
+
+def lost(m, params, window):
+  tails = certificate.log_tails(m, params, T)[:, np.arange(H), list(window)]
+  _, seen = certificate.measured(m, params, TOKENS, window)
+  return certificate.lost(seen, jnp.asarray(tails, jnp.float32), window)
+
+
+@pytest.mark.parametrize('window', [(1,) * H, (3, 5, 8, 13), (T,) * H])
+def test_no_output_moves_by_more_than_the_bound(trained, window):
+  m, params = trained
+  moved = []
+
+  def attend(q, k, v, bias):
+    near = jnp.where(
+      jnp.arange(T) < jnp.asarray(window)[:, None], bias, -jnp.inf
+    )
+    o = reference.attend(q, k, v, near)[0]
+    far = jnp.linalg.norm(reference.attend(q, k, v, bias)[0] - o, axis=-1)
+    moved.append(far / jnp.linalg.norm(v, axis=-1).max((0, 1)))
+    return o
+
+  m.hidden(params, TOKENS[:, :-1], attend=attend)
+  most = np.asarray(lost(m, params, window))
+  moved = np.asarray(moved)
+  assert (moved <= most + 1e-6).all()
+  assert most.max() <= 2
+  if min(window) == T:
+    assert most.max() == 0
+  else:
+    assert moved.max() > 0.01
+  if window == (3, 5, 8, 13):  # and it is not blind
+    assert np.quantile(most[most > 0], 0.1) < 1.9
+
+
+def test_the_log_of_the_sum_is_that_of_the_definition():
+  keys = jax.random.split(jax.random.key(0), 4)
+  q, k, v = (jax.random.normal(x, (2, T, H, 8)) for x in keys[:3])
+  bias = jax.random.normal(keys[3], (H, T))
+  window = (1, 7, 13, T)
+  o, log_sum = attention.attend_and_log_sum(q, k, v, bias, window=window)
+  t = np.arange(T)[:, None] - np.arange(T)
+  logits = np.einsum('bthk,bshk->bhts', q, k) / np.sqrt(8)
+  logits = logits + np.asarray(bias)[:, np.abs(t)]
+  seen = (t >= 0) & (t < np.asarray(window)[:, None, None])
+  logits = np.where(seen, logits, -np.inf)
+  want = np.logaddexp.reduce(logits, axis=-1)
+  np.testing.assert_allclose(np.moveaxis(log_sum, 2, 1), want, atol=1e-5)
+  np.testing.assert_allclose(
+    o, attention.attend(q, k, v, bias, window=window), atol=1e-6
+  )
+
+
+@pytest.mark.parametrize('error', [0.5, 0.01])
+def test_certified_windows_keep_the_error_and_need_no_more(trained, error):
+  m, params = trained
+  windows = certificate._certified(m, params, TOKENS[:1], T, error)
+  tails = certificate.log_tails(m, params, T)[:, np.arange(H), list(windows)]
+  _, seen = certificate.measured(m, params, TOKENS[:1], windows)
+  p = certificate.lost(seen, jnp.asarray(tails, jnp.float32), windows)
+  assert float(p.max()) <= error * (1 + 1e-5)
+  assert min(windows) >= 1 and max(windows) <= T
+
+
+def test_a_longer_text_needs_no_shorter_windows():
+  m = model.make(V, rpe='harmonic', N=N, D=16, H=H, F=32)
+  params = m.init(jax.random.key(0))
+  short, long = (
+    certificate._certified(m, params, TOKENS[:1], n, 0.3) for n in (T, 10 * T)
+  )
+  assert all(a <= b for a, b in zip(short, long, strict=True))
+  assert max(long) > T
