@@ -31,15 +31,20 @@ setup(
   extras_require={
     'benchmark': ['torch>=2.6'],  # peers of launch/benchmark.py
     'cuda': ['jax[cuda13]>=0.10'],
+    'gpt2': ['tiktoken>=0.9'],  # tokenizer gpt2
+    'hf': ['huggingface_hub>=0.30', 'pyarrow>=18'],  # hf: and .parquet
     'tpu': ['jax[tpu]>=0.10'],
     'test': [
       'beartype>=0.21',
+      'huggingface_hub>=0.30',
       'hypothesis>=6.130',
+      'pyarrow>=18',
       'pytest>=8',
       'pytest-timeout>=2.3',
       'pytest-xdist>=3.6',
       'ruff>=0.12',
       'scipy>=1.14',
+      'tiktoken>=0.9',
     ],
   },
 )

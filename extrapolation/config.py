@@ -30,12 +30,16 @@ def base() -> ConfigDict:
   c.seed = 0
 
   c.data = ConfigDict()
-  c.data.source = 'stdlib'  # stdlib | files:PATH (file, folder or glob)
+  # stdlib | files:PATH (file, folder or glob) | tfds:NAME | wikibook |
+  # hf:OWNER/NAME/CONFIG | mix:0.5*SOURCE+0.5*SOURCE | prepared:DIR
+  c.data.source = 'stdlib'
   c.data.valid = ''  # another source for validation; '' splits `source`
   c.data.test = ''
-  c.data.separator = ''  # a line between documents; '' is one file each
-  c.data.tokenizer = 'bytes'  # bytes | bpe | unigram
+  c.data.separator = ''  # a line between documents; '' is the source's own
+  c.data.tokenizer = 'bytes'  # bytes | bpe | unigram | gpt2 | gpt2:DIR
   c.data.vocab = 8192  # of bpe and unigram
+  c.data.windows = 'contiguous'  # as in the paper | within: one document each
+  c.data.manual_dir = ''  # your files for tfds:NAME; '' is where TFDS looks
   c.data.cache = ''  # '' is ~/.cache/extrapolation
 
   c.model = ConfigDict()

@@ -67,8 +67,7 @@ def train(
   multihost.same('text', text.manifest['splits']['train']['tokens_sha256'])
   p = program(c, text.tokenizer.V)
   index, count = p.layout.slice(settings.B)
-  batches = data.batches(
-    text.tokens('train'),
+  batches = text.batches(
     B=settings.B,
     T=settings.T,
     seed=c.seed,
@@ -86,7 +85,7 @@ def train(
       Checkpoints(workdir, settings.keep, settings.keep_every)
     )
     notice = stack.enter_context(preemption.Preemption())
-    say(text.summary())
+    say(text.summary(settings.T))
     multihost.first(lambda: run.same_text(workdir, text.manifest))
     init_key, dropout_key = jax.random.split(jax.random.key(c.seed))
     found = checkpoints.restore(_items(p.like), say=say)

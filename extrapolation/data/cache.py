@@ -52,7 +52,8 @@ def making(folder: pathlib.Path) -> Iterator[pathlib.Path | None]:
       finally:
         shutil.rmtree(new, ignore_errors=True)
   except OSError as error:
-    if error.filename and not str(error.filename).startswith(str(parent)):
+    elsewhere = not str(error.filename or parent).startswith(str(parent))
+    if elsewhere or error.errno is None:  # not of this disk
       raise
     raise type(error)(
       error.errno,

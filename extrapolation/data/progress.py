@@ -1,23 +1,26 @@
-"""Progress of long work on a terminal; silent elsewhere."""
+"""Progress of long work in megabytes, silent where it is short."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-  """Shows a bar of `total` bytes; yields `advance(n)`."""
-  from rich import console, progress
+  """Shows how much of `total` bytes is done; yields `advance(n)`."""
+  from extrapolation.progress import Loop  # brings rich
 
-  terminal = console.Console(stderr=True)
-  with progress.Progress(
-    progress.TextColumn('{task.description}'),
-    progress.BarColumn(),
-    progress.DownloadColumn(),
-    progress.TimeRemainingColumn(),
-    console=terminal,
-    disable=not terminal.is_terminal,
-    transient=True,
-  ) as bar:
-    task = bar.add_task(label, total=total)
-    yield lambda n: bar.advance(task, n)
+  loop = Loop(f'{label} (MB)', -(-total // 10**6))
+  start, done = time.monotonic(), 0
+
+  def advance(n: int) -> None:
+    nonlocal done
+    done += n
+    took = time.monotonic() - start
+    if loop.bar or took > loop.interval:
+      loop.update(done // 10**6, f'{done / 1e6 / max(took, 1e-9):.1f} MB/s')
+
+  try:
+    yield advance
+  finally:
+    loop.close()

@@ -18,6 +18,14 @@ PIECE = 8192  # BPE slows down on longer text
 _SPACE = '\u2581'  # how sentencepiece writes a space, so it needs care itself
 
 
+Cut = Callable[[bytes], int]  # of a block, how much is a piece; 0 is anywhere
+
+
+def after_line(block: bytes) -> int:
+  """After the last newline; else before the last space."""
+  return block.rfind(b'\n') + 1 or max(block.rfind(b' '), 0)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Tokenizer:
   """A vocabulary of V tokens.
@@ -28,6 +36,7 @@ class Tokenizer:
   byte_lengths: [V], UTF-8 bytes each token stands for, 0 for special tokens;
     their sum over encode(x) is len(x.encode()).
   eos: id that ends a document. name: kind, size and digest of the model.
+  cut: where long text is cut, see `pieces`.
   """
 
   name: str
@@ -37,6 +46,7 @@ class Tokenizer:
   encode: Callable[[str], Int32[np.ndarray, ' n']]
   decode: Callable[[Integer[np.ndarray, ' n']], str]
   model: bytes = dataclasses.field(default=b'', repr=False)
+  cut: Cut = after_line
 
   def save(self, path: str | os.PathLike) -> None:
     """Writes all that `load` needs as one JSON file."""
@@ -52,7 +62,14 @@ def load(path: str | os.PathLike) -> Tokenizer:
     name, model = saved['name'], base64.b64decode(saved['model'])
   except (ValueError, KeyError, TypeError):
     raise ValueError(f'{path} is not a saved tokenizer, or damaged') from None
-  made = sentencepiece(name.split('-')[0], model) if model else byte_level()
+  if name.startswith('gpt2'):
+    from extrapolation.data import gpt2
+
+    made = gpt2.make(model)
+  elif model:
+    made = sentencepiece(name.split('-')[0], model)
+  else:
+    made = byte_level()
   if made.name != name:
     raise ValueError(f'{path} is damaged: it holds {made.name}, not {name}')
   return made
@@ -73,7 +90,7 @@ def train(kind: str, vocab: int, texts: Iterable[str]) -> Tokenizer:
   model = io.BytesIO()
   try:
     spm.SentencePieceTrainer.train(
-      sentence_iterator=(p for text in texts for p in _cut(text)),
+      sentence_iterator=(p for text in texts for p in cut_text(text)),
       model_writer=model,
       model_type=kind,
       vocab_size=max(vocab, 260),  # fewer fails before it looks at the text
@@ -120,7 +137,7 @@ def byte_level() -> Tokenizer:
     return np.frombuffer(_utf8(text), np.uint8).astype(np.int32)
 
   def decode(ids: Integer[np.ndarray, ' n']) -> str:
-    ids = _valid(ids, 257)
+    ids = valid_ids(ids, 257)
     return bytes(ids[ids < 256].astype(np.uint8)).decode(errors='replace')
 
   return Tokenizer(
@@ -154,7 +171,7 @@ def sentencepiece(kind: str, model: bytes) -> Tokenizer:
 
   def encode(text: str) -> Int32[np.ndarray, ' n']:
     ids = []
-    for piece in _cut(text):
+    for piece in cut_text(text):
       first, *rest = piece.split(_SPACE)
       ids += sp.encode(first)
       for part in rest:
@@ -163,7 +180,7 @@ def sentencepiece(kind: str, model: bytes) -> Tokenizer:
     return np.array(ids, np.int32)
 
   def decode(ids: Integer[np.ndarray, ' n']) -> str:
-    ids = _valid(ids, V)
+    ids = valid_ids(ids, V)
     return sp.decode(ids[~special[ids]].tolist())
 
   return Tokenizer(
@@ -178,26 +195,30 @@ def sentencepiece(kind: str, model: bytes) -> Tokenizer:
 
 
 def pieces(
-  read: Callable[[int, int], bytes], start: int, end: int
+  read: Callable[[int, int], bytes],
+  start: int,
+  end: int,
+  cut: Cut = after_line,
 ) -> Iterator[str]:
-  """Cuts UTF-8 text into at most PIECE bytes, after a newline if there is one.
+  """Cuts UTF-8 text into at most PIECE bytes, where `cut` says.
 
   A function of the text alone, so encoding a document and encoding it piece
   by piece are the same. `read(start, end)` gives the bytes of the range.
   """
   while end - start > PIECE:
     block = read(start, start + PIECE)
-    cut = block.rfind(b'\n') + 1 or block.rfind(b' ')
-    if cut <= 0:  # before the last character
-      cut = len(block.rstrip(bytes(range(0x80, 0xC0)))) - 1
-    yield block[:cut].decode()
-    start += cut
+    length = cut(block)
+    if length <= 0:  # before the last character
+      length = len(block.rstrip(bytes(range(0x80, 0xC0)))) - 1
+    yield block[:length].decode()
+    start += length
   yield read(start, end).decode()
 
 
-def _cut(text: str) -> Iterator[str]:
+def cut_text(text: str, cut: Cut = after_line) -> Iterator[str]:
+  """The pieces of a text; ValueError for a lone surrogate."""
   data = _utf8(text)
-  return pieces(lambda start, end: data[start:end], 0, len(data))
+  return pieces(lambda start, end: data[start:end], 0, len(data), cut)
 
 
 def _utf8(text: str) -> bytes:
@@ -210,7 +231,10 @@ def _utf8(text: str) -> bytes:
     ) from None
 
 
-def _valid(ids: Integer[np.ndarray, ' n'], V: int) -> Integer[np.ndarray, ' n']:
+def valid_ids(
+  ids: Integer[np.ndarray, ' n'], V: int
+) -> Integer[np.ndarray, ' n']:
+  """The same ids, int64; ValueError unless they lie in [0, V)."""
   ids = np.asarray(ids, np.int64).reshape(-1)
   if ids.size and not (0 <= ids.min() and ids.max() < V):
     raise ValueError(

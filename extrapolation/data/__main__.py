@@ -1,0 +1,63 @@
+"""Prepares text for training, once, and says what it holds.
+
+python -m extrapolation.data --source=files:DIR --tokenizer=bpe --out=DIR
+python -m extrapolation.data --source=tfds:wikitext2 --manual_dir=DIR
+
+Training does the same by itself; with --out the result is a folder of its own
+that can be copied, and read as --config.data.source=prepared:DIR.
+"""
+
+import argparse
+import inspect
+import sys
+import time
+
+from extrapolation.data import corpora, prepare
+
+HELP = dict(
+  source=corpora.FORMS.replace('%', '%%'),
+  valid='another source, for validation',
+  test='another source, to test',
+  separator="line between documents; 'wikitext' is its articles",
+  tokenizer='bytes | bpe | unigram | gpt2 | gpt2:DIR | PATH.json',
+  vocab='tokens of bpe and unigram',
+  manual_dir='folder of the files that a TFDS builder reads',
+  cache='default: ~/.cache/extrapolation',
+  out='folder to write, in place of one in the cache',
+)
+
+
+def parser() -> argparse.ArgumentParser:
+  out = argparse.ArgumentParser(
+    prog='python -m extrapolation.data',
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
+  )
+  defaults = inspect.signature(prepare).parameters
+  for name, text in HELP.items():
+    default = defaults[name].default
+    shown = f' (default {default})' if default else ''
+    out.add_argument(
+      f'--{name}', default=default, type=type(default), help=text + shown
+    )
+  return out
+
+
+def main(argv: list[str] | None = None) -> int:
+  args = vars(parser().parse_args(argv))
+  start = time.monotonic()
+  try:
+    made = prepare(**args)
+  except (ValueError, OSError) as error:
+    print('error:', ' '.join(str(error).split()), file=sys.stderr)
+    return 2
+  except KeyboardInterrupt:
+    return 130
+  print(made.summary())
+  print(f'{time.monotonic() - start:.1f} s; {made.folder}')
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -1,0 +1,16 @@
+"""Source code."""
+
+from extrapolation.data.builders import _text
+
+
+class GithubCode(_text.Text):
+  """Source files, one a document, or parted by lines <|endoftext|>."""
+
+  FROM = (
+    'Source code comes from the Hugging Face Hub as codeparrot/github-code or '
+    'bigcode/the-stack-dedup (.parquet, column content or code), or is any '
+    'folder of source files'
+  )
+
+
+Builder = GithubCode
