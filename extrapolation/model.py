@@ -11,6 +11,7 @@ N layers, V vocabulary.
 import dataclasses
 import functools
 import json
+import operator
 from collections.abc import Callable
 
 import jax
@@ -104,14 +105,15 @@ class Block(nnx.Module):
     self.up = Linear(c.D, c.F, **kw)
     self.down = Linear(c.F, c.D, **kw)
 
-  def __call__(self, x, bias, key, *, positions, attend):
+  def __call__(self, x, bias, key, *, positions, attend, add):
     c = self.c
     k1, k2 = (None, None) if key is None else jax.random.split(key)
     qkv = self.qkv(self.attention_norm(x))
     qkv = qkv.reshape(*x.shape[:2], 3, c.H, c.D // c.H)
     q, k = self.rotate(qkv[:, :, 0], qkv[:, :, 1], positions)
-    o = attend(q, k, qkv[:, :, 2], bias).reshape(x.shape)
-    x += _dropout(self.out(o), c.dropout, k1)
+    o = attend(q, k, qkv[:, :, 2], bias)
+    o = o.reshape(*o.shape[:2], c.D)
+    x = add(x[:, -o.shape[1] :], _dropout(self.out(o), c.dropout, k1))
     return x + _dropout(_in_parts(self.feedforward, x), c.dropout, k2)
 
   def feedforward(self, x):
@@ -152,7 +154,7 @@ class Transformer(nnx.Module):
     tables = jax.vmap(table, axis_size=self.rows)(self.rpe_params())
     return jnp.broadcast_to(tables, (self.c.N, *tables.shape[1:]))
 
-  def __call__(self, tokens, positions, key, attend):
+  def __call__(self, tokens, positions, key, attend, add):
     c, (_, T) = self.c, tokens.shape
     keys = None if key is None else jax.random.split(key, c.N + 1)
     x = self.embed(tokens) * jnp.sqrt(jnp.float32(c.D))
@@ -163,7 +165,7 @@ class Transformer(nnx.Module):
     bias = self.bias(T)
 
     def block(layer, x, bias, key):
-      x = layer(x, bias, key, positions=positions, attend=attend)
+      x = layer(x, bias, key, positions=positions, attend=attend, add=add)
       return parallel.place(x)
 
     if c.remat:
@@ -189,9 +191,11 @@ class Model:
 
   Attributes:
     init: `key -> params`, a nested dictionary of float32 arrays, or wider.
-    hidden: `(params, tokens [B, T], key=None, positions=None, attend=None) ->
-      [B, T, D]`; a key turns dropout on; `attend` replaces attention (to read
-      its probabilities, or to decode from a cache).
+    hidden: `(params, tokens [B, T], key=None, positions=None, attend=None,
+      add=operator.add) -> [B, T, D]`; a key turns dropout on; `attend` replaces
+      attention (to read its probabilities, or to decode from a cache), and may
+      answer for the last queries alone, with which the model then goes on;
+      `add` replaces the sum of the residual and an attention's output.
     rpe_params: `params -> {name: [1 or N, ...]}` in units of the formula.
     bias: `(params, T) -> [N, H, T]`, log weight by layer, head, distance.
   """
@@ -257,11 +261,13 @@ def _make(V: int, fields: str) -> Model:
     wide = jnp.promote_types(DTYPES[c.dtype], jnp.float32)
     return jax.tree.map(lambda x: x.astype(wide), params)
 
-  def hidden(params, tokens, *, key=None, positions=None, attend=None):
+  def hidden(
+    params, tokens, *, key=None, positions=None, attend=None, add=operator.add
+  ):
     if positions is None:
       positions = jnp.arange(tokens.shape[1])
     attend = attend or attention.attend
-    return nnx.merge(graph, params)(tokens, positions, key, attend)
+    return nnx.merge(graph, params)(tokens, positions, key, attend, add)
 
   return Model(
     config=c,
