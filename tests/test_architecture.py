@@ -29,8 +29,8 @@ LEVELS = [
   {'checkpoint', 'preemption', 'program'},
   {'run'},
   {'certificate'},
-  {'train', 'evaluate', 'receptive_field', 'generate'},
-  {'grid'},
+  {'train', 'evaluate', 'generate'},
+  {'receptive_field', 'grid'},
   {'report'},
   {'sweep'},
 ]

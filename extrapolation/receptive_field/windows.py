@@ -1,0 +1,82 @@
+"""The certificate of a window beside the error that the window really makes."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from extrapolation import attention, certificate
+from extrapolation.receptive_field import reference as passes
+from extrapolation.theory import bound
+
+COLUMNS = ('keys', 'bound', 'bound_by_head', 'seen', 'nats', 'nats_max',
+           'logits_max')  # fmt: skip
+
+
+def widths(n: int, train: int) -> list[int]:
+  return sorted({max(1, n // 16), max(1, n // 4), max(1, n // 2), train} - {n})
+
+
+def check(m, params, batch, keys: list[int], M: np.ndarray) -> list[dict]:
+  """A row for each number of keys kept by all heads, on texts [B, n + 1].
+
+  bound: theory's, on ||o - o_w|| over the largest ||v||, of any attention,
+  with logits of at most the largest of M [N, H]; bound_by_head with each
+  head's own. seen: the largest such error of one attention, whose inputs were
+  computed without a window. nats, nats_max: what the window in all layers at
+  once changes of the loss, mean (signed) and largest of all tokens; logits_max
+  of the last query's logits.
+  """
+  n = batch.shape[1] - 1
+  tables = np.asarray(m.bias(params, n), np.float64)
+  out = []
+  plain = jax.jit(functools.partial(_run, m))(params, batch)
+  for w in keys:
+    nats, logits = jax.jit(functools.partial(_run, m, window=w))(params, batch)
+    seen = jax.jit(functools.partial(_seen, m, window=w))(params, batch)
+    delta, moved = (
+      np.asarray(a, np.float64) - np.asarray(b, np.float64)
+      for a, b in zip((nats, logits), plain, strict=True)
+    )
+    window = (w,) * m.config.H
+    near, far = (
+      np.logaddexp.reduce(part, axis=-1)
+      for part in (tables[..., :w], tables[..., w:])
+    )
+    out.append(dict(
+      keys=w,
+      bound=certificate.error(m, params, window, n, float(M.max())),
+      bound_by_head=float(2 * bound.dropped(far, near, M).max()),
+      seen=float(seen),
+      nats=float(delta.mean()),
+      nats_max=float(np.abs(delta).max()),
+      logits_max=float(np.abs(moved).max()),
+    ))  # fmt: skip
+  return out
+
+
+def _run(m, params, batch, window=None):
+  attend = functools.partial(attention.attend, window=window)
+  x = m.hidden(params, batch[:, :-1], attend=attend)
+  nats = jax.lax.map(
+    lambda xt: passes.nats(passes.logits(params, xt[0]), xt[1]),
+    (x, batch[:, 1:]),
+  )
+  return nats, passes.logits(params, x[:, -1])
+
+
+def _seen(m, params, batch, window):
+  found = []
+
+  def attend(q, k, v, bias):
+    o = attention.attend(q, k, v, bias)
+    error = jnp.linalg.norm(
+      attention.attend(q, k, v, bias, window=window) - o, axis=-1
+    )
+    largest = jnp.linalg.norm(v, axis=-1).max(1)  # of each text and head
+    found.append((error.max(1) / largest).max())
+    return o
+
+  m.hidden(params, batch[:, :-1], attend=attend)
+  return jnp.stack(found).max()

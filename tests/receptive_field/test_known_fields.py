@@ -1,0 +1,129 @@
+"""Models built so that their field is known before anything is measured."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation import rpe, theory
+from extrapolation.receptive_field import estimators, expected, lab
+from tests.receptive_field import small
+
+EPS = (0.5, 0.1, 0.01)
+
+
+def of_distance():
+  return [k for k in rpe.names() if expected.of_distance(rpe.get(k, 2))]
+
+
+def test_which_encodings_are_functions_of_distance():
+  absent = set(rpe.names()) - set(of_distance())
+  assert absent == {'sinusoidal', 'rotary', 'xpos'}
+
+
+@pytest.mark.parametrize('w, R', [(1, 2), (4, 1), (3, 4)])
+def test_a_hard_window_in_each_layer_reaches_exactly_its_sum(w, R):
+  """R (w - 1) + 1 tokens: a gradient at the last of them, exactly 0 beyond."""
+  m, params = small.make('window', N=R, rpe_args=dict(width=w))
+  n, reach = 24, R * (w - 1) + 1
+  s = small.settings(n)
+  out, _ = small.run('gradient', m, params, small.batch(n), s)
+  g = out['gradient']
+  assert (g[:, :reach] > 0).all()
+  assert (g[:, reach:] == 0).all()
+  assert (theory.coverage(g, [1e-12])[1] == reach).all()
+  np.testing.assert_allclose(g.sum(1), 1, rtol=1e-5)
+
+
+@pytest.fixture(scope='module')
+def window():
+  """All estimators of 3 layers with windows of 5: a reach of 13 tokens."""
+  n, windows = 48, 6
+  m, params = small.make('window', N=3, rpe_args=dict(width=5))
+  tokens = small.text(n, windows)
+  s = small.settings(
+    n, tokens=n * windows, batch_tokens=4 * n, recomputed=0, resamples=20,
+    eps=('0.5', '1e-9'), nats=1e-4,
+  )  # fmt: skip
+  sums, M, *_ = lab.measure(m, params, tokens, s)
+  return s, sums, M, estimators.statistics(s, n, sums)
+
+
+@pytest.mark.parametrize('name', list(estimators.NETWORK))
+def test_no_estimator_sees_beyond_the_window(window, name):
+  s, sums, _, draws = window
+  total = {k: sums.sums[k].sum(0)[None] for k in estimators.NETWORK[name]}
+  w = estimators.weights(name, s.length, total)[0]
+  reach = 5 if name == 'attention_mass' else 13
+  if name.startswith('perturbation'):  # binned: the bin that 13 lies in
+    assert (w[:11] > 0).all() and (w[16:] == 0).all()
+    assert 11 <= draws[name][0, 1] <= 16
+  else:
+    assert (w[:reach] > 0).all() and (w[reach:] <= 1e-15).all()
+    assert draws[name][0, 1] == reach
+
+
+def test_a_context_as_long_as_the_reach_loses_nothing(window):
+  _, _, _, draws = window
+  within, low, high = draws['truncation'][0, 0]  # within 1e-4 nats
+  assert (low, high) == (9, 16) and low <= within <= high
+  loss = draws['loss'][0]  # contexts 1 2 4 8 16 32 48
+  np.testing.assert_allclose(loss[4:], loss[-1], atol=1e-5)
+  assert abs(loss[3] - loss[-1]) > 1e-4
+
+
+def test_heads_and_their_far_mass(window):
+  _, _, M, draws = window
+  assert (draws['heads'][0, ..., 1] == 5).all()
+  assert (draws['far'] == 0).all()
+  assert M.shape == (3, 2) and (M > 0).all()
+
+
+@pytest.mark.parametrize('queries', [1, 8])
+@pytest.mark.parametrize('name', of_distance())
+def test_mass_of_heads_without_queries_is_the_field_of_theory(name, queries):
+  """Weights exp(bias): attention mass is them, and n(eps) the same integer.
+
+  Several queries have several numbers of keys: then the mean of as many.
+  """
+  n, H = 48, 4
+  kw = dict(rpe_args=dict(width=7)) if name == 'window' else {}
+  m, params = small.make(name, N=1, H=H, **kw)
+  params = small.without_queries(params)
+  s = small.settings(n, queries=queries)
+  out, _ = small.run('attention_mass', m, params, small.batch(n, 1), s)
+  w = np.exp(np.asarray(m.bias(params, n), np.float64))[0]
+  keys = np.arange(n) <= np.arange(n - queries, n)[:, None]  # [Q, n]
+  want = w[:, None] * keys
+  want = (want / want.sum(-1, keepdims=True)).mean(1)
+  np.testing.assert_allclose(out['attention_mass'][0, 0], want, rtol=2e-5)
+  found = estimators.field(out['attention_mass'][0, 0].astype(float), EPS)
+  # A tie of uniform weights may fall on either side in float32.
+  np.testing.assert_allclose(found, theory.coverage(want, EPS)[1], atol=1)
+  if queries == 1:
+    heads = expected.heads(m, params, small.settings(n), 16)[0]
+    record = [[h['horizon']['trf'][e] for e in s.eps] for h in heads]
+    np.testing.assert_allclose(found[:, 1:], record, atol=1)
+
+
+@pytest.mark.parametrize('n', [40, 100])
+def test_uniform_attention_takes_all_but_eps_of_the_text(n):
+  m, params = small.make('none')
+  params = small.without_queries(params)
+  s = small.settings(n)
+  out, _ = small.run('attention_mass', m, params, small.batch(n), s)
+  found = estimators.field(out['attention_mass'].astype(float), EPS)
+  want = np.asarray([(1 - e) * n for e in EPS])
+  assert (np.abs(found - want) <= 1).all()
+
+
+def test_uniform_attention_to_equal_tokens_has_a_flat_gradient():
+  """All but the query itself, which has its residual as well, count alike."""
+  n = 100
+  m, params = small.make('none', N=1)
+  params = small.without_queries(params)
+  s = small.settings(n)
+  same = jnp.full((1, n + 1), 3, jnp.int32)
+  out, _ = small.run('gradient', m, params, same, s)
+  g = out['gradient'][0]
+  np.testing.assert_allclose(g[1:], g[1], rtol=1e-4)
+  assert g[0] > 2 * g[1]
