@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
     found.append(lab.study(folder, s, step))
     _write(folder, s, *found[-1])
   if target:
-    _compare(target, s, *zip(*found, strict=True))
+    _compare(target, s, *map(list, zip(*found, strict=True)))
 
 
 def _write(folder, s, made, draws, weights):

@@ -1,5 +1,6 @@
 """One run measured: windows of text stream through the estimators."""
 
+import dataclasses
 import time
 
 import jax
@@ -39,11 +40,21 @@ class Clock:
     return out
 
 
+def plain(m, params):
+  """The same function in float32, each layer by itself and nothing redone.
+
+  What is measured may be small beside the rounding of a shorter dtype.
+  """
+  m, params = model_lib.unrolled(m, params)
+  fields = dataclasses.asdict(m.config) | dict(dtype='float32', remat=False)
+  return model_lib.make(m.V, **fields), params
+
+
 def measure(m, params, tokens, s: Settings, name: str = 'windows') -> tuple:
   """(sums over windows, M [N, H], the first windows, costs) of a model.
 
   Args:
-    m, params: any model; a scanned one is unrolled.
+    m, params: any model; it is measured as `plain` makes it.
     tokens: the text.
     s: what to measure, and on how much of the text.
     name: of the progress that is shown.
@@ -52,7 +63,7 @@ def measure(m, params, tokens, s: Settings, name: str = 'windows') -> tuple:
     ValueError: windows that do not fit in the text.
   """
   at = starts(len(tokens), s.length, s.tokens)
-  m, params = model_lib.unrolled(m, params)
+  m, params = plain(m, params)
   tables = m.bias(params, s.length)
   W, B = len(at), min(s.B, len(at))
   batches = [np.arange(i, min(i + B, W)) for i in range(0, W, B)]
@@ -116,7 +127,7 @@ def study(workdir: str, s: Settings, step=None, say=print) -> tuple:
   r = run.load(workdir, step, say)
   train, tokens = r.config.train.T, r.text.tokens(s.split)
   starts(len(tokens), s.length, s.tokens)
-  m, params = model_lib.unrolled(r.model, r.params)
+  m, params = plain(r.model, r.params)
   heads = None
   if expected.of_distance(m.encoding):
     heads = expected.heads(m, params, s, train)

@@ -74,7 +74,10 @@ def table(records, draws, eps: tuple) -> list[dict]:
             and np.isfinite([d[a][0, i], d[b][0, i]]).all()]  # fmt: skip
     if not have:
       continue
-    x, y = (np.stack([draws[j][k][:, i] for j in have], 1) for k in (a, b))
+    x, y = (
+      np.stack([draws[j][k][:, i] for j in have], 1).astype(float)
+      for k in (a, b)
+    )
     found = between([label[j] for j in have], x, y)
     out.append(dict(eps=e, first=a, second=b, **found))
   for e in eps:

@@ -2,7 +2,6 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -17,6 +16,15 @@ def probabilities(
   table: Float[Array, 'H n'],
 ) -> Float[Array, 'B H R S']:
   """p of `attention.reference` for the last R queries of S keys, n >= S."""
+  e, total = weights(q, k, table)
+  return e / total
+
+
+def weights(q, k, table) -> tuple[Array, Array]:
+  """Numerators of `probabilities` [B, H, R, S], and denominators [B, H, R, 1].
+
+  The largest numerator of a query is 1.
+  """
   R, S = q.shape[1], k.shape[1]
   wide = jnp.result_type(q.dtype, table.dtype, jnp.float32)
   # The padding is where causality enters: a negative distance weighs nothing.
@@ -25,7 +33,8 @@ def probabilities(
   )
   logits = jnp.einsum('bthk,bshk->bhts', q, k, preferred_element_type=wide)
   logits = logits / math.sqrt(q.shape[3]) + toeplitz.by_query(u, R)
-  return jax.nn.softmax(logits, axis=-1)
+  e = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+  return e, jnp.sum(e, axis=-1, keepdims=True)
 
 
 def blocks(R: int, S: int):
@@ -41,8 +50,9 @@ def attend(q, k, v, table) -> Float[Array, 'B R H K']:
   R, S = q.shape[1], k.shape[1]
   out = []
   for lo, hi in blocks(R, S):
-    p = probabilities(q[:, lo - S + R : hi - S + R], k[:, :hi], table)
-    out.append(jnp.einsum('bhts,bshk->bthk', p.astype(v.dtype), v[:, :hi]))
+    e, total = weights(q[:, lo - S + R : hi - S + R], k[:, :hi], table)
+    o = jnp.einsum('bhts,bshk->bhtk', e.astype(v.dtype), v[:, :hi]) / total
+    out.append(jnp.einsum('bhtk->bthk', o).astype(v.dtype))
   return jnp.concatenate(out, axis=1)
 
 
@@ -51,6 +61,7 @@ def pull(r, q, k, table) -> Float[Array, 'B S']:
   S = k.shape[1]
   out = jnp.zeros_like(r)
   for lo, hi in blocks(S, S):
-    p = probabilities(q[:, lo:hi], k[:, :hi], table)
-    out = out.at[:, :hi].add(jnp.einsum('bt,bhts->bs', r[:, lo:hi], p))
+    e, total = weights(q[:, lo:hi], k[:, :hi], table)
+    share = r[:, None, lo:hi, None] / total
+    out = out.at[:, :hi].add(jnp.einsum('bhto,bhts->bs', share, e))
   return out / q.shape[2]

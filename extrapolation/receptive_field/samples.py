@@ -35,7 +35,7 @@ class Sums:
     drawn = rng.multinomial(self.groups, even, resamples)
     return np.concatenate([np.ones((1, self.groups)), drawn])
 
-  def statistic(self, draws, names, function, at_once=1 << 25) -> np.ndarray:
+  def statistic(self, draws, names, function, at_once=1 << 23) -> np.ndarray:
     """function(totals) of every draw, [R, ..]; totals are `{name: [r, ..]}`."""
     size = sum(self.sums[name][0].size for name in names)
     rows = max(1, at_once // size)
@@ -50,7 +50,7 @@ class Sums:
     return self.sums[name].sum(0) / self.windows
 
 
-def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def interval(values: np.ndarray) -> tuple:
   """Ends of the middle 95 % of draws 1.. of [R, ..]; draw 0 is the measure."""
   low, high = np.nanquantile(
     values[1:], (0.025, 0.975), axis=0, method='closest_observation'

@@ -35,7 +35,7 @@ class Settings:
   nats: float = 0.01
   queries: int = 0
   output: str = 'logit'
-  recomputed: int = 128
+  recomputed: int = 64
   batch_tokens: int = 4096
   resamples: int = 500
   seed: int = 0

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from extrapolation import attention, certificate
+from extrapolation import attention, certificate, loss
 from extrapolation.receptive_field import reference as passes
 from extrapolation.theory import bound
 
@@ -59,10 +59,8 @@ def check(m, params, batch, keys: list[int], M: np.ndarray) -> list[dict]:
 def _run(m, params, batch, window=None):
   attend = functools.partial(attention.attend, window=window)
   x = m.hidden(params, batch[:, :-1], attend=attend)
-  nats = jax.lax.map(
-    lambda xt: passes.nats(passes.logits(params, xt[0]), xt[1]),
-    (x, batch[:, 1:]),
-  )
+  E = params['embed']['embedding']
+  nats = loss.token_nll(x, E, batch[:, 1:])
   return nats, passes.logits(params, x[:, -1])
 
 

@@ -26,6 +26,7 @@ def trained(tmp_path_factory):
   path = tmp_path_factory.mktemp('runs')
   c = conftest.tiny_config(path)
   one = {'model.scan': 'true', 'model.rpe_per_layer': 'true'}
+  one |= {'model.remat': 'true'}
   for name, changes in dict(a=one, b={'model.rpe': 'sinusoidal'}).items():
     train.train(
       config.override(c, changes), f'{path}/{name}', say=lambda text: None
@@ -62,7 +63,7 @@ def test_every_field_is_there_with_its_interval_and_cost(measured):
   assert len(a['heads']) == 4 and a['heads'][3]['layer'] == 2
   costs = {c['estimator']: c for c in a['costs']}
   assert costs['gradient']['windows'] == 5
-  assert costs['truncation']['windows'] in (4, 5)
+  assert costs['truncation']['windows'] in (3, 4)
   for c in costs.values():
     assert c['flops'] > 0 and c['seconds'] > 0 and c['formula']
   assert a['settings']['seed'] == 0 and a['provenance']['commit']
@@ -128,7 +129,7 @@ def test_certificates_hold_and_are_not_empty():
   m, params = small.make('type2')
   for layer in params['layers'].values():
     layer['qkv'] = jax.tree.map(
-      lambda x: x.at[..., :16].multiply(0.1), layer['qkv']
+      lambda x: x.at[..., :16].multiply(0.02), layer['qkv']
     )
   tokens = small.batch(n, windows=3)
   _, found = small.run('attention_mass', m, params, tokens, small.settings(n))
