@@ -3,27 +3,10 @@
 import itertools
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from extrapolation.ranks import spearman
 from extrapolation.receptive_field import samples
-
-
-def ranks(x: Float[np.ndarray, '... n']) -> Float[np.ndarray, '... n']:
-  """1 for the smallest; equal values share the mean of their ranks."""
-  below = (x[..., None, :] < x[..., :, None]).sum(-1)
-  equal = (x[..., None, :] == x[..., :, None]).sum(-1)
-  return below + (equal + 1) / 2
-
-
-def spearman(
-  x: Float[np.ndarray, '... n'], y: Float[np.ndarray, '... n']
-) -> Float[np.ndarray, '...']:
-  """Pearson's correlation of the ranks; NaN where all of one are equal."""
-  a, b = (ranks(v) for v in (x, y))
-  a, b = (v - v.mean(-1, keepdims=True) for v in (a, b))
-  size = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-  with np.errstate(invalid='ignore', divide='ignore'):
-    return np.where(size > 0, (a * b).sum(-1) / size, np.nan)
 
 
 def between(
@@ -47,14 +30,14 @@ def between(
     some = rng.integers(0, len(names), len(names))
     picked = np.asarray([rng.choice(runs[i]) for i in some])
     if len(set(some.tolist())) > 2:
-      drawn.append(spearman(x[row, picked], y[row, picked]))
-  rho = spearman(*middle)
+      drawn.append(rho(x[row, picked], y[row, picked]))
+  found = rho(*middle)
   low, high = (
-    samples.interval(np.asarray([rho, *drawn])) if drawn else (np.nan, np.nan)
+    samples.interval(np.asarray([found, *drawn])) if drawn else (np.nan, np.nan)
   )
   number = lambda v: None if np.isnan(v) else round(float(v), 4)  # noqa: E731
   return dict(
-    rho=number(rho), low=number(low), high=number(high), encodings=len(names)
+    rho=number(found), low=number(low), high=number(high), encodings=len(names)
   )
 
 
@@ -89,6 +72,10 @@ def table(records, draws, eps: tuple) -> list[dict]:
 OTHER = ('heads', 'far')  # draws that are no field of the network
 
 
+def rho(x: np.ndarray, y: np.ndarray) -> float:
+  return spearman(x.tolist(), y.tolist())
+
+
 def _heads(records, e: str) -> dict:
   """rho over all heads of all runs; encodings are drawn, not heads."""
   by = {}
@@ -102,17 +89,10 @@ def _heads(records, e: str) -> dict:
   by = [np.asarray(v, float) for v in by.values() if v]
   if len(by) < 3:
     return dict(rho=None, low=None, high=None, encodings=len(by))
-  rng, rho = (
-    np.random.default_rng(0),
-    lambda p: float(spearman(p[:, 0], p[:, 1])),
-  )
-  drawn = [rho(np.concatenate(by))]
+  rng, drawn = np.random.default_rng(0), [rho(*np.concatenate(by).T)]
   for _ in range(500):
-    drawn.append(rho(np.concatenate([by[i] for i in _some(rng, len(by))])))
+    some = rng.integers(0, len(by), len(by))
+    drawn.append(rho(*np.concatenate([by[i] for i in some]).T))
   low, high = samples.interval(np.asarray(drawn))
-  return dict(rho=round(drawn[0], 4), low=round(float(low), 4),
-              high=round(float(high), 4), encodings=len(by))  # fmt: skip
-
-
-def _some(rng, n: int) -> Int[np.ndarray, ' n']:
-  return rng.integers(0, n, n)
+  found = dict(rho=drawn[0], low=float(low), high=float(high))
+  return {k: round(v, 4) for k, v in found.items()} | {'encodings': len(by)}

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from extrapolation.receptive_field import rank, samples
 from extrapolation.receptive_field.settings import Settings, starts
@@ -61,18 +60,6 @@ def test_neighbours_share_a_group():
     )
   )
   np.testing.assert_allclose(alone, thrice)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3))
-def test_spearman_is_that_of_scipy_ties_as_well(pairs):
-  x, y = np.asarray(pairs, float).T
-  got = float(rank.spearman(x, y))
-  if len(set(x)) == 1 or len(set(y)) == 1:
-    assert np.isnan(got)
-  else:
-    want = stats.spearmanr(x, y).statistic
-    np.testing.assert_allclose(got, want, atol=1e-12)
 
 
 def fields(order, noise=0.0, R=200, seeds=2):
