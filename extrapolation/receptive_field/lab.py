@@ -41,13 +41,14 @@ class Clock:
 
 
 def plain(m, params):
-  """The same function in float32, each layer by itself and nothing redone.
+  """The same function, in float32 at least, layer by layer, nothing redone.
 
   What is measured may be small beside the rounding of a shorter dtype.
   """
   m, params = model_lib.unrolled(m, params)
-  fields = dataclasses.asdict(m.config) | dict(dtype='float32', remat=False)
-  return model_lib.make(m.V, **fields), params
+  wide = jnp.promote_types(model_lib.DTYPES[m.config.dtype], jnp.float32)
+  fields = dict(dtype=str(wide), remat=False)
+  return model_lib.make(m.V, **dataclasses.asdict(m.config) | fields), params
 
 
 def measure(m, params, tokens, s: Settings, name: str = 'windows') -> tuple:

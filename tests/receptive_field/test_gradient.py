@@ -5,14 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from extrapolation import model
 from extrapolation.receptive_field import gradient
 from tests.receptive_field import small
 
 
 @pytest.fixture
-def double(monkeypatch):
-  monkeypatch.setitem(model.DTYPES, 'float64', jnp.float64)
+def double():
   with jax.enable_x64(True):
     yield
 
@@ -48,7 +46,6 @@ def by_differences(m, params, tokens, output, at):
 )
 def test_gradient_field_equals_finite_differences(double, name, n, output):
   m, params = small.make(name, dtype='float64', activation='gelu')
-  params = jax.tree.map(lambda x: x.astype(jnp.float64), params)
   E = params['embed']['embedding']
   params['embed'] = {'embedding': jnp.round(E * 2**12) / 2**12}
   tokens = small.batch(n, windows=1)
