@@ -91,7 +91,7 @@ def _look(claims: pathlib.Path, number: int) -> Claim | None:
       dead = here and not _locked(f)
   except FileNotFoundError:
     return None
-  last, since = _watched.get(str(path), (0, 0.0))
+  last, since = _watched.get(str(path), (-1, 0.0))
   if last != touched:
     since = _clock()
     _watched[str(path)] = touched, since

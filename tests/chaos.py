@@ -87,9 +87,10 @@ class Sweep:
     }
 
   def rows(self) -> list[dict]:
-    """The sweep's table, without the time that each row took."""
+    """The sweep's table, without the time and the commit of each row."""
+    about = ('seconds', 'commit')
     rows = table.read(self.folder / 'sweep.csv')
-    return [{k: v for k, v in row.items() if k != 'seconds'} for row in rows]
+    return [{k: v for k, v in row.items() if k not in about} for row in rows]
 
 
 def kill_at_random(

@@ -157,11 +157,48 @@ def test_a_stopped_process_loses_it_and_one_alone_goes_on(tmp_path):
     assert child.communicate()[0] == ('lost\n' if other else 'again\n')
 
 
+def test_a_claim_given_back_elsewhere_is_free_at_once(tmp_path):
+  child = process('lease.take(sys.argv[1]).close()', tmp_path, foreign=True)
+  child.communicate()
+  assert child.returncode == 0 and lease.look(tmp_path).number == 1
+  lease.take(tmp_path).close()
+
+
+def test_a_claim_is_kept_under_one_number_and_stays_given_back(tmp_path):
+  mine = lease.take(tmp_path, 0.3)
+  for _ in range(20):
+    time.sleep(0.04)
+    mine.check()
+  assert [p.name for p in (tmp_path / '.claims').iterdir()] == ['1']
+  mine.close()
+  mine._renew()  # a beat that was late
+  assert lease.look(tmp_path).touched == 0
+
+
+def test_a_holder_that_was_misjudged_gives_way(tmp_path):
+  mine = lease.take(tmp_path, 0.6)
+  (tmp_path / '.claims' / '2').write_text('{}')
+  time.sleep(0.3)
+  with pytest.raises(lease.Lost, match='has succeeded it'):
+    mine.check()
+
+
+def test_an_old_listing_misleads_nobody(tmp_path, monkeypatch):
+  lease.take(tmp_path).close()
+  old = lease._numbers(tmp_path / '.claims')
+  with lease.take(tmp_path):
+    monkeypatch.setattr(lease, '_numbers', lambda claims: old)
+    with pytest.raises(lease.Held):
+      lease.take(tmp_path)
+  with lease.take(tmp_path) as mine:
+    assert mine.path.name == '3'
+
+
 def test_a_removed_folder_is_lost(tmp_path):
   mine = lease.take(tmp_path / 'a', 0.3)
   mine.path.unlink()
   time.sleep(0.4)
-  with pytest.raises(lease.Lost, match='removed'):
+  with pytest.raises(lease.Lost, match='has been removed'):
     mine.check()
   mine.close()
 
