@@ -33,6 +33,7 @@ setup(
     'cuda': ['jax[cuda13]>=0.10'],
     'gpt2': ['tiktoken>=0.9'],  # tokenizer gpt2
     'hf': ['huggingface_hub>=0.30', 'pyarrow>=18'],  # hf: and .parquet
+    'notebook': ['ipykernel', 'nbclient'],  # to test launch/colab.ipynb
     'tpu': ['jax[tpu]>=0.10'],
     'test': [
       'beartype>=0.21',
