@@ -10,7 +10,6 @@ dead. Each ends, with the same report, when all runs are done.
 import functools
 import os
 import pathlib
-import signal
 import sys
 import time
 import traceback
@@ -24,6 +23,7 @@ from extrapolation import (
   grid,
   lease,
   memory,
+  preemption,
   report,
   train,
 )
@@ -201,13 +201,8 @@ def _quiet(text: str) -> None:
     print(text)
 
 
-def _preempted(number, frame) -> None:
-  """Between runs nothing is to be saved: end as a preempted run does."""
-  del number, frame
-  sys.exit(os.EX_TEMPFAIL)
-
-
 def main(argv: list[str]) -> None:
+  preemption.leave_at_once()  # but in training, where something is to be saved
   argv, overrides = cli.split_overrides(argv)
   parser = cli.parser(__doc__)
   add = parser.add_argument
@@ -225,10 +220,13 @@ def main(argv: list[str]) -> None:
       folder = pathlib.Path(args.workdir) / name
       print(f'{folder}  {grid.state(str(folder), one)}')
     return
-  signal.signal(signal.SIGTERM, _preempted)
   only = tuple(filter(None, args.run.split(',')))
   memory.keep()
-  sweep(c, args.workdir, args.lease, only)
+  try:
+    sweep(c, args.workdir, args.lease, only)
+  except preemption.Preempted as e:
+    print(e, file=sys.stderr)
+    raise
 
 
 if __name__ == '__main__':

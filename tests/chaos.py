@@ -94,13 +94,14 @@ class Sweep:
 
 
 def kill_at_random(
-  sweep: Sweep, kills: int, seed: int, most: int, pauses=0.0
+  sweep: Sweep, kills: int, seed: int, most: int, pauses=0.0, notices=0.0
 ) -> tuple[int, int, list[str]]:
   """Runs two workers, kills one `kills` times, each time replaced by another.
 
   A kill comes after a random number of steps, up to `most`, and hits whoever
   wrote last, or now and then the other one; a share `pauses` of them is a sleep
-  that outlasts the lease. Returns kills, sleeps, and what the workers printed.
+  that outlasts the lease, a share `notices` a SIGTERM. Returns kills, sleeps,
+  and what the workers printed.
   """
   rng = random.Random(seed)
   workers = [sweep.start(), sweep.start()]
@@ -119,8 +120,12 @@ def kill_at_random(
       threading.Timer(6, hit.send_signal, (signal.SIGCONT,)).start()
       slept += 1
       continue
-    hit.kill()
-    hit.communicate()
+    notice = rng.random() < notices
+    hit.send_signal(signal.SIGTERM if notice else signal.SIGKILL)
+    hit.send_signal(signal.SIGCONT)  # it may be asleep
+    hit.communicate(timeout=120)
+    early = -signal.SIGTERM  # before it could listen
+    assert hit.returncode in ((75, early, 0) if notice else (-9,))
     workers[workers.index(hit)] = sweep.start()
     killed += 1
   outputs = [w.communicate(timeout=600)[0] for w in workers]

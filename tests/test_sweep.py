@@ -126,15 +126,22 @@ def test_two_workers_share_a_sweep_and_take_up_the_run_of_a_killed_one(
 ):
   c = config.override(
     with_(tiny, rpe='alibi', seeds='0,1'),
-    {'train.steps': '40', 'train.checkpoint_every': '4', 'eval.lengths': '8,16',
+    {'train.steps': '80', 'train.checkpoint_every': '4', 'eval.lengths': '8,16',
      'train.valid_every': '0'},
   )  # fmt: skip
   sweep = chaos.Sweep(tmp_path, c, 60.0)
-  killed, _, out = chaos.kill_at_random(sweep, 1, seed=0, most=12)
-  assert killed == 1
-  assert once(sweep, ['alibi-s0', 'alibi-s1'], 40, 4) == 1
-  assert any('resuming' in text for text in out)
-  assert all(text.count('report.html') == 1 for text in out)
+  workers = [sweep.start(), sweep.start()]
+  sweep.wait_for(10, workers)
+  last = int(sweep.lines()[-1].split()[3])
+  hit = next(w for w in workers if w.pid == last)
+  hit.kill()
+  hit.communicate()
+  workers[workers.index(hit)] = sweep.start()
+  for worker in workers:
+    out = worker.communicate()[0]
+    assert worker.returncode == 0, out
+    assert out.count('report.html') == 1
+  assert once(sweep, ['alibi-s0', 'alibi-s1'], 80, 4) == 1
   assert 'Missing' not in (sweep.folder / 'report.html').read_text()
 
 
@@ -156,8 +163,9 @@ def test_two_workers_with_many_kills_do_what_one_does_undisturbed(
   assert worker.returncode == 0, out
   sweep = chaos.Sweep(tmp_path / 'two', c, 4.0, where)
   killed, slept, out = chaos.kill_at_random(
-    sweep, 20, seed=1, most=120, pauses=0.25 if where == 'elsewhere' else 0.0
-  )
+    sweep, 20, seed=1, most=120, notices=0.3,
+    pauses=0.25 if where == 'elsewhere' else 0.0,
+  )  # fmt: skip
   names = [name for name, _ in grid.runs(c)]
   taken = once(sweep, names, 240, 12)
   print(where, killed, 'killed', slept, 'slept', taken, 'taken up')
