@@ -126,12 +126,12 @@ def test_two_workers_share_a_sweep_and_take_up_the_run_of_a_killed_one(
 ):
   c = config.override(
     with_(tiny, rpe='alibi', seeds='0,1'),
-    {'train.steps': '80', 'train.checkpoint_every': '4', 'eval.lengths': '8,16',
-     'train.valid_every': '0'},
+    {'train.steps': '60', 'train.checkpoint_every': '10',
+     'train.valid_every': '0', 'eval.lengths': '8,16'},
   )  # fmt: skip
   sweep = chaos.Sweep(tmp_path, c, 60.0)
   workers = [sweep.start(), sweep.start()]
-  sweep.wait_for(10, workers)
+  sweep.wait_for(15, workers)
   last = int(sweep.lines()[-1].split()[3])
   hit = next(w for w in workers if w.pid == last)
   hit.kill()
@@ -141,7 +141,7 @@ def test_two_workers_share_a_sweep_and_take_up_the_run_of_a_killed_one(
     out = worker.communicate()[0]
     assert worker.returncode == 0, out
     assert out.count('report.html') == 1
-  assert once(sweep, ['alibi-s0', 'alibi-s1'], 80, 4) == 1
+  assert once(sweep, ['alibi-s0', 'alibi-s1'], 60, 10) == 1
   assert 'Missing' not in (sweep.folder / 'report.html').read_text()
 
 
