@@ -44,9 +44,11 @@ def commands() -> list[list[str]]:
   """Every command of this package, with the variables filled in."""
   lines = '\n'.join(CODE.values()).splitlines()
   return [
-    shlex.split(line.removeprefix('!').format(**names()))[2:]
+    shlex.split(
+      line.partition(' -m ')[2].partition(' 2>&1')[0].format(**names())
+    )
     for line in lines
-    if line.startswith('!python -m extrapolation')
+    if re.match('!python (-u )?-m extrapolation', line)
   ]
 
 
