@@ -21,7 +21,7 @@ import threading
 import time
 
 RETRY, LOST = 75, 69  # what a process says by its exit code
-GRACE = 30.0  # seconds from SIGTERM to SIGKILL
+NOTICE, KILL = 5.0, 30.0  # seconds from a death to SIGTERM and SIGKILL
 
 
 def free_port() -> int:
@@ -64,7 +64,6 @@ class Group:
   """The processes of one try."""
 
   def __init__(self, todo):
-    self.stopping = False
     self.children, self.readers = [], []
     for i, (env, command) in enumerate(todo):
       child = subprocess.Popen(
@@ -86,14 +85,18 @@ class Group:
 
   def wait(self) -> int:
     """Its exit code: 0, or the first error that is no consequence."""
-    failed, deadline = [], None
+    failed, start, told = [], None, False
     while any(child.poll() is None for child in self.children):
       self._note(failed)
-      if failed and deadline is None:
-        # They notice by themselves; who does not is told.
-        deadline = time.monotonic() + GRACE
-      if deadline and time.monotonic() > deadline:
-        self.signal(signal.SIGKILL)
+      if failed and start is None:
+        start = time.monotonic()
+      # They notice by themselves, or wait for one that will never come.
+      after = time.monotonic() - start if start else 0.0
+      if after > NOTICE and not told:
+        self.signal(signal.SIGTERM)
+        told = True
+      if after > KILL and RETRY not in [code for _, code in failed]:
+        self.signal(signal.SIGKILL)  # who has saved is waited for
       time.sleep(0.05)
     self._note(failed)
     for reader in self.readers:

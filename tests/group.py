@@ -1,0 +1,192 @@
+"""Runs of two processes with two devices each, as the tests start them."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+from etils import epath
+
+from extrapolation import checkpoint, config
+from tests import conftest
+
+ROOT = pathlib.Path(__file__).parent.parent
+CONFIG = """
+import json, pathlib
+from ml_collections import ConfigDict
+def get_config():
+  path = pathlib.Path(__file__).with_name('tiny.json')
+  c = ConfigDict(json.loads(path.read_text()))
+  c.eval.lengths, c.sweep.seeds = (8, 16), (0,)
+  return c
+"""
+
+
+class Runs:
+  """A config in a folder, and commands that train it in float64 by SGD."""
+
+  def __init__(self, path: pathlib.Path, steps: int):
+    c = conftest.tiny_config(path).unlock()
+    c.model.dtype = 'float64'
+    c.optim.rule = 'sgd'
+    c.train.update(steps=steps, checkpoint_every=5, valid_every=0)
+    c.parallel.update(data=1, fsdp=4)
+    (path / 'tiny.json').write_text(
+      json.dumps(config.override(c, {}).to_dict())
+    )
+    (path / 'tiny.py').write_text(CONFIG)
+    self.path = path
+    self.env = os.environ | dict(
+      PYTHONPATH=str(ROOT),
+      PYTHONUNBUFFERED='1',
+      JAX_ENABLE_X64='1',
+      JAX_COMPILATION_CACHE_DIR=str(path / 'compiled'),
+      JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0',
+    )
+
+  def command(self, name: str, *flags: str) -> list[str]:
+    return [
+      *(sys.executable, '-m', 'extrapolation.train'),
+      f'--config={self.path}/tiny.py',
+      f'--workdir={self.path / name}',
+      *flags,
+    ]
+
+  def alone(self, name: str, *flags: str, devices=1):
+    env = self.env | dict(JAX_NUM_CPU_DEVICES=str(devices))
+    return subprocess.run(
+      self.command(name, *flags), env=env, capture_output=True, text=True
+    )
+
+  def together(self, name: str, *flags: str, retries=0) -> subprocess.Popen:
+    """By launch/local.py."""
+    log = open(self.path / f'{name}.log', 'a')  # noqa: SIM115
+    launch = [
+      *(sys.executable, 'launch/local.py', '--processes=2', '--devices=2'),
+      *(f'--retries={retries}', '--'),
+      *self.command(name, '--join_timeout=60', *flags),
+    ]
+    return subprocess.Popen(
+      launch, env=self.env, cwd=ROOT, stdout=log, stderr=log
+    )
+
+  def said(self, name: str) -> str:
+    return (self.path / f'{name}.log').read_text()
+
+  def rows(self, name: str) -> int:
+    path = self.path / name / 'metrics.jsonl'
+    return path.read_bytes().count(b'\n') if path.exists() else 0
+
+  def saving(self, name: str) -> bool:
+    """Whether a checkpoint is begun and not complete."""
+    folder = self.path / name / 'checkpoints'
+    try:
+      return any(
+        not (p / checkpoint.COMMIT).exists()
+        for p in folder.iterdir()
+        if p.name.isdigit()
+      )
+    except OSError:
+      return False
+
+  def arrays(self, name: str) -> dict[str, np.ndarray]:
+    """All arrays of the newest checkpoint; JAX has no float64 in a test."""
+    folder = epath.Path(self.path / name / 'checkpoints')
+    newest = max((p for p in folder.iterdir()), key=lambda p: int(p.name))
+    body = json.loads((newest / checkpoint.COMMIT).read_text())
+    found = {}
+    for item, arrays in body['arrays'].items():
+      for key, (dtype, shape) in arrays.items():
+        found[f'{item}.{key}'] = out = np.zeros(shape, dtype)
+        for k, file, offset, size, _, start, part in body['shards'][item]:
+          if k == key:
+            data = (newest / item / file).read_bytes()[offset : offset + size]
+            where = zip(start, part, strict=True)
+            where = tuple(slice(a, a + n) for a, n in where)
+            out[where] = np.frombuffer(data, dtype).reshape(part)
+    return found | {'step': np.asarray(body['step'])}
+
+
+def children(launcher: subprocess.Popen) -> list[int]:
+  """Process ids of what a launcher has started and not yet seen end."""
+  path = pathlib.Path(f'/proc/{launcher.pid}/task/{launcher.pid}/children')
+  try:
+    return [int(pid) for pid in path.read_text().split()]
+  except OSError:
+    return []
+
+
+def kill(pids: list[int], number: int) -> None:
+  for pid in pids:
+    try:
+      os.kill(pid, number)
+    except ProcessLookupError:
+      continue
+
+
+def wait_for(what, launcher, seconds=200.0) -> bool:
+  """Until what() is true, or the launcher has ended; whether it is true."""
+  end = time.monotonic() + seconds
+  while not what():
+    if launcher.poll() is not None:
+      return False
+    assert time.monotonic() < end, f'nothing happened within {seconds} s'
+    time.sleep(0.001)
+  return True
+
+
+def disturb(runs: Runs, name: str, kills: int, rng) -> list[str]:
+  """One run, by a launcher that tries again, with so many kills.
+
+  Each hits one process or all, by SIGKILL or SIGTERM: some steps after the run
+  goes on, in the middle of a save, or while processes start.
+  """
+  launcher = runs.together(name, retries=kills + 50)
+  done, lives = [], 0
+  while len(done) < kills:
+    log = lambda: runs.said(name)  # noqa: E731
+    lives += 1
+    if not wait_for(lambda: len(children(launcher)) == 2, launcher):
+      break
+    pids = children(launcher)
+    moment = rng.choice(['steps', 'steps', 'saving', 'saving', 'starting'])
+    if moment == 'starting':
+      time.sleep(rng.uniform(0, 8))
+    else:
+      rows = runs.rows(name) if lives == 1 else None
+      begun = log().count('steps ')
+      going = lambda: log().count('steps ') > begun or (  # noqa: E731
+        rows is not None and runs.rows(name) > rows)  # fmt: skip
+      if not wait_for(going, launcher):
+        break
+      now, more = runs.rows(name), int(rng.integers(1, 15))
+      ready = lambda: runs.rows(name) >= now + more or (  # noqa: E731
+        moment == 'saving' and runs.saving(name))  # fmt: skip
+      if moment == 'saving':
+        time.sleep(rng.uniform(0, 0.2))
+      if not wait_for(ready, launcher):
+        break
+      moment = 'saving' if runs.saving(name) else 'steps'
+    number = rng.choice([signal.SIGKILL, signal.SIGTERM])
+    who = pids if rng.random() < 0.4 else [int(rng.choice(pids))]
+    kill(who, int(number))
+    done.append(f'{signal.Signals(number).name} {moment} {len(who)}')
+    # A life is over when all of its processes are.
+    wait_for(lambda: not set(pids) & set(children(launcher)), launcher)
+  code = launcher.wait(timeout=600)
+  assert code == 0, (code, done, runs.said(name)[-3000:])
+  return done
+
+
+def steps(runs: Runs, name: str) -> list[int]:
+  lines = (runs.path / name / 'metrics.jsonl').read_text().splitlines()
+  return [json.loads(line)['step'] for line in lines]
+
+
+def tries(runs: Runs, name: str) -> int:
+  return len(re.findall('trying again', runs.said(name)))
