@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from extrapolation import attention, run
+from extrapolation import attention, parallel, run
 from extrapolation import model as model_lib
 from extrapolation.theory import bound
 
@@ -42,7 +42,7 @@ def measured(
     seen.append(Seen(log_sum, bound.query_bound(q, k)))
     return o
 
-  nats = m.nll(params, batch[:, :-1], batch[:, 1:], attend=attend)
+  nats = m.nll(params, *parallel.shifted(batch), attend=attend)
   return nats, jax.tree.map(lambda *x: jnp.stack(x), *seen)
 
 

@@ -87,7 +87,7 @@ class Checkpoints:
         _remove(folder)
 
   def _folders(self):
-    return [p for p in self.path.iterdir() if p.name.isdigit() and p.is_dir()]
+    return [p for p in _inside(self.path) if p.name.isdigit() and p.is_dir()]
 
   def steps(self) -> list[int]:
     """Steps with a complete checkpoint, oldest first."""
@@ -436,11 +436,19 @@ def _remove(folder) -> None:
   COMMIT goes first: what follows can be interrupted.
   """
   (folder / COMMIT).unlink(missing_ok=True)
-  inner = [p for p in folder.iterdir() if p.is_dir()]
+  inner = [p for p in _inside(folder) if p.is_dir()]
   for place in (*inner, folder):
-    for path in place.iterdir():
+    for path in _inside(place):
       name = path.name.removeprefix('.')
       if OURS.fullmatch(name) or name == COMMIT:
         path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # something else is in it
       place.rmdir()
+
+
+def _inside(folder) -> list:
+  """What is in a folder; an object store has no empty ones."""
+  try:
+    return list(folder.iterdir())
+  except FileNotFoundError:
+    return []

@@ -8,6 +8,7 @@ numbers are given: over all targets, and over those at the end of a window.
 import dataclasses
 import functools
 import math
+import os
 import pathlib
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils import epath
 from jaxtyping import Float, Int
 
 from extrapolation import (
@@ -22,7 +24,10 @@ from extrapolation import (
   cli,
   config,
   model,
+  multihost,
+  parallel,
   plot,
+  preemption,
   progress,
   rpe,
   run,
@@ -45,12 +50,13 @@ def _batches(
     yield part, batch
 
 
-def csv_path(workdir: str, s: Settings) -> pathlib.Path:
+def csv_path(workdir: str, s: Settings) -> os.PathLike:
   """Where `evaluate` writes its table; the figures lie beside it."""
   name = f'{s.split}-{s.protocol}'
   name += f'-window-{s.window}' if s.window != 'full' else ''
   name = name.replace(':', '-') + '.csv'
-  return pathlib.Path(workdir) / 'eval' / name
+  kind = pathlib.Path if run.is_local(workdir) else epath.Path
+  return kind(workdir) / 'eval' / name
 
 
 def score(
@@ -130,26 +136,24 @@ def evaluate(
   s = dataclasses.replace(
     Settings(**config.bind('eval', Settings, c.eval)), **changes
   )
-  r = run.load(workdir, step, say)
+  if jax.process_index():
+    say = _silent
+  every = parallel.layout(parallel.Settings(), ordered=True)
+  r = run.load(workdir, step, say, every)
   tokens = r.text.tokens(s.split)
   plan = {
     n: windows(len(tokens), n, s.protocol, max(s.lengths), s.tokens)
     for n in sorted(set(s.lengths))
   }
   path = csv_path(workdir, s)
-  path.parent.mkdir(exist_ok=True)
   rows, curves = [], {}
-  for n, found in plan.items():
-    row, curves[n] = _one_length(r, s, n, found, say)
-    about = dict(rpe=label(c), seed=c.seed, train_length=c.train.T)
-    about |= dict(split=s.split, protocol=s.protocol, step=r.step)
-    rows.append({**about, **row, **run.provenance()})
-    np.save(f'{path.with_suffix("")}-position-{n}.npy', curves[n])
-  figure = path.with_name(f'{path.stem}-position.png')
-  counts = {row['length']: row['windows'] for row in rows}
-  plot.positions(figure, curves, counts, c.train.T)
-  plot.lengths(path.with_suffix('.png'), rows)
-  table.write(path, rows)  # last: it says that all is there
+  with preemption.Preemption() as notice:
+    for n, found in plan.items():
+      row, curves[n] = _one_length(r, s, n, found, say, notice)
+      about = dict(rpe=label(c), seed=c.seed, train_length=c.train.T)
+      about |= dict(split=s.split, protocol=s.protocol, step=r.step)
+      rows.append({**about, **row, **run.provenance()})
+  multihost.first(lambda: _write(path, rows, curves, c.train.T))
   extra = ('window_error', 'window_error_mean')
   extra = () if s.window == 'full' else extra
   say(table.text(rows, COLUMNS + extra))
@@ -157,20 +161,41 @@ def evaluate(
   return rows
 
 
-def _one_length(r: run.Trained, s: Settings, n: int, found, say):
+def _silent(text: str) -> None:
+  """What all processes would say, one says."""
+
+
+def _write(path: os.PathLike, rows, curves, train_length) -> None:
+  counts = {row['length']: row['windows'] for row in rows}
+  with run.outputs(path.parent) as folder:
+    for n, curve in curves.items():
+      np.save(folder / f'{path.stem}-position-{n}.npy', curve)
+    figure = folder / f'{path.stem}-position.png'
+    plot.positions(figure, curves, counts, train_length)
+    plot.lengths(folder / f'{path.stem}.png', rows)
+    table.write(folder / path.name, rows)  # last: it says that all is there
+
+
+def _one_length(r: run.Trained, s: Settings, n: int, found, say, notice):
   """The row and the loss by position of one length."""
   keys = tails = None
   if s.window != 'full':
     keys = certificate.windows(s.window, r, n, say)
     tails = certificate.log_tails(r.model, r.params, n)
     tails = jnp.asarray(tails[:, np.arange(len(keys)), keys], jnp.float32)
-  compiled = _nll(r.model, keys)
+  layout, size = parallel.for_length(n, len(found), s.batch_tokens)
+  compiled, params = _nll(r.model, keys, layout), r.params
+  if jax.process_count() == 1:  # several use all devices for every length
+    params = jax.device_put(params, layout.sharding())
   lost = []
 
   def nll(batch, part):
+    if notice.due():
+      raise preemption.Preempted('stopped by notice; run the same again')
+    batch = layout.share(batch)
     if not keys:
-      return compiled(r.params, batch)
-    nats, errors = compiled(r.params, batch, tails)
+      return compiled(params, batch)
+    nats, errors = compiled(params, batch, tails)
     errors = np.asarray(errors)
     lost.extend(e[: w.stop - w.start - 1]
                 for e, w in zip(errors, part, strict=False))  # fmt: skip
@@ -182,9 +207,11 @@ def _one_length(r: run.Trained, s: Settings, n: int, found, say):
     r.text.tokenizer.byte_lengths,
     n,
     found,
-    max(1, min(s.batch_tokens // n, len(found))),
+    size,
     r.config.train.T,
-    progress.Loop(f'{r.config.model.rpe} {n}', len(found)),
+    progress.Loop(
+      f'{r.config.model.rpe} {n}', len(found), shown=not jax.process_index()
+    ),
   )
   row |= dict(window='full', window_error=0.0, window_error_mean=0.0)
   if keys:
@@ -198,21 +225,25 @@ def _one_length(r: run.Trained, s: Settings, n: int, found, say):
 
 
 @functools.lru_cache(maxsize=64)
-def _nll(m: model.Model, window: tuple[int, ...] | None):
+def _nll(
+  m: model.Model, window: tuple[int, ...] | None, layout: parallel.Layout
+):
   """(params, batch) -> nats [B, T], compiled once a model.
 
   With a window: (params, batch, ln T_w [N, H]) -> nats, and of every query the
   largest and the mean error over layers and heads, [B, T, 2].
   """
   if window is None:
-    return jax.jit(lambda params, b: m.nll(params, b[:, :-1], b[:, 1:]))
+    return layout.everywhere(
+      lambda params, b: m.nll(params, *parallel.shifted(b))
+    )
 
   def windowed(params, batch, log_tails):
     nats, seen = certificate.measured(m, params, batch, window)
     lost = certificate.lost(seen, log_tails, window)
     return nats, jnp.stack([lost.max((0, 3)), lost.mean((0, 3))], -1)
 
-  return jax.jit(windowed)
+  return layout.everywhere(windowed)
 
 
 def label(c) -> str:
@@ -224,6 +255,7 @@ def label(c) -> str:
 
 
 def main(argv: list[str]) -> None:
+  preemption.leave_at_once()
   parser = cli.parser(__doc__)
   add = parser.add_argument
   add('--workdir', required=True, metavar='DIR', help='the folder of a run')
@@ -234,11 +266,14 @@ def main(argv: list[str]) -> None:
   add('--batch_tokens', type=int, help='tokens a forward pass')
   add('--window', help='keys a query sees: full | N | certified:ERROR')
   add('--step', type=int, help='of the checkpoint; default: the newest')
-  args = {k: v for k, v in vars(parser.parse_args(argv)).items()
-          if v is not None}  # fmt: skip
+  multihost.add_flags(parser)
+  args = parser.parse_args(argv)
+  processes = multihost.pop_flags(args)
+  args = {k: v for k, v in vars(args).items() if v is not None}
   if 'lengths' in args:
     args['lengths'] = lengths(args['lengths'])
-  evaluate(**args)
+  with multihost.group(processes, evaluate=args):
+    evaluate(**args)
 
 
 def lengths(text: str) -> tuple[int, ...]:

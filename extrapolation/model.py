@@ -74,13 +74,19 @@ def _dropout(x: Array, rate: float, key: PRNGKeyArray | None) -> Array:
 def _in_parts(f: Callable, x: Float[Array, 'B T D']) -> Float[Array, 'B T D']:
   """f(x), for an f of each token alone, without [T, F] in memory for long T."""
   B, T, D = x.shape
-  n = -(-T // LONG)
+  shards = parallel.shards()
+  n = -(-T // (LONG * shards))
   if n == 1:
     return f(x)
-  padded = jnp.pad(x, ((0, 0), (0, n * LONG - T), (0, 0)))
-  parts = jnp.moveaxis(padded.reshape(B, n, LONG, D), 1, 0)
-  y = jnp.moveaxis(jax.lax.map(f, parts), 0, 1)
-  return y.reshape(B, n * LONG, D)[:, :T]
+  size = LONG * shards
+  padded = jnp.pad(x, ((0, 0), (0, n * size - T), (0, 0)))
+  if shards == 1:
+    parts = jnp.moveaxis(padded.reshape(B, n, size, D), 1, 0)
+    y = jnp.moveaxis(jax.lax.map(f, parts), 0, 1)
+  else:  # every n-th token, so that each device has an equal part of a part
+    parts = jnp.moveaxis(padded.reshape(B, size, n, D), 2, 0)
+    y = jnp.moveaxis(jax.lax.map(f, parts), 0, 2)
+  return y.reshape(B, n * size, D)[:, :T]
 
 
 class Linear(nnx.Linear):

@@ -20,6 +20,7 @@ from extrapolation.attention import sequence
 BATCH = sequence.BATCH
 AXES = (*BATCH, sequence.SEQUENCE)
 MODES = ('jit', 'pmap')
+SHORTEST = 256  # tokens; to exchange less than these takes longer
 SMALL = 1 << 10  # elements; to gather fewer costs more than to hold them
 
 
@@ -206,27 +207,57 @@ class Layout:
 
     return jax.tree.map(one, batch)
 
+  def share(self, batch):
+    """A batch that every process has, as one array over the mesh."""
+    if self.mesh.size == 1:
+      return batch
+    sharding = self.sharding(BATCH)
+    return jax.make_array_from_callback(
+      batch.shape, sharding, lambda where: batch[where]
+    )
 
-def layout(settings: Settings) -> Layout:
+
+def layout(settings: Settings, ordered: bool = False) -> Layout:
   """The layout of a config section on the devices there are.
 
-  One process may use a part of its devices; several use all.
+  One process may use a part of its devices; several use all. ordered: number
+  them alike in every layout, so that arrays need not move between two.
 
   Raises:
     ValueError: a mesh that does not fit the devices.
   """
   sizes = settings.sizes(jax.device_count(), jax.process_count())
-  return _layout(sizes, settings.mode)
+  return _layout(sizes, settings.mode, ordered)
 
 
 @functools.lru_cache(maxsize=32)
-def _layout(sizes: tuple[int, ...], mode: str) -> Layout:
+def _layout(sizes: tuple[int, ...], mode: str, ordered: bool) -> Layout:
   n = math.prod(sizes)
   kinds = (AxisType.Auto,) * len(AXES)
   devices = jax.devices()[:n]
-  if mode == 'pmap':  # it numbers devices in this order
+  if ordered or mode == 'pmap':  # which numbers devices in this order
     return Layout(Mesh(np.reshape(devices, sizes), AXES, kinds), mode)
   return Layout(jax.make_mesh(sizes, AXES, kinds, devices=devices), mode)
+
+
+def for_length(T: int, sequences: int, tokens: int) -> tuple[Layout, int]:
+  """A layout for `sequences` forward passes of length T, and rows in each pass.
+
+  One device takes up to `tokens` of them. A longer sequence is spread over
+  several; so is one of few, rather than let devices idle, while a device
+  still has SHORTEST of its tokens.
+  """
+  n = jax.device_count()
+  divisors = [k for k in range(1, n + 1) if n % k == 0]
+  seq = next((k for k in divisors if T <= k * tokens), n)
+  for k in divisors:
+    if k > seq and sequences <= n // k and T >= k * SHORTEST:
+      seq = k
+  data = n // seq
+  if jax.process_count() == 1:  # a smaller mesh, and no empty rows
+    data = max(k for k in divisors if data % k == 0 and k <= sequences)
+  each = max(1, min(tokens * seq // T, -(-sequences // data)))
+  return layout(Settings(data=data, seq=seq), ordered=True), data * each
 
 
 def total(x, axis: str | None):
@@ -254,6 +285,16 @@ def place(x):
     return x
   tokens = sequence.SEQUENCE if shards > 1 else None
   return jax.lax.with_sharding_constraint(x, P(batch or None, tokens))
+
+
+def shards() -> int:
+  """Devices that the tokens of a sequence are spread over."""
+  return sequence.axes()[1]
+
+
+def shifted(tokens):
+  """Inputs and targets of tokens [B, T + 1], each spread over the mesh."""
+  return place(tokens[:, :-1]), place(tokens[:, 1:])
 
 
 def whole(x):

@@ -1,5 +1,6 @@
 """Notices that this machine is about to be taken away."""
 
+import itertools
 import signal
 import sys
 import threading
@@ -7,6 +8,8 @@ import threading
 import jax
 
 from extrapolation.multihost import RETRY, Preempted
+
+_asked = itertools.count(1)  # of this process
 
 __all__ = ['Preempted', 'Preemption', 'leave_at_once']
 
@@ -47,10 +50,12 @@ class Preemption:
     if self.before is not None:
       signal.signal(signal.SIGTERM, self.before)
 
-  def due(self, step: int) -> bool:
-    """To be asked by all processes, once after every step."""
+  def due(self) -> bool:
+    """To be asked by all processes alike, once after every step."""
     if jax.process_count() == 1:
       return self.noticed
     from jax.experimental import multihost_utils
 
-    return multihost_utils.reached_preemption_sync_point(step)
+    # The runtime agrees on one more than the largest count it has seen, and
+    # waits for exactly that: counts must not begin anywhere else, or skip.
+    return multihost_utils.reached_preemption_sync_point(next(_asked))

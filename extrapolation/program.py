@@ -114,7 +114,7 @@ def _program(c: FrozenConfigDict, V: int, layout: parallel.Layout) -> Program:
   def loss(params, tokens, weights, key):
     key = key if model.config.dropout else None
     params = params | dict(embed=jax.tree.map(parallel.whole, params['embed']))
-    return model.total_nll(params, *_shifted(tokens), weights, key=key)
+    return model.total_nll(params, *parallel.shifted(tokens), weights, key=key)
 
   def accumulated_loss(params, tokens, weights, key):
     """Loss and gradient of equal parts of the batch, one at a time."""
@@ -148,7 +148,7 @@ def _program(c: FrozenConfigDict, V: int, layout: parallel.Layout) -> Program:
 
   def valid(params, batch, *, axis):
     tokens, weights = _weighted(batch, params)
-    nats = jnp.sum(weights * model.nll(params, *_shifted(tokens)))
+    nats = jnp.sum(weights * model.nll(params, *parallel.shifted(tokens)))
     return parallel.total((nats, weights.sum()), axis)
 
   like = layout.like(init, jax.random.key(0))
@@ -161,11 +161,6 @@ def _program(c: FrozenConfigDict, V: int, layout: parallel.Layout) -> Program:
     layout.compile(valid),
     layout.everywhere(model.rpe_params),
   )
-
-
-def _shifted(tokens):
-  """Inputs and targets, each spread over the mesh as the hidden states are."""
-  return parallel.place(tokens[:, :-1]), parallel.place(tokens[:, 1:])
 
 
 def _weighted(batch, params):

@@ -14,13 +14,16 @@ class Loop:
   one line is printed at most every `interval` seconds, and the last one.
   """
 
-  def __init__(self, name: str, total: int, done: int = 0, interval=10.0):
+  def __init__(
+    self, name: str, total: int, done: int = 0, interval=10.0, shown=True
+  ):
     self.name, self.total, self.interval = name, total, interval
+    self.shown = shown
     self.first = self.done = done
     self.start = self.printed = time.monotonic()
     console = Console(stderr=True)
     self.bar = None
-    if console.is_terminal:
+    if console.is_terminal and shown:
       self.bar = Progress(
         TextColumn(name),
         BarColumn(),
@@ -39,6 +42,8 @@ class Loop:
       self.bar.update(self.task, completed=done, text=text)
       return
     now = time.monotonic()
+    if not self.shown:
+      return
     if now - self.printed >= self.interval or done == self.total:
       self.printed = now
       took = now - self.start

@@ -4,8 +4,10 @@ import contextlib
 import dataclasses
 import json
 import os
+import pathlib
 import platform
 import subprocess
+import tempfile
 import time
 
 import flax
@@ -23,9 +25,19 @@ from extrapolation.checkpoint import Checkpoints
 TRAINED_BY = ('seed', 'data', 'model', 'optim', 'train')
 
 
-def is_local(workdir: str | epath.Path) -> bool:
+def is_local(workdir: str | os.PathLike) -> bool:
   """False for an object store, which knows no locks and no appending."""
   return '://' not in str(workdir)
+
+
+def folder(workdir: str) -> epath.Path:
+  """The folder of a run; raises ValueError if nothing here can open it."""
+  path = epath.Path(workdir)
+  try:
+    path.exists()
+  except ImportError as e:
+    raise ValueError(f'--workdir={workdir}: {e}') from None
+  return path
 
 
 def write_json(path: os.PathLike, value: dict) -> None:
@@ -46,9 +58,22 @@ def _write(path: epath.Path, text: str) -> None:
     raise
 
 
+@contextlib.contextmanager
+def outputs(folder: os.PathLike):
+  """A local folder to write in: `folder`, or one that is copied there."""
+  if is_local(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    yield pathlib.Path(folder)
+    return
+  with tempfile.TemporaryDirectory() as name:
+    yield pathlib.Path(name)
+    for path in sorted(pathlib.Path(name).iterdir()):
+      (folder / path.name).write_bytes(path.read_bytes())
+
+
 def load_config(workdir: str, name: str = 'config.json') -> ConfigDict:
   """The config a run was made with."""
-  path = epath.Path(workdir) / name
+  path = folder(workdir) / name
   try:
     text = path.read_text()
   except OSError as e:
@@ -93,16 +118,16 @@ def claim(workdir: str, c: ConfigDict, held: lease.Lease | None = None):
     ValueError: the folder holds another config; says which keys differ.
     OSError: it cannot be written, or another process is working in it.
   """
-  folder = epath.Path(workdir)
-  if (folder / 'config.json').exists():
+  path = folder(workdir)
+  if (path / 'config.json').exists():
     same_config(workdir, c)
-  elif folder.is_dir() and any(p.name[0] != '.' for p in folder.iterdir()):
+  elif path.is_dir() and any(p.name[0] != '.' for p in path.iterdir()):
     raise ValueError(
       f'{workdir!r} is not empty and not the folder of a run '
       '(no config.json); give another --workdir'
     )
   if not is_local(workdir):
-    write_json(folder / 'config.json', c.to_dict())
+    write_json(path / 'config.json', c.to_dict())
     return contextlib.nullcontext()
   try:
     mine = held or lease.wait(workdir)
@@ -113,9 +138,9 @@ def claim(workdir: str, c: ConfigDict, held: lease.Lease | None = None):
       f'cannot write in {workdir!r}: {e.strerror or e}; give another --workdir'
     ) from None
   try:
-    if (folder / 'config.json').exists():  # it may be new since the last look
+    if (path / 'config.json').exists():  # it may be new since the last look
       same_config(workdir, c)
-    write_json(folder / 'config.json', c.to_dict())  # `eval` may be new
+    write_json(path / 'config.json', c.to_dict())  # `eval` may be new
   except BaseException:
     if not held:
       mine.close()

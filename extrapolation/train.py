@@ -150,7 +150,7 @@ class _Loop:
       late = metrics
       done = n + 1
       last = done == s.steps
-      stop = self.notice.due(done) and not last
+      stop = self.notice.due() and not last
       if s.valid_every and (done % s.valid_every == 0 or last):
         self.record(done, late, valid_loss=_valid(p, state.params, text, s))
         late = None

@@ -140,6 +140,39 @@ def wait_for(what, launcher, seconds=200.0) -> bool:
   return True
 
 
+class Life:
+  """The two processes of one try of a launcher, to be ended at some moment."""
+
+  def __init__(self, runs: Runs, name: str, launcher):
+    self.runs, self.name, self.launcher = runs, name, launcher
+    self.pids = children(launcher)
+    self.begun = self._begun()
+
+  def _begun(self) -> int:
+    return self.runs.said(self.name).count(' parameters, steps ')
+
+  def until(self, moment: str, rng) -> bool:
+    """Waits for the moment; False if the launcher ended before it."""
+    if moment == 'starting':
+      time.sleep(rng.uniform(0, 8))
+      return True
+    if not wait_for(lambda: self._begun() > self.begun, self.launcher):
+      return False
+    goal = self.runs.rows(self.name) + int(rng.integers(1, 15))
+    saving = moment == 'saving'
+
+    def ready():
+      if saving and self.runs.saving(self.name):
+        return True
+      return self.runs.rows(self.name) >= goal
+
+    time.sleep(rng.uniform(0, 0.2) if saving else 0)
+    return wait_for(ready, self.launcher)
+
+  def over(self) -> bool:
+    return not set(self.pids) & set(children(self.launcher))
+
+
 def disturb(runs: Runs, name: str, kills: int, rng) -> list[str]:
   """One run, by a launcher that tries again, with so many kills.
 
@@ -147,37 +180,21 @@ def disturb(runs: Runs, name: str, kills: int, rng) -> list[str]:
   goes on, in the middle of a save, or while processes start.
   """
   launcher = runs.together(name, retries=kills + 50)
-  done, lives = [], 0
+  done = []
   while len(done) < kills:
-    log = lambda: runs.said(name)  # noqa: E731
-    lives += 1
     if not wait_for(lambda: len(children(launcher)) == 2, launcher):
       break
-    pids = children(launcher)
-    moment = rng.choice(['steps', 'steps', 'saving', 'saving', 'starting'])
-    if moment == 'starting':
-      time.sleep(rng.uniform(0, 8))
-    else:
-      rows = runs.rows(name) if lives == 1 else None
-      begun = log().count('steps ')
-      going = lambda: log().count('steps ') > begun or (  # noqa: E731
-        rows is not None and runs.rows(name) > rows)  # fmt: skip
-      if not wait_for(going, launcher):
-        break
-      now, more = runs.rows(name), int(rng.integers(1, 15))
-      ready = lambda: runs.rows(name) >= now + more or (  # noqa: E731
-        moment == 'saving' and runs.saving(name))  # fmt: skip
-      if moment == 'saving':
-        time.sleep(rng.uniform(0, 0.2))
-      if not wait_for(ready, launcher):
-        break
+    life = Life(runs, name, launcher)
+    moment = str(rng.choice(['steps', 'steps', 'saving', 'saving', 'starting']))
+    if not life.until(moment, rng):
+      break
+    if moment != 'starting':
       moment = 'saving' if runs.saving(name) else 'steps'
-    number = rng.choice([signal.SIGKILL, signal.SIGTERM])
-    who = pids if rng.random() < 0.4 else [int(rng.choice(pids))]
-    kill(who, int(number))
+    number = int(rng.choice([signal.SIGKILL, signal.SIGTERM]))
+    who = life.pids if rng.random() < 0.4 else [int(rng.choice(life.pids))]
+    kill(who, number)
     done.append(f'{signal.Signals(number).name} {moment} {len(who)}')
-    # A life is over when all of its processes are.
-    wait_for(lambda: not set(pids) & set(children(launcher)), launcher)
+    wait_for(life.over, launcher)
   code = launcher.wait(timeout=600)
   assert code == 0, (code, done, runs.said(name)[-3000:])
   return done

@@ -153,6 +153,134 @@ def test_no_checkpoints_at_all(tmp_path):
   assert Checkpoints(str(tmp_path)).restore(LIKE) is None
 
 
+def test_some_are_kept_for_good(tmp_path):
+  checkpoints = Checkpoints(str(tmp_path), keep=1, keep_every=4)
+  for s in range(1, 10):
+    checkpoints.save(s, {'params': tree(s)}, {})
+  checkpoints.close()
+  assert checkpoints.steps() == [4, 8, 9]
+
+
+def test_cut_off_at_any_byte_it_is_never_believed(tmp_path):
+  """COMMIT at every byte, arrays at many; the one before is read instead."""
+  write(tmp_path, steps=(1, 2))
+  folder = tmp_path / 'checkpoints' / '2'
+  rng = np.random.default_rng(0)
+  for path in (folder / 'COMMIT', largest(folder)):
+    content = path.read_bytes()
+    if path.name == 'COMMIT':
+      cuts = range(len(content))
+    else:
+      cuts = {0, 1, len(content) - 1, *rng.integers(0, len(content), 40)}
+    for cut in cuts:
+      path.write_bytes(content[:cut])
+      (step, items, _), said = restore(tmp_path)
+      assert step == 1 and 'step 2 is damaged' in said[0], (path.name, cut)
+    path.write_bytes(content)
+  jax.tree.map(np.testing.assert_array_equal, items['params'], tree(1))
+  assert restore(tmp_path)[0][0] == 2
+
+
+def test_nothing_older_goes_before_the_newer_is_verified(tmp_path, monkeypatch):
+  from extrapolation import checkpoint
+
+  write(tmp_path, steps=(1,), keep=1)
+
+  def unreadable(folder):
+    raise OSError('not what was written')
+
+  checkpoints = Checkpoints(str(tmp_path), keep=1)
+  with monkeypatch.context() as m:
+    m.setattr(checkpoint, '_read_commit', unreadable)
+    checkpoints.save(2, {'params': tree(2)}, {})
+    with pytest.raises(OSError, match='last good checkpoint: step 1'):
+      checkpoints.wait()
+  assert restore(tmp_path)[0][0] == 1
+  assert [p.name for p in (tmp_path / 'checkpoints').iterdir()] == ['1']
+
+
+def test_what_a_disk_garbles_is_noticed_at_once(tmp_path, monkeypatch):
+  from extrapolation import checkpoint
+
+  real = checkpoint.zlib.crc32
+  sizes = []
+
+  def forgetful(data):  # reads something else than it wrote
+    sizes.append(len(data))
+    return real(data) ^ (len(sizes) == 5)
+
+  write(tmp_path, steps=(1,), keep=1)
+  checkpoints = Checkpoints(str(tmp_path), keep=1)
+  monkeypatch.setattr(checkpoint.zlib, 'crc32', forgetful)
+  checkpoints.save(2, {'params': tree(2)}, {})
+  with pytest.raises(OSError, match='is not what was written'):
+    checkpoints.wait()
+  monkeypatch.undo()
+  assert restore(tmp_path)[0][0] == 1
+
+
+def test_leftovers_of_a_killed_save_go_and_nothing_else(tmp_path):
+  write(tmp_path, steps=(1, 2))
+  folder = tmp_path / 'checkpoints'
+  (folder / '2' / 'COMMIT').unlink()
+  (folder / '7').mkdir()
+  (folder / '7' / 'notes.txt').write_text('mine')
+  Checkpoints(str(tmp_path)).close()
+  assert sorted(p.name for p in folder.iterdir()) == ['1', '7']
+  assert (folder / '7' / 'notes.txt').read_text() == 'mine'
+
+
+def test_checkpoints_of_the_former_format_are_named_and_kept(tmp_path):
+  folder = tmp_path / 'checkpoints' / '5'
+  folder.mkdir(parents=True)
+  (folder / '_CHECKPOINT_METADATA').write_text('{}')
+  with pytest.raises(ValueError, match='of an older version'):
+    Checkpoints(str(tmp_path)).restore(LIKE)
+  assert (folder / '_CHECKPOINT_METADATA').exists()
+
+
+@pytest.fixture
+def bucket():
+  """gs:// in memory, in place of what would need a network."""
+  import fsspec
+  from fsspec.implementations.memory import MemoryFileSystem
+
+  known = sys.modules['fsspec.registry']._registry
+  for name in ('gs', 'gcs'):
+    fsspec.register_implementation(name, MemoryFileSystem, clobber=True)
+  yield 'gs://bucket/run'
+  MemoryFileSystem.store.clear()
+  MemoryFileSystem.pseudo_dirs[:] = ['']
+  for name in ('gs', 'gcs'):
+    known.pop(name, None)
+
+
+def test_an_object_store_is_a_folder_too(bucket):
+  write(bucket, steps=(1, 2, 3), keep=2)
+  (step, items, meta), said = restore(bucket)
+  assert step == meta['next'] == 3 and not said
+  jax.tree.map(np.testing.assert_array_equal, items['params'], tree(3))
+  assert Checkpoints(bucket).steps() == [2, 3]
+
+
+def test_a_run_in_an_object_store(bucket, tiny):
+  from extrapolation import evaluate, run, train
+
+  train.train(tiny, bucket, say=lambda text: None)
+  assert [row['step'] for row in run.read_metrics(bucket)] == [*range(1, 7)]
+  assert train.train(tiny, bucket, say=lambda text: None) == {}
+  rows = evaluate.evaluate(bucket, say=lambda text: None, lengths=(8,))
+  path = evaluate.csv_path(bucket, protocol(tiny))
+  assert str(rows[0]['length']) in path.read_text()
+  assert not pathlib.Path('gs:').exists()
+
+
+def protocol(c):
+  from extrapolation import protocol
+
+  return protocol.Settings(**c.eval.to_dict())
+
+
 FULL = """
 import os, resource, sys
 from tests.test_checkpoint import *

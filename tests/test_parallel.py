@@ -62,6 +62,10 @@ def test_dropout_is_another_for_every_row_in_pmap(found):
   assert found['dropout rows'] == 8
 
 
+def test_a_checkpoint_is_read_on_any_other_layout(found):
+  assert found['restored'] == [True, True, True]
+
+
 def sizes(devices, processes=1, **kw):
   return parallel.Settings(**kw).sizes(devices, processes)
 
@@ -168,6 +172,7 @@ def main():
 
   text = compiled(dict(data=1, fsdp=8), tokens[0])
   result['largest hidden'] = [f'f64[{b},104,32]' in text for b in (1, 8)]
+  result['restored'] = restored()
   result['dropout rows'] = different_rows()
   result['refused'] = dict(
     B=refused(dict(data=4), **{'train.B': 6}),
@@ -187,6 +192,37 @@ def compiled(layout, batch):
     f = jax.jit(lambda params, b: p.model.nll(params, b[:, :-1], b[:, 1:]))
     batch = p.layout.put(batch, 8)
     return f.lower(p.init(jax.random.key(0)).params, batch).compile().as_text()
+
+
+def restored():
+  """Whether a state spread by 'fsdp' comes back the same on other layouts."""
+  import tempfile
+
+  import jax
+  import numpy as np
+
+  from extrapolation.checkpoint import Checkpoints
+
+  layouts = dict(fsdp=8, data=1), dict(data=2, fsdp=2, seq=2), dict(data=1)
+  programs = [program.program(make(layout), 50) for layout in layouts]
+  state = programs[0].init(jax.random.key(3))
+  same = []
+  with tempfile.TemporaryDirectory() as folder:
+    with Checkpoints(folder) as checkpoints:
+      checkpoints.save(1, {'params': state.params, 'opt': state.opt}, {})
+    for p in programs:
+      like = {'params': p.like.params, 'opt': p.like.opt}
+      _, items, _ = Checkpoints(folder, read_only=True).restore(like)
+      got = jax.tree.leaves((items['params'], items['opt']))
+      want = jax.tree.leaves((state.params, state.opt))
+      as_meant = jax.tree.leaves((p.like.params, p.like.opt))
+      same.append(
+        all(
+          np.array_equal(a, b) and a.sharding == c.sharding
+          for a, b, c in zip(got, want, as_meant, strict=True)
+        )
+      )
+  return same
 
 
 def different_rows():

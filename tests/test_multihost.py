@@ -1,0 +1,299 @@
+"""Processes that meet, agree, and end together; or say why they cannot."""
+
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from extrapolation import cli, config, lifeline, multihost, run, train
+from tests import group
+
+ROOT = pathlib.Path(__file__).parent.parent
+LOCAL = [sys.executable, 'launch/local.py']
+
+
+def difference(a, b):
+  return '; '.join(config.differences(a, b))
+
+
+def meet(port, abouts, n=None, timeout=10.0, ids=None):
+  """What becomes of processes 0.. that say `abouts`: an address or an error."""
+  n = n or len(abouts)
+  found = {}
+
+  def one(i, about):
+    line = lifeline.Lifeline(f'localhost:{port}', n, i)
+    try:
+      if i == 0:
+        line.gather(about, difference, 'there:1', timeout)
+        found[i] = 'there:1'
+      else:
+        found[i] = line.join(about, timeout)
+    except OSError as e:
+      found[i] = e
+    except ValueError as e:
+      found[i] = e
+
+  threads = [
+    threading.Thread(target=one, args=(i, about))
+    for i, about in zip(ids or range(n), abouts, strict=False)
+  ]
+  for t in threads:
+    t.start()
+  for t in threads:
+    t.join()
+  return found
+
+
+@pytest.fixture
+def port():
+  return lifeline.free_port(23_000 + int(time.monotonic() * 1000) % 20_000)
+
+
+def test_all_get_the_address_when_all_are_there(port):
+  assert meet(port, [{'a': 1}] * 3) == dict.fromkeys(range(3), 'there:1')
+
+
+def test_who_is_missing_is_named_to_those_who_came(port):
+  found = meet(port, [{}, {}], n=4, timeout=1.0)
+  for i in (0, 1):
+    assert isinstance(found[i], lifeline.LostError)
+    assert '2 of 4 processes came within 1 s' in str(found[i])
+    assert 'missing: process 2, 3' in str(found[i])
+
+
+def test_process_0_missing_is_named(port):
+  found = meet(port, [{}], n=2, timeout=1.0, ids=[1])
+  assert isinstance(found[1], lifeline.LostError)
+  assert 'missing: process 0' in str(found[1])
+
+
+def test_another_config_is_refused_in_all_and_named(port):
+  ours, theirs = {'config': {'B': 4}}, {'config': {'B': 8}}
+  found = meet(port, [ours, ours, theirs])
+  for i in (0, 2):
+    assert isinstance(found[i], ValueError)
+    assert 'process 2 differs from process 0' in str(found[i])
+    assert 'config.B: 4 -> 8' in str(found[i])
+
+
+def test_two_with_one_number_are_refused(port):
+  found = meet(port, [{}, {}, {}], n=3, ids=[0, 1, 1])
+  assert 'two processes say --process_id=1' in str(found[0])
+
+
+def test_strangers_at_the_door_do_no_harm(port):
+  def knock():
+    time.sleep(0.2)
+    for data in (b'GET / HTTP/1.0\r\n\n', b'', b'{}\n', b'[1]\n'):
+      with socket.create_connection(('localhost', port)) as s:
+        s.sendall(data)
+
+  knocker = threading.Thread(target=knock)
+  knocker.start()
+  done = {}
+  late = threading.Thread(
+    target=lambda: done.update(meet(port, [{}], n=2, ids=[0]))
+  )
+  late.start()
+  knocker.join()
+  assert meet(port, [{}], n=2, ids=[1]) == {1: 'there:1'}
+  late.join()
+  assert done == {0: 'there:1'}
+
+
+def test_a_port_in_use_is_named(port):
+  with socket.create_server(('', port)):
+    found = meet(port, [{}], n=2, ids=[0])
+  assert f'port {port} cannot be used' in str(found[0])
+  assert not isinstance(found[0], lifeline.LostError)
+
+
+@pytest.mark.parametrize(
+  'flags, message',
+  [
+    (['--num_processes=2'], 'together'),
+    (['--coordinator=a:1', '--num_processes=2'], 'together'),
+    (['--coordinator=a', '--num_processes=2', '--process_id=0'], 'HOST:PORT'),
+    (['--coordinator=a:1', '--num_processes=2', '--process_id=2'], '0 <= I <'),
+    (['--multihost'], 'no TPU pod and no Slurm job found'),
+    (['--multihost', '--process_id=1'], 'finds the others itself'),
+  ],
+)
+def test_flags_that_make_no_group_are_refused(flags, message, tmp_path, capsys):
+  with pytest.raises(SystemExit) as stopped:
+    cli.run(
+      train.main,
+      ['--config=configs/demo.py', f'--workdir={tmp_path}/r', *flags],
+    )
+  assert stopped.value.code == 2
+  assert message in capsys.readouterr().err
+  assert not (tmp_path / 'r').exists()
+
+
+def test_slurm_is_found_by_its_variables(monkeypatch):
+  for name, value in dict(
+    SLURM_JOB_ID='77',
+    SLURM_STEP_NODELIST='gpu[07-09],cpu1',
+    SLURM_NTASKS='3',
+    SLURM_PROCID='2',
+    SLURM_LOCALID='0',
+    SLURM_STEP_NUM_NODES='3',
+  ).items():
+    monkeypatch.setenv(name, value)
+  address, n, me = multihost._detected()
+  assert (address.split(':')[0], n, me) == ('gpu07', 3, 2)
+
+
+def test_the_launcher_says_what_it_would_run():
+  out = subprocess.run(
+    [*LOCAL, '--processes=2', '--devices=3', '--port=99', '--dry_run', '--',
+     'python', '-m', 'extrapolation.train', '--workdir=a b'],
+    capture_output=True, text=True, cwd=ROOT, check=True,
+  ).stdout  # fmt: skip
+  assert out.splitlines() == [
+    'env JAX_NUM_CPU_DEVICES=3 JAX_PLATFORMS=cpu python -m extrapolation.train '
+    f"'--workdir=a b' --coordinator=localhost:99 --num_processes=2 "
+    f'--process_id={i}'
+    for i in (0, 1)
+  ]
+  out = subprocess.run(
+    [*LOCAL, '--processes=2', '--devices=2', '--gpus', '--dry_run', '--', 'x'],
+    capture_output=True, text=True, cwd=ROOT, check=True,
+  ).stdout  # fmt: skip
+  assert 'CUDA_VISIBLE_DEVICES=0,1 x' in out.splitlines()[0]
+  assert 'CUDA_VISIBLE_DEVICES=2,3 x' in out.splitlines()[1]
+
+
+CHILD = """
+import pathlib, sys, time
+me = sys.argv[-1].split('=')[1]
+marks = pathlib.Path(sys.argv[1])
+mine = marks / f'{me}-{len(list(marks.glob(me + "-*")))}'
+mine.write_text(' '.join(sys.argv))
+code = {codes}[int(me)]
+again = not mine.name.endswith('-0')
+if code is None and not again:
+  time.sleep(100)
+print('hello', flush=True)
+sys.exit(0 if again else code)
+"""
+
+
+@pytest.mark.parametrize(
+  'codes, code, tries',
+  [
+    ([75, 75], 0, 2),  # preempted
+    ([69, 1], 1, 1),  # the error counts, not who lost its peer to it
+    ([69, 69], 0, 2),
+    ([None, 2], 2, 1),  # one that would not end is ended
+    ([0, 0], 0, 1),
+  ],
+)
+def test_the_launcher_tries_again_what_may_succeed(
+  tmp_path, codes, code, tries
+):
+  (tmp_path / 'child.py').write_text(CHILD.replace('{codes}', repr(codes)))
+  (tmp_path / 'marks').mkdir()
+  done = subprocess.run(
+    [*LOCAL, '--processes=2', '--retries=1', '--', sys.executable,
+     f'{tmp_path}/child.py', f'{tmp_path}/marks'],
+    capture_output=True, text=True, cwd=ROOT, timeout=60,
+  )  # fmt: skip
+  assert done.returncode == code, done.stdout
+  assert len(list((tmp_path / 'marks').glob('1-*'))) == tries
+  assert '[1] hello' in done.stdout
+  ports = {p.read_text().split()[2] for p in (tmp_path / 'marks').iterdir()}
+  assert len(ports) == tries
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory):
+  """A run of two processes with two devices each, in float64."""
+  runs = group.Runs(tmp_path_factory.mktemp('runs'), steps=12)
+  launcher = runs.together('two')
+  assert launcher.wait(timeout=200) == 0, runs.said('two')
+  return runs
+
+
+def test_two_processes_equal_one_device(runs):
+  done = runs.alone('one', '--config.parallel.fsdp=1')
+  assert done.returncode == 0, done.stderr
+  one, two = runs.arrays('one'), runs.arrays('two')
+  assert one.keys() == two.keys() and any(k.startswith('opt') for k in one)
+  for name, x in one.items():
+    np.testing.assert_allclose(two[name], x, rtol=0, atol=1e-12, err_msg=name)
+    assert x.dtype == two[name].dtype
+  assert two['params.embed.embedding'].dtype == np.float64
+  a, b = (run.read_metrics(str(runs.path / name)) for name in ('one', 'two'))
+  assert [r['step'] for r in b] == [*range(1, 13)]
+  for x, y in zip(a, b, strict=True):
+    for name in ('loss', 'grad_norm', 'param_norm'):
+      np.testing.assert_allclose(y[name], x[name], rtol=1e-12)
+
+
+def test_both_processes_hold_and_save_parts(runs):
+  files = (runs.path / 'two' / 'checkpoints' / '10' / 'params').iterdir()
+  assert min(p.stat().st_size for p in files) > 1000
+
+
+def test_one_process_goes_on_where_two_stopped(runs):
+  """Another layout is the same run; the steps are those of one device."""
+  import shutil
+
+  shutil.copytree(runs.path / 'two', runs.path / 'on')
+  shutil.rmtree(runs.path / 'on' / 'checkpoints' / '12')
+  done = runs.alone('on', '--config.parallel.fsdp=1')
+  assert done.returncode == 0, done.stderr
+  assert 'after step 10' in done.stdout
+  two, on = runs.arrays('two'), runs.arrays('on')
+  for name, x in two.items():
+    np.testing.assert_allclose(on[name], x, rtol=0, atol=1e-12, err_msg=name)
+
+
+def start_two(runs, name, *second):
+  port = lifeline.free_port(31_000)
+  env = runs.env | dict(JAX_NUM_CPU_DEVICES='2')
+  return [
+    subprocess.Popen(
+      runs.command(name, f'--coordinator=localhost:{port}', '--num_processes=2',
+                   f'--process_id={i}', *(second if i else ())),
+      env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    for i in (0, 1)
+  ]  # fmt: skip
+
+
+def test_another_config_in_one_process_is_refused(runs):
+  children = start_two(runs, 'mixed', '--config.train.B=8')
+  said = [child.communicate(timeout=100)[0] for child in children]
+  assert [child.returncode for child in children] == [2, 2]
+  for text in said:
+    assert 'process 1 differs from process 0' in text
+    assert 'config.train.B: 4 -> 8' in text
+  assert not (runs.path / 'mixed').exists()
+
+
+@pytest.mark.parametrize('victim', [0, 1])
+def test_a_death_ends_the_other_at_once_with_a_message(runs, victim):
+  name = f'dead{victim}'
+  children = start_two(runs, name, *())
+  try:
+    end = time.monotonic() + 100
+    while runs.rows(name) < 2 and time.monotonic() < end:
+      time.sleep(0.01)
+    children[victim].kill()
+    start = time.monotonic()
+    text = children[1 - victim].communicate(timeout=30)[0]
+    assert time.monotonic() - start < 30
+    assert children[1 - victim].returncode in (69, -6)  # -6: JAX was faster
+    assert f'process {victim} is gone' in text or 'died' in text
+  finally:
+    for child in children:
+      child.kill()
+      child.wait()
