@@ -21,9 +21,9 @@ BLOCK = 1 << 20
 # How a file or folder is called that holds a split: train.txt, wiki.valid.raw,
 # validation-00000-of-00001.parquet, test/.
 _SPLIT = re.compile(
-  r'(?:wiki\.)?(train|valid|val|dev|test)(?:idation)?'
-  r'(?:-\d+-of-\d+)?(?:\.|$)'
+  r'(?:wiki\.)?(train|valid|validation|val|dev|test)(?:-\d+-of-\d+)?(?:\.|$)'
 )
+_CALLED = {'validation': 'valid', 'val': 'valid', 'dev': 'valid'}
 _TEXT = ('text', 'content', 'code', 'book_text')  # columns, the first there is
 _TITLE = re.compile(rb' = [^=\n].* = \n')
 _BLANK = b' \n'
@@ -50,9 +50,7 @@ class Input:
 def split_of(name: str) -> str:
   """The split that a file or folder of this name holds, or ''."""
   found = _SPLIT.match(name)
-  if not found:
-    return ''
-  return {'val': 'valid', 'dev': 'valid'}.get(found[1], found[1])
+  return _CALLED.get(found[1], found[1]) if found else ''
 
 
 def size(entry: Input) -> int:
@@ -218,10 +216,16 @@ def _records(entry: Input) -> Iterator[bytes | None]:
       f'{entry.path} has no feature of text called {", ".join(_TEXT)}; it has: '
       + ', '.join(builder.info.features)
     )
-  source = builder.as_data_source(entry.member)
-  for i in range(len(source)):
-    yield from _blocks(source[i][found[0]])
-    yield None
+  try:
+    source = builder.as_data_source(entry.member)
+    for i in range(len(source)):
+      text = source[i][found[0]]
+      if text is None:
+        raise EOFError(f'record {i} is empty')
+      yield from _blocks(text)
+      yield None
+  except RuntimeError as error:  # of array_record
+    raise EOFError(str(error).splitlines()[0]) from None
 
 
 def _blocks(text: bytes) -> Iterator[bytes]:

@@ -118,7 +118,7 @@ def gather(
   return text
 
 
-def _alternate(tables: list[Int[np.ndarray, 'n 2']]) -> Int[np.ndarray, ' m']:
+def _alternate(tables: list[np.ndarray]) -> Int[np.ndarray, ' m']:
   """The order in which documents of several tables end at equal shares."""
   ends = [np.cumsum(np.diff(t)[:, 0]) for t in tables]
   shares = [e / max(e[-1], 1) if len(e) else e for e in ends]

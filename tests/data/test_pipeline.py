@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extrapolation.data import batches
+from extrapolation.data import batches, pipeline
 
 STREAM = np.arange(1000, dtype=np.uint16)
 
@@ -131,3 +131,76 @@ def test_reading_is_cheap(tmp_path):
     best = min(best, time.process_time() - start)
   # 5 M tokens/s is the promise; here it is tens of millions.
   assert 50 * 16 * 512 / best > 5e6
+
+
+def offsets_of(lengths):
+  return np.cumsum([0, *lengths])
+
+
+@given(
+  lengths=st.lists(st.integers(1, 40), min_size=1, max_size=12),
+  T=st.integers(1, 12),
+)
+@settings(max_examples=80, deadline=None)
+def test_windows_within_documents(lengths, T):
+  offsets = offsets_of(lengths)
+  tokens = np.arange(offsets[-1], dtype=np.uint16)
+  kept = [i for i, n in enumerate(lengths) if n > T]
+  short, lost, twice = pipeline.within(offsets, T)
+  assert short == len(lengths) - len(kept)
+  assert lost == sum(n for n in lengths if n <= T)
+  if len(tokens) < 2:
+    return
+  if not kept:
+    with pytest.raises(ValueError, match='T = .* is longer than every doc'):
+      batches(tokens, B=1, T=T, seed=0, documents=offsets)
+    return
+  count = sum(-(-(lengths[i] - 1) // T) for i in kept)
+  stream = batches(tokens, B=1, T=T, seed=0, documents=offsets)
+  rows = np.concatenate([stream[k] for k in range(count)])
+  assert (np.diff(rows) == 1).all()
+  document = np.searchsorted(offsets, rows, side='right')
+  assert (document == document[:, :1]).all()  # no window crosses
+  seen = np.bincount(rows[:, 1:].ravel(), minlength=len(tokens))
+  for i, n in enumerate(lengths):
+    mine = seen[offsets[i] + 1 : offsets[i + 1]]
+    assert (mine >= 1).all() if n > T else not mine.any()
+    assert mine.max(initial=0) <= 2
+  assert (seen == 2).sum() == twice
+  with pytest.raises(ValueError, match=f'allow at most B = {count}$'):
+    batches(tokens, B=count + 1, T=T, seed=0, documents=offsets)
+
+
+@pytest.mark.parametrize('documents', [None, offsets_of([100] * 10)])
+def test_a_mixture_is_read_by_its_weights(documents):
+  kw = dict(B=10, T=9, documents=documents, weights=(0.2, 0.8))
+  stream = batches(STREAM, seed=0, parts=np.array([0, 700, 1000]), **kw)
+  rows = np.concatenate([stream[k] for k in range(200)])
+  assert (np.diff(rows) == 1).all()
+  first = (rows < 700).all(1)
+  assert first.sum() == 400 and (rows[~first] >= 700).all()
+  # Each part has epochs of its own, and all of it is read.
+  starts = rows[~first][:, 0]
+  windows = len(np.unique(starts))
+  assert windows == 33
+  for epoch in range(len(starts) // windows):
+    part = starts[epoch * windows : (epoch + 1) * windows]
+    assert len(np.unique(part)) == windows
+  whole = stream[17]
+  halves = [
+    batches(
+      STREAM, seed=0, parts=np.array([0, 700, 1000]),
+      process_index=i, process_count=2, **kw,
+    )[17]
+    for i in range(2)
+  ]  # fmt: skip
+  np.testing.assert_array_equal(np.concatenate(halves), whole)
+  assert stream[10**12].shape == (10, 10)
+
+
+def test_a_part_too_small_for_a_window():
+  with pytest.raises(ValueError, match='part 2 of the mixture has no window'):
+    batches(
+      STREAM, B=1, T=50, seed=0,
+      parts=np.array([0, 970, 1000]), weights=(0.5, 0.5),
+    )  # fmt: skip
