@@ -146,6 +146,13 @@ def test_files_or_parted_files_are_documents(write, tmp_path, name):
   assert all(documents(made, s) for s in reading.SPLITS)
 
 
+def test_the_folder_of_code_may_be_called_so(write, tmp_path):
+  root = write({f'{n}/{s}.txt': f'{n}\n' for n in ('code', 'books')
+                for s in reading.SPLITS})  # fmt: skip
+  for name, text in (('github_code', 'code\n'), ('books', 'books\n')):
+    assert documents(prepare(name, root, tmp_path), 'test') == [text]
+
+
 class Pg19(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   """As TFDS's own, without its download."""
 

@@ -24,6 +24,7 @@ class Text(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   VERSION = tfds.core.Version('1.0.0')
   SEPARATOR = '<|endoftext|>'
   FROM = ''
+  ALSO = ()  # other names of its folder
   PREPARED = ()  # datasets of TFDS that do as well, where they are prepared
   CITATION = ''
 

@@ -6,6 +6,7 @@ from extrapolation.data.builders import _text
 class GithubCode(_text.Text):
   """Source files, one a document, or parted by lines <|endoftext|>."""
 
+  ALSO = ('code',)
   FROM = (
     'Source code comes from the Hugging Face Hub as codeparrot/github-code or '
     'bigcode/the-stack-dedup (.parquet, column content or code), or is any '
