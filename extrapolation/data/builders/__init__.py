@@ -66,9 +66,11 @@ def _manual(builder, manual_dir: str) -> pathlib.Path:
   given = pathlib.Path(manual_dir or _data_dir() / 'downloads' / 'manual')
   given = given.expanduser()
   named = given / builder.name
-  others = (
-    [given] if manual_dir else [_data_dir() / p for p in builder.PREPARED]
-  )
+  others = [given / name for name in builder.ALSO]
+  if manual_dir:
+    others.append(given)
+  else:
+    others += [_data_dir() / name for name in builder.PREPARED]
   for folder in (named, *others):
     if folder.is_dir():
       return folder
