@@ -166,8 +166,8 @@ def text(record: dict) -> str:
     shown = [{k: w[k] for k in windows.COLUMNS} for w in record['windows']]
     lines += [
       '\nkeys kept by every head: bound of the error of an attention over its '
-      'largest value, the\nerror seen, and what the window changes of loss '
-      '(nats) and logits\n', table.text(shown, windows.COLUMNS),
+      'largest value (2 says\nnothing), the error seen, and what the window '
+      'changes of loss (nats) and logits\n', table.text(shown, windows.COLUMNS),
     ]  # fmt: skip
   columns = ('estimator', 'windows', 'gflop_a_window', 'seconds', 'compiling')
   costs = [dict(c, gflop_a_window=c['flops'] / 1e9) for c in record['costs']]
@@ -207,9 +207,9 @@ def _head_rows(record, eps):
       below = (h.get('trf_below') or {}).get(e)
       row[f'below({e})'] = '-' if below is None else f'{below:,}'
       row[f'mass({e})'] = _span(h['attention_mass'][e])
-    row['far'] = '-' if 'far_mass' not in h else round(h['far_mass'], 4)
-    row['far seen'] = round(h['far_mass_seen']['share'], 4)
-    row['M'] = round(h['M'], 2)
+    row['far'] = h.get('far_mass', '-')
+    row['far seen'] = h['far_mass_seen']['share']
+    row['M'] = h['M']
     out.append(row)
   return out
 

@@ -43,15 +43,13 @@ def settings(n, **kw):
   return Settings(**(dict(length=n, tokens=n, queries=1) | kw))
 
 
-def run(name, m, params, tokens, s, tables=None):
-  """What one estimator finds on tokens [B, n + 1], and the reference pass."""
-  tables = m.bias(params, s.length) if tables is None else tables
+def run(name, m, params, tokens, s):
+  """What one estimator finds on tokens [B, n + 1]."""
+  tables = m.bias(params, s.length)
 
   @jax.jit
   def both(params, tokens):
     found = passes.make(m, s.Q)(params, tokens[:, :-1])
-    part = estimators.TABLE[name].make(m, s)
-    return part(params, tokens, found, tables), found
+    return estimators.TABLE[name].make(m, s)(params, tokens, found, tables)
 
-  out, found = both(params, tokens)
-  return {k: np.asarray(v) for k, v in out.items()}, found
+  return {k: np.asarray(v) for k, v in both(params, tokens).items()}

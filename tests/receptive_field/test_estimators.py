@@ -70,7 +70,7 @@ def test_attention_mass_is_the_mean_weight_by_distance(queries):
   m, params = small.make('kerple_log', rpe_per_layer=True)
   tokens = small.batch(N_TOKENS)
   s = small.settings(N_TOKENS, queries=queries)
-  out, _ = small.run('attention_mass', m, params, tokens, s)
+  out = small.run('attention_mass', m, params, tokens, s)
   p = probabilities(m, params, tokens[:, :-1])
   want = np.zeros((2, 2, 2, N_TOKENS))
   for i in range(N_TOKENS - queries, N_TOKENS):
@@ -82,7 +82,7 @@ def test_rollout_is_the_product_of_the_layers():
   m, params = small.make('type2', N=3)
   tokens = small.batch(N_TOKENS)
   s = small.settings(N_TOKENS, queries=4)
-  out, _ = small.run('rollout', m, params, tokens, s)
+  out = small.run('rollout', m, params, tokens, s)
   A = probabilities(m, params, tokens[:, :-1]).mean(2)  # [N, B, T, T]
   step = (A + np.eye(N_TOKENS)) / 2
   want = (step[2] @ step[1] @ step[0])[:, -1, ::-1]
@@ -93,7 +93,7 @@ def test_truncation_is_the_loss_of_a_text_cut_short():
   m, params = small.make('rotary')
   tokens = small.batch(N_TOKENS)
   s = small.settings(N_TOKENS)
-  out, _ = small.run('truncation', m, params, tokens, s)
+  out = small.run('truncation', m, params, tokens, s)
   contexts = truncation.contexts(N_TOKENS)
   assert contexts == [1, 2, 4, 8, 16, 21]
   for c, got in zip(contexts, out['truncation'].T, strict=True):

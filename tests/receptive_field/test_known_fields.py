@@ -6,6 +6,7 @@ import pytest
 
 from extrapolation import rpe, theory
 from extrapolation.receptive_field import estimators, expected, lab
+from extrapolation.theory import numeric, subject
 from tests.receptive_field import small
 
 EPS = (0.5, 0.1, 0.01)
@@ -26,7 +27,7 @@ def test_a_hard_window_in_each_layer_reaches_exactly_its_sum(w, R):
   m, params = small.make('window', N=R, rpe_args=dict(width=w))
   n, reach = 24, R * (w - 1) + 1
   s = small.settings(n)
-  out, _ = small.run('gradient', m, params, small.batch(n), s)
+  out = small.run('gradient', m, params, small.batch(n), s)
   g = out['gradient']
   assert (g[:, :reach] > 0).all()
   assert (g[:, reach:] == 0).all()
@@ -91,7 +92,7 @@ def test_mass_of_heads_without_queries_is_the_field_of_theory(name, queries):
   m, params = small.make(name, N=1, H=H, **kw)
   params = small.without_queries(params)
   s = small.settings(n, queries=queries)
-  out, _ = small.run('attention_mass', m, params, small.batch(n, 1), s)
+  out = small.run('attention_mass', m, params, small.batch(n, 1), s)
   w = np.exp(np.asarray(m.bias(params, n), np.float64))[0]
   keys = np.arange(n) <= np.arange(n - queries, n)[:, None]  # [Q, n]
   want = w[:, None] * keys
@@ -103,9 +104,10 @@ def test_mass_of_heads_without_queries_is_the_field_of_theory(name, queries):
   # A tie of uniform weights may fall on either side in float32.
   np.testing.assert_allclose(found, theory.coverage(want, EPS)[1], atol=1)
   if queries == 1:
-    heads = expected.heads(m, params, small.settings(n), 16)[0]
-    record = [[h['horizon']['trf'][e] for e in s.eps] for h in heads]
-    np.testing.assert_allclose(found[:, 1:], record, atol=1)
+    values = {k: np.asarray(v[0]) for k, v in m.rpe_params(params).items()}
+    heads = subject.heads(m.encoding, values)
+    read = [numeric.horizon(head, n, 16, EPS).trf for head in heads]
+    np.testing.assert_allclose(found, read, atol=1)
 
 
 @pytest.mark.parametrize('n', [40, 100])
@@ -113,7 +115,7 @@ def test_uniform_attention_takes_all_but_eps_of_the_text(n):
   m, params = small.make('none')
   params = small.without_queries(params)
   s = small.settings(n)
-  out, _ = small.run('attention_mass', m, params, small.batch(n), s)
+  out = small.run('attention_mass', m, params, small.batch(n), s)
   found = estimators.field(out['attention_mass'].astype(float), EPS)
   want = np.asarray([(1 - e) * n for e in EPS])
   assert (np.abs(found - want) <= 1).all()
@@ -126,7 +128,7 @@ def test_uniform_attention_to_equal_tokens_has_a_flat_gradient():
   params = small.without_queries(params)
   s = small.settings(n)
   same = jnp.full((1, n + 1), 3, jnp.int32)
-  out, _ = small.run('gradient', m, params, same, s)
+  out = small.run('gradient', m, params, same, s)
   g = out['gradient'][0]
   np.testing.assert_allclose(g[1:], g[1], rtol=1e-4)
   assert g[0] > 2 * g[1]
@@ -138,5 +140,5 @@ def test_a_short_dtype_is_measured_in_float32():
   c = m.config
   assert (c.dtype, c.scan, c.remat, c.rpe) == ('float32', False, False, 'alibi')
   s = small.settings(24)
-  out, found = small.run('gradient', m, params, small.batch(24), s)
-  assert found.x.dtype == np.float32 and (out['gradient'] > 0).all()
+  out = small.run('gradient', m, params, small.batch(24), s)
+  assert out['gradient'].dtype == np.float32 and (out['gradient'] > 0).all()
