@@ -15,7 +15,14 @@ import os
 import pathlib
 
 from extrapolation import cli, run, table
-from extrapolation.receptive_field import figure, lab, rank, record
+from extrapolation.receptive_field import (
+  comparison,
+  figure,
+  lab,
+  rank,
+  record,
+  text,
+)
 from extrapolation.receptive_field.settings import OUTPUTS, Settings
 
 
@@ -52,7 +59,7 @@ def _write(folder, s, made, draws, weights):
   figure.one(path.with_suffix('.png'), made, weights)
   table.write(path.with_suffix('.csv'), record.rows(made))
   run.write_json(path.with_suffix('.json'), made)
-  print(record.text(made))
+  print(text.tables(made))
   print(f'wrote {path}.json, .csv and .png')
 
 
@@ -76,9 +83,10 @@ def _compare(target, s, records, draws, weights):
   )
   rows = [{**row, **about, **run.provenance()} for row in rows]
   path = target / f'receptive_field-{s.length}'
-  figure.many(path.with_suffix('.png'), records, rows, s)
+  comparison.save(path.with_suffix('.png'), records, rows, s)
+  rows_of = [row for made in records for row in record.rows(made)]
   table.write(
-    path.with_suffix('.csv'), [r for m in records for r in record.rows(m)]
+    path.with_suffix('.csv'), [row for row in rows_of if not row['layer']]
   )
   table.write(target / f'receptive_field-{s.length}-ranks.csv', rows)
   run.write_json(path.with_suffix('.json'), dict(runs=records, ranks=rows))
@@ -106,10 +114,10 @@ def _parser():
     batch_tokens='tokens computed at once', resamples='of the bootstrap',
     seed='of the bootstrap and of replaced tokens',
   )  # fmt: skip
-  for name, text in helps.items():
+  for name, about in helps.items():
     kind = str if name == 'eps' else type(default[name])
     shown = ','.join(default[name]) if name == 'eps' else default[name]
-    add(f'--{name}', type=kind, help=f'{text} (default {shown})')
+    add(f'--{name}', type=kind, help=f'{about} (default {shown})')
   add('--step', type=int, help='of the checkpoint; default: the newest')
   add('--out', metavar='DIR', help='where a comparison of runs goes')
   return parser
