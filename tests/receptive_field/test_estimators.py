@@ -103,7 +103,10 @@ def test_truncation_is_the_loss_of_a_text_cut_short():
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
-@pytest.mark.parametrize('name', ['sinusoidal', 'kerple_log', 'xpos'])
+@pytest.mark.parametrize(
+  'name',
+  ['sinusoidal', 'kerple_log', pytest.param('xpos', marks=pytest.mark.slow)],
+)
 def test_perturbation_is_that_of_the_whole_text_run_again(name):
   m, params = small.make(name)
   tokens = small.batch(N_TOKENS)

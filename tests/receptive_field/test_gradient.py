@@ -42,7 +42,11 @@ def by_differences(m, params, tokens, output, at):
 
 @pytest.mark.parametrize(
   'name, n, output',
-  [('kerple_log', 10, 'loss'), ('window', 10, 'logit'), ('alibi', 130, 'loss')],
+  [
+    ('kerple_log', 10, 'loss'),
+    ('window', 10, 'logit'),
+    pytest.param('alibi', 130, 'loss', marks=pytest.mark.slow),
+  ],
 )
 def test_gradient_field_equals_finite_differences(double, name, n, output):
   m, params = small.make(name, dtype='float64', activation='gelu')

