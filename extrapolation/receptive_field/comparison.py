@@ -21,6 +21,8 @@ def save(path, records: list[dict], ranks: list[dict], s) -> None:
   _ranks(axes[2], ranks, s.eps)
   for ax in axes:
     figure.plain(ax)
+  drawn = axes[0].get_legend_handles_labels()
+  page.legend(*drawn, loc='outside lower left', ncols=6, fontsize=8)
   figure.save(page, path)
 
 
@@ -50,8 +52,6 @@ def _by_encoding(ax, records, e):
   figure.trained(ax, records[0])
   ax.set_xlabel('n(eps), tokens')
   ax.set_title("the network's fields", loc='left', fontsize=10)
-  ax.legend(fontsize=7.5, frameon=False, loc='upper left', ncols=4,
-            bbox_to_anchor=(-0.32, -0.12))  # fmt: skip
   return names
 
 
