@@ -11,6 +11,7 @@ setup(
   python_requires='>=3.11',
   packages=find_packages(include=['extrapolation', 'extrapolation.*']),
   install_requires=[
+    'etils[epath]>=1.9',
     'flax>=0.12.8',
     'grain>=0.2.15',
     'importlib_resources',  # tensorflow-datasets needs it, undeclared
@@ -20,7 +21,6 @@ setup(
     'ml-collections>=1.1',
     'numpy>=2.0',
     'optax>=0.2.5',
-    'orbax-checkpoint>=0.11.30',
     'python-flint>=0.7',
     'rich>=13',
     'sentencepiece>=0.2.1',
@@ -34,6 +34,7 @@ setup(
     'gpt2': ['tiktoken>=0.9'],  # tokenizer gpt2
     'hf': ['huggingface_hub>=0.30', 'pyarrow>=18'],  # hf: and .parquet
     'notebook': ['ipykernel', 'nbclient'],  # to test launch/colab.ipynb
+    'gcs': ['gcsfs'],  # --workdir=gs://...
     'tpu': ['jax[tpu]>=0.10'],
     'test': [
       'beartype>=0.21',

@@ -1,6 +1,11 @@
 """The length sweep: right sums, equal targets, and no flags given again."""
 
+import json
 import math
+import os
+import pathlib
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -83,6 +88,52 @@ def test_batch_size_changes_nothing(trained):
     for n in (8, 1000)
   )
   np.testing.assert_allclose(a['ppl'], b['ppl'], rtol=1e-6)
+
+
+MANY = """
+import json, sys
+import jax, jax.numpy as jnp
+from extrapolation import evaluate, model, parallel, run
+
+kw = dict(say=lambda text: None, lengths=(8, 61, 64), batch_tokens=32)
+full = evaluate.evaluate(sys.argv[1], **kw)
+narrow = evaluate.evaluate(sys.argv[1], window='9', **kw)
+layouts = [parallel.for_length(n, 99, 32)[0].mesh.shape for n in (8, 61, 64)]
+assert [s['seq'] for s in layouts] == [1, 2, 2], layouts
+assert parallel.for_length(4096, 1, 16384)[0].mesh.shape['seq'] == 8
+
+def memory(layout, T):
+  m = run.load(sys.argv[1], say=lambda text: None).model
+  like = layout.whole(jax.eval_shape(m.init, jax.random.key(0)))
+  batch = jax.ShapeDtypeStruct((1, T + 1), jnp.int32)
+  with jax.set_mesh(layout.mesh):
+    f = jax.jit(lambda p, b: m.nll(p, *parallel.shifted(b)))
+    return f.lower(like, batch).compile().memory_analysis().temp_size_in_bytes
+
+one = parallel.layout(parallel.Settings(data=1))
+eight = parallel.layout(parallel.Settings(data=1, seq=8))
+print(json.dumps([full, narrow, memory(eight, 16384) / memory(one, 16384)]))
+"""
+
+
+def test_many_devices_give_the_same_in_a_part_of_the_memory(trained):
+  """Sequences, and tokens of what is too long for one, are spread over 8."""
+  done = subprocess.run(
+    [sys.executable, '-c', MANY, str(trained)],
+    env=os.environ | dict(JAX_NUM_CPU_DEVICES='8'),
+    capture_output=True, text=True, cwd=pathlib.Path(__file__).parent.parent,
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr[-2000:]
+  *tables, memory = json.loads(done.stdout.splitlines()[-1])
+  for window, rows in zip(('full', '9'), tables, strict=True):
+    want = evaluate.evaluate(
+      str(trained), quiet, lengths=(8, 61, 64), window=window
+    )
+    for a, b in zip(rows, want, strict=True):
+      for name in ('ppl', 'ppl_last', 'bits_per_byte', 'window_error_mean'):
+        np.testing.assert_allclose(a[name], b[name], rtol=1e-5)
+      assert a['tokens'] == b['tokens']
+  assert memory < 1 / 3
 
 
 def test_a_window_limits_the_keys_and_says_what_it_can_cost(trained):
