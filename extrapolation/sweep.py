@@ -107,11 +107,12 @@ class _Worker:
 
   def work(self) -> None:
     """Returns when every run is finished, or failed and nobody works on it."""
-    first = True
+    for name in list(self.left):
+      self._finished(name, 'finished, skipped')
     while self.left:
       waiting, worked = {}, False
       for name in list(self.left):
-        if self._finished(name, 'finished, skipped' if first else 'finished'):
+        if self._finished(name, 'finished'):  # by another worker
           continue
         outcome = self._attempt(name)
         if isinstance(outcome, lease.Claim):
@@ -119,7 +120,6 @@ class _Worker:
         elif outcome:
           worked = True
           self._finished(name)
-      first = False
       if not waiting and not worked:
         return
       if waiting and not worked:
@@ -131,7 +131,7 @@ class _Worker:
     self.left.remove(name)
     self.failed.pop(name, None)
     self.done += 'skipped' not in how
-    if how:  # not by this worker, just now
+    if how:
       print(f'{self._head(name)}: {how}')
     return True
 

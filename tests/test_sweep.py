@@ -160,7 +160,7 @@ def test_what_would_fail_anywhere_is_not_repeated_by_others(
 def test_a_run_that_another_has_is_waited_for(
   tiny, tmp_path, monkeypatch, capsys
 ):
-  c = with_(tiny, rpe='alibi,none')
+  c = with_(tiny, rpe='alibi,none,type1')
   fake = Fake(monkeypatch)
   other = lease.take(tmp_path / 'alibi-s0', 60.0)
 
@@ -169,11 +169,14 @@ def test_a_run_that_another_has_is_waited_for(
     other.close()
 
   threading.Timer(0.5, finish).start()
+  (tmp_path / 'none-s0').mkdir()
+  (tmp_path / 'none-s0' / 'done').touch()
   worker(c, tmp_path).work()
-  assert fake.runs == ['none-s0']
+  assert fake.runs == ['type1-s0']
   out = capsys.readouterr().out
-  assert 'waiting for 1 of 2 runs: alibi-s0 (' in out
-  assert '[1/2] alibi-s0: finished\n' in out
+  assert 'waiting for 1 of 3 runs: alibi-s0 (' in out
+  assert '[2/3] none-s0: finished, skipped\n' in out
+  assert '[1/3] alibi-s0: finished\n' in out
   assert out.count('waiting') == 1
 
 
