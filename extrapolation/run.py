@@ -159,6 +159,12 @@ def same_text(workdir: str, manifest: dict) -> None:
     write_json(path, manifest)
     return
   theirs = json.loads(path.read_text())
+  tokenizer, ours = (m['tokenizer']['name'] for m in (theirs, manifest))
+  if tokenizer != ours:
+    raise ValueError(
+      f'{workdir!r} is of tokens of {tokenizer}, but {manifest["source"]} '
+      f'holds those of {ours}: restore it, or train in another --workdir'
+    )
   for split, about in theirs['splits'].items():
     now = manifest['splits'].get(split, {'tokens_sha256': 'absent'})
     if now['tokens_sha256'] != about['tokens_sha256']:

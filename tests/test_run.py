@@ -95,9 +95,10 @@ def test_metrics_continue_after_a_kill(tmp_path):
 
 
 def test_text_that_changed_is_refused(tmp_path):
-  def manifest(sha):
+  def manifest(sha, tokenizer='bytes'):
     splits = {'train': {'tokens_sha256': sha}, 'valid': {'tokens_sha256': 'v'}}
-    return {'splits': splits, 'source': 'stdlib', 'python': '3.11.7'}
+    about = {'splits': splits, 'source': 'stdlib', 'python': '3.11.7'}
+    return about | {'tokenizer': {'name': tokenizer}}
 
   run.same_text(str(tmp_path), manifest('a'))
   run.same_text(str(tmp_path), manifest('a'))
@@ -105,3 +106,7 @@ def test_text_that_changed_is_refused(tmp_path):
     ValueError, match='the train text of stdlib is not the one'
   ):
     run.same_text(str(tmp_path), manifest('b'))
+  with pytest.raises(
+    ValueError, match='of bytes, but stdlib holds those of b8'
+  ):
+    run.same_text(str(tmp_path), manifest('a', 'b8'))
