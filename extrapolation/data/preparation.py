@@ -111,6 +111,8 @@ def _key(parts, source, valid, test, tokenizer: str, vocab: int) -> dict:
   return {
     'format': FORMAT,
     'inputs': inputs,
+    # The same files give other documents to a builder.
+    'builders': [p.source if p.origin else '' for p in parts],
     'weights': [p.weight for p in parts],
     'python': platform.python_version()
     if 'stdlib' in ' '.join((source, valid, test))

@@ -88,6 +88,16 @@ def test_wikitext_by_articles(wikitext, write, tmp_path, name, form):
   assert len(names) == 3  # the user's own files, not what was built of them
 
 
+def test_the_same_files_read_as_files_are_another_dataset(
+  wikitext, write, tmp_path
+):
+  root = write({f'{s}.txt': t for s, t in wikitext.items()})
+  made = prepare('wikitext2', root, tmp_path)
+  plain = data.prepare(source=f'files:{root}', cache=str(tmp_path / 'cache'))
+  assert len(documents(plain, 'train')) == 1
+  assert len(documents(made, 'train')) == 5
+
+
 def test_wikitext_without_train_is_read_too(wikitext, write, tmp_path):
   files = {f'{s}.txt': wikitext[s] for s in ('valid', 'test')}
   made = prepare('wikitext103', write(files), tmp_path)

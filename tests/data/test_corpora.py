@@ -43,7 +43,8 @@ def test_stdlib_is_source_code_without_tests_or_packages():
   size = sum(i.path.stat().st_size for i in found)
   assert 5e6 < size < 5e7
   for entry in found[::50]:
-    assert b''.join(b or b'' for b in reading.documents(entry, ''))
+    text = b''.join(b or b'' for b in reading.documents(entry, ''))
+    assert text == entry.path.read_bytes()
 
 
 @pytest.mark.parametrize('suffix', ['txt', 'txt.gz', 'txt.xz'])
