@@ -6,7 +6,7 @@ import zipfile
 
 import pyarrow
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -72,6 +72,9 @@ LINES = st.lists(
 )
 
 
+@example(
+  lines=[' \n', ' = T = \n', ' \n', ' = T = \n', ' \n', 'x\n'], block=9, end=''
+)
 @given(lines=LINES, block=st.integers(1, 9), end=st.sampled_from(['', ' = T']))
 @settings(max_examples=300, deadline=None)
 def test_articles_are_those_of_the_expression(
