@@ -43,13 +43,16 @@ def settings(n, **kw):
   return Settings(**(dict(length=n, tokens=n, queries=1) | kw))
 
 
-def run(name, m, params, tokens, s):
-  """What one estimator finds on tokens [B, n + 1]."""
+def run(name, m, params, tokens, s, jit=True):
+  """What one estimator finds on tokens [B, n + 1].
+
+  Without `jit` models of one shape share what is compiled.
+  """
   tables = m.bias(params, s.length)
 
-  @jax.jit
   def both(params, tokens):
     found = passes.make(m, s.Q)(params, tokens[:, :-1])
     return estimators.TABLE[name].make(m, s)(params, tokens, found, tables)
 
+  both = jax.jit(both) if jit else both
   return {k: np.asarray(v) for k, v in both(params, tokens).items()}

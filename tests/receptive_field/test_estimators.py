@@ -105,7 +105,11 @@ def test_truncation_is_the_loss_of_a_text_cut_short():
 
 @pytest.mark.parametrize(
   'name',
-  ['sinusoidal', 'kerple_log', pytest.param('xpos', marks=pytest.mark.slow)],
+  [
+    'sinusoidal',
+    pytest.param('kerple_log', marks=pytest.mark.slow),
+    pytest.param('xpos', marks=pytest.mark.slow),
+  ],
 )
 def test_perturbation_is_that_of_the_whole_text_run_again(name):
   m, params = small.make(name)

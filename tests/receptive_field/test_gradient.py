@@ -44,7 +44,7 @@ def by_differences(m, params, tokens, output, at):
   'name, n, output',
   [
     ('kerple_log', 10, 'loss'),
-    ('window', 10, 'logit'),
+    pytest.param('window', 10, 'logit', marks=pytest.mark.slow),
     pytest.param('alibi', 130, 'loss', marks=pytest.mark.slow),
   ],
 )

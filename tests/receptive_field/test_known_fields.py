@@ -22,7 +22,7 @@ def test_which_encodings_are_functions_of_distance():
   assert absent == {'sinusoidal', 'rotary', 'xpos'}
 
 
-@pytest.mark.parametrize('w, R', [(1, 2), (4, 1), (3, 4)])
+@pytest.mark.parametrize('w, R', [(1, 2), (3, 4)])
 def test_a_hard_window_in_each_layer_reaches_exactly_its_sum(w, R):
   """R (w - 1) + 1 tokens: a gradient at the last of them, exactly 0 beyond."""
   m, params = small.make('window', N=R, rpe_args=dict(width=w))
@@ -93,7 +93,7 @@ def test_mass_of_heads_without_queries_is_the_field_of_theory(name, queries):
   m, params = small.make(name, N=1, H=H, **kw)
   params = small.without_queries(params)
   s = small.settings(n, queries=queries)
-  out = small.run('attention_mass', m, params, small.batch(n, 1), s)
+  out = small.run('attention_mass', m, params, small.batch(n, 1), s, jit=False)
   w = np.exp(np.asarray(m.bias(params, n), np.float64))[0]
   keys = np.arange(n) <= np.arange(n - queries, n)[:, None]  # [Q, n]
   want = w[:, None] * keys
@@ -111,12 +111,12 @@ def test_mass_of_heads_without_queries_is_the_field_of_theory(name, queries):
     np.testing.assert_allclose(found, read, atol=1)
 
 
-@pytest.mark.parametrize('n', [40, 100])
+@pytest.mark.parametrize('n', [40, 48])
 def test_uniform_attention_takes_all_but_eps_of_the_text(n):
-  m, params = small.make('none')
+  m, params = small.make('none', N=1, H=4)
   params = small.without_queries(params)
   s = small.settings(n)
-  out = small.run('attention_mass', m, params, small.batch(n), s)
+  out = small.run('attention_mass', m, params, small.batch(n, 1), s, jit=False)
   found = estimators.field(out['attention_mass'].astype(float), EPS)
   want = np.asarray([(1 - e) * n for e in EPS])
   assert (np.abs(found - want) <= 1).all()

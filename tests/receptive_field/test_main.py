@@ -5,10 +5,12 @@ import json
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from extrapolation import config, train
+from extrapolation.attention import reference as dense
 from extrapolation.receptive_field import __main__ as command
 from extrapolation.receptive_field import reference as passes
 from extrapolation.receptive_field import windows
@@ -141,6 +143,17 @@ def test_certificates_hold_and_are_not_empty():
     assert 0 < row['seen'] <= row['bound_by_head'] <= row['bound'] < 1.9
     assert row['seen'] > row['bound_by_head'] / 40
     assert abs(row['nats']) <= row['nats_max'] > 0 < row['logits_max']
+  errors = []
+
+  def attend(q, k, v, bias):
+    o, _ = dense.attend(q, k, v, bias)
+    near = jnp.where(jnp.arange(n) < 16, bias, -jnp.inf)
+    moved = np.linalg.norm(dense.attend(q, k, v, near)[0] - o, axis=-1)
+    errors.append(moved.max(1) / np.linalg.norm(v, axis=-1).max(1))
+    return o
+
+  m.hidden(params, tokens[:, :-1], attend=attend)
+  assert rows[1]['seen'] == pytest.approx(np.max(errors), rel=1e-4)
   for key in ('seen', 'bound', 'bound_by_head'):
     fall = [row[key] for row in rows]
     assert fall == sorted(fall, reverse=True)
