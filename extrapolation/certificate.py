@@ -122,18 +122,3 @@ def _certified(m, params, sample, length, error):
     if shown == tried:
       return tuple(min(w, length) for w in need)
     tried = shown
-
-
-def error(
-  m: model_lib.Model, params, window: tuple[int, ...], length: int, M: float
-) -> float:
-  """What `window` can change in any attention output, over its largest ||v||.
-
-  2 p for the head and layer where theory's bound p is largest, with logits of
-  at most M and texts of at most `length` tokens.
-  """
-  b = np.asarray(m.bias(params, length), np.float64)  # [N, H, n]
-  far = np.arange(length) >= np.asarray(window)[:, None]
-  near_sum = np.logaddexp.reduce(np.where(far, -np.inf, b), axis=-1)
-  tail_sum = np.logaddexp.reduce(np.where(far, b, -np.inf), axis=-1)
-  return float(2 * bound.dropped(tail_sum, near_sum, M).max())

@@ -10,7 +10,7 @@ from extrapolation import attention, certificate, loss
 from extrapolation.receptive_field import reference as passes
 from extrapolation.theory import bound
 
-COLUMNS = ('keys', 'bound', 'bound_by_head', 'seen', 'nats', 'nats_max',
+COLUMNS = ('keys', 'prior', 'bound', 'bound_mean', 'seen', 'nats', 'nats_max',
            'logits_max')  # fmt: skip
 
 
@@ -21,11 +21,13 @@ def widths(n: int, train: int) -> list[int]:
 def check(m, params, batch, keys: list[int], M: np.ndarray) -> list[dict]:
   """A row for each number of keys kept by all heads, on texts [B, n + 1].
 
-  bound: theory's, on ||o - o_w|| over the largest ||v||, of any attention,
-  with logits of at most the largest of M [N, H]; bound_by_head with each
-  head's own. seen: the largest such error of one attention, whose inputs were
-  computed without a window. nats, nats_max: what the window in all layers at
-  once changes of the loss, mean (signed) and largest of all tokens; logits_max
+  prior: theory's bound on ||o - o_w|| over the largest ||v||, of any
+  attention, from M [N, H] alone. bound: the certificate's, which knows what
+  each query saw (certificate.py), for the query that may lose most, and
+  bound_mean over all. seen: the largest such error of one attention, whose
+  inputs were computed without a window, as they were for the bounds. nats,
+  nats_max: what the window in all layers at once changes of the loss, mean
+  (signed) and largest of all tokens; logits_max
   of the last query's logits.
   """
   n = batch.shape[1] - 1
@@ -34,20 +36,22 @@ def check(m, params, batch, keys: list[int], M: np.ndarray) -> list[dict]:
   plain = jax.jit(functools.partial(_run, m))(params, batch)
   for w in keys:
     nats, logits = jax.jit(functools.partial(_run, m, window=w))(params, batch)
-    seen = jax.jit(functools.partial(_seen, m, window=w))(params, batch)
+    tails = np.asarray(certificate.log_tails(m, params, n)[..., w], np.float32)
+    one = jax.jit(functools.partial(_seen, m, window=w))
+    seen, certain = one(params, batch, tails)
     delta, moved = (
       np.asarray(a, np.float64) - np.asarray(b, np.float64)
       for a, b in zip((nats, logits), plain, strict=True)
     )
-    window = (w,) * m.config.H
     near, far = (
       np.logaddexp.reduce(part, axis=-1)
       for part in (tables[..., :w], tables[..., w:])
     )
     out.append(dict(
       keys=w,
-      bound=certificate.error(m, params, window, n, float(M.max())),
-      bound_by_head=float(2 * bound.dropped(far, near, M).max()),
+      prior=float(2 * bound.dropped(far, near, M).max()),
+      bound=float(certain.max()),
+      bound_mean=float(certain.mean()),
       seen=float(seen),
       nats=float(delta.mean()),
       nats_max=float(np.abs(delta).max()),
@@ -64,17 +68,20 @@ def _run(m, params, batch, window=None):
   return nats, passes.logits(params, x[:, -1])
 
 
-def _seen(m, params, batch, window):
-  found = []
+def _seen(m, params, batch, tails, window):
+  """The largest error of an attention; the certificate's of every query."""
+  found, seen = [], []
 
   def attend(q, k, v, bias):
     o = attention.attend(q, k, v, bias)
-    error = jnp.linalg.norm(
-      attention.attend(q, k, v, bias, window=window) - o, axis=-1
-    )
+    near, log_sum = attention.attend_and_log_sum(q, k, v, bias, window=window)
+    error = jnp.linalg.norm(near - o, axis=-1)
     largest = jnp.linalg.norm(v, axis=-1).max(1)  # of each text and head
     found.append((error.max(1) / largest).max())
+    seen.append(certificate.Seen(log_sum, bound.query_bound(q, k)))
     return o
 
   m.hidden(params, batch[:, :-1], attend=attend)
-  return jnp.stack(found).max()
+  seen = jax.tree.map(lambda *x: jnp.stack(x), *seen)
+  certain = certificate.lost(seen, tails, (window,) * m.config.H)
+  return jnp.stack(found).max(), certain

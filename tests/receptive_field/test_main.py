@@ -140,8 +140,9 @@ def test_certificates_hold_and_are_not_empty():
   assert keys == [6, 16, 24, 48]
   rows = windows.check(m, params, tokens, keys, M)
   for row in rows:
-    assert 0 < row['seen'] <= row['bound_by_head'] <= row['bound'] < 1.9
-    assert row['seen'] > row['bound_by_head'] / 40
+    assert 0 < row['seen'] <= row['bound'] <= row['prior'] < 1.9
+    assert 0 < row['bound_mean'] <= row['bound']
+    assert row['seen'] > row['bound'] / 40
     assert abs(row['nats']) <= row['nats_max'] > 0 < row['logits_max']
   errors = []
 
@@ -154,7 +155,7 @@ def test_certificates_hold_and_are_not_empty():
 
   m.hidden(params, tokens[:, :-1], attend=attend)
   assert rows[1]['seen'] == pytest.approx(np.max(errors), rel=1e-4)
-  for key in ('seen', 'bound', 'bound_by_head'):
+  for key in ('seen', 'bound', 'bound_mean', 'prior'):
     fall = [row[key] for row in rows]
     assert fall == sorted(fall, reverse=True)
 
