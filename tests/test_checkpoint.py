@@ -181,6 +181,14 @@ def test_cut_off_at_any_byte_it_is_never_believed(tmp_path):
   assert restore(tmp_path)[0][0] == 2
 
 
+def test_a_number_altered_in_commit_is_noticed(tmp_path):
+  write(tmp_path, steps=(1, 2))
+  path = tmp_path / 'checkpoints' / '2' / 'COMMIT'
+  path.write_text(path.read_text().replace('"next": 2', '"next": 3'))
+  (step, *_), said = restore(tmp_path)
+  assert step == 1 and 'COMMIT fails its checksum' in said[0]
+
+
 def test_nothing_older_goes_before_the_newer_is_verified(tmp_path, monkeypatch):
   from extrapolation import checkpoint
 

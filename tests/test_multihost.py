@@ -119,6 +119,7 @@ def test_a_port_in_use_is_named(port):
   [
     (['--num_processes=2'], 'together'),
     (['--coordinator=a:1', '--num_processes=2'], 'together'),
+    (['--coordinator=:1', '--num_processes=2', '--process_id=0'], 'HOST:PORT'),
     (['--coordinator=a', '--num_processes=2', '--process_id=0'], 'HOST:PORT'),
     (['--coordinator=a:1', '--num_processes=2', '--process_id=2'], '0 <= I <'),
     (['--multihost'], 'no TPU pod and no Slurm job found'),
@@ -203,7 +204,7 @@ def test_the_launcher_tries_again_what_may_succeed(
   done = subprocess.run(
     [*LOCAL, '--processes=2', '--retries=1', '--', sys.executable,
      f'{tmp_path}/child.py', f'{tmp_path}/marks'],
-    capture_output=True, text=True, cwd=ROOT, timeout=60,
+    capture_output=True, text=True, cwd=ROOT, timeout=25,  # told before it is killed, at 30 s
   )  # fmt: skip
   assert done.returncode == code, done.stdout
   assert len(list((tmp_path / 'marks').glob('1-*'))) == tries
