@@ -204,7 +204,8 @@ def test_the_launcher_tries_again_what_may_succeed(
   done = subprocess.run(
     [*LOCAL, '--processes=2', '--retries=1', '--', sys.executable,
      f'{tmp_path}/child.py', f'{tmp_path}/marks'],
-    capture_output=True, text=True, cwd=ROOT, timeout=25,  # told before it is killed, at 30 s
+    capture_output=True, text=True, cwd=ROOT,
+    timeout=25,  # told before it is killed, at 30 s
   )  # fmt: skip
   assert done.returncode == code, done.stdout
   assert len(list((tmp_path / 'marks').glob('1-*'))) == tries
