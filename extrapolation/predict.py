@@ -66,7 +66,7 @@ def encodings(runs: list[tuple[str, str, list[dict]]]) -> list[Encoding]:
   Args:
     runs: (encoding's label, folder, rows) of each finished run.
   """
-  found, known = {}, {}
+  found = {}
   loop = progress.Loop('theory', len(runs))
   for i, (label, folder, rows) in enumerate(runs):
     measured, _, long = ratio(rows)
@@ -74,11 +74,9 @@ def encodings(runs: list[tuple[str, str, list[dict]]]) -> list[Encoding]:
     try:
       found[label] = seeds, why or _silent(folder)
       read = trained.read(folder)
-      key = tuple(read.after), long, read.train_length
-      if key not in known:
-        eps = {EPS: field.share(EPS)}
-        known[key] = answer.record(label, read.after, eps, *key[1:])['heads']
-      seeds.append(_seed(known[key], measured))
+      about = {EPS: field.share(EPS)}, long, read.train_length
+      heads = answer.record(label, read.after, *about)['heads']
+      seeds.append(_seed(heads, measured))
     except ValueError as e:
       found[label] = seeds, str(e)
       seeds.append(Seed('unknown', math.nan, measured, str(e)))
