@@ -21,6 +21,7 @@ setup(
     'ml-collections>=1.1',
     'numpy>=2.0',
     'optax>=0.2.5',
+    'orbax-checkpoint>=0.11.30',
     'python-flint>=0.7',
     'rich>=13',
     'sentencepiece>=0.2.1',

@@ -1,15 +1,20 @@
 """Checkpoints: whole or absent, checked when read, newest sound one wins.
 
-A checkpoint is a folder `DIR/checkpoints/STEP`. Of each item (`params`, `opt`)
-every process writes one file, the raw bytes of the shards it holds. `COMMIT`
-comes last, when all of it has been read back: JSON with the meta data, dtype
-and shape of every array, place and CRC-32 of every shard. Without it a folder
-is no checkpoint. What some devices wrote, any other number of them can read.
+Orbax writes and reads the arrays, of every process its own part, in a folder
+`DIR/checkpoints/STEP/ITEM`. Around it: `COMMIT` comes last, when all of it has
+been read back and found to be what was saved, and before anything older goes.
+It is JSON with the meta data, dtype and shape of every array (Orbax casts
+silently), size and CRC-32 of every file (a flipped byte restores without a
+word). Without it a folder is no checkpoint. Process 0 checks the files before
+any process begins to read, so that all pass over the same ones.
 """
 
+import asyncio
+import concurrent.futures
 import contextlib
 import itertools
 import json
+import logging
 import os
 import re
 import secrets
@@ -18,14 +23,17 @@ import time
 import zlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 from etils import epath
 
 from extrapolation import multihost
 
+# What Orbax logs at length is also raised, and said here in one line.
+logging.getLogger('absl').setLevel(logging.CRITICAL)
+
 COMMIT = 'COMMIT'
-OURS = re.compile(r'[0-9a-f]{8}-\d+(\.json)?')  # TOKEN-PROCESS
+OURS = re.compile(r'[0-9a-f]{8}-\d+\.json')  # TOKEN-PROCESS, until COMMIT
 PATIENCE = 600  # seconds that process 0 waits for what the others write
 
 
@@ -70,6 +78,7 @@ class Checkpoints:
     self.keep, self.keep_every = keep, keep_every
     self.local = '://' not in str(workdir)
     self.thread, self.error = None, None
+    self.orbax = ocp.PyTreeCheckpointHandler(use_compression=False)
     if read_only and not self.path.is_dir():
       raise FileNotFoundError(
         f'no checkpoints in {workdir!r}; train a run '
@@ -103,19 +112,41 @@ class Checkpoints:
     }
     shards = {name: _shards(tree) for name, tree in trees.items()}
     body = {**meta, 'step': step, 'arrays': arrays}
+    folder = self.path / str(step)
+    try:
+      writing = {name: self._begin(folder / name, trees[name])
+                 for name in trees}  # fmt: skip
+    except Exception as e:
+      self._failed(folder, e)
+      self.wait()
     self.thread = threading.Thread(
-      target=self._save, args=(step, shards, body), daemon=True
+      target=self._save, args=(folder, writing, shards, body), daemon=True
     )
     self.thread.start()
 
-  def _save(self, step, shards, body):
-    folder = self.path / str(step)
+  def _begin(self, folder, tree):
+    """Copies the arrays; returns what to wait for while they are written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # In a thread: a notebook has an event loop already.
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+      args = ocp.args.PyTreeSave(tree)
+      begun = thread.submit(
+        lambda: asyncio.run(self.orbax.async_save(folder, args=args))
+      )
+      return begun.result()
+
+  def _failed(self, folder, error):
+    self.error = error
+    with contextlib.suppress(Exception):
+      _remove(folder)  # a full disk needs the room
+
+  def _save(self, folder, writing, shards, body):
     try:
-      self._write(folder, shards, body)
+      for future in itertools.chain(*writing.values()):
+        future.result()
+      self._commit(folder, shards, body)
     except Exception as e:
-      self.error = e
-      with contextlib.suppress(Exception):
-        _remove(folder)  # a full disk needs the room
+      self._failed(folder, e)
       return
     try:
       if jax.process_index() == 0:
@@ -123,31 +154,45 @@ class Checkpoints:
     except Exception as e:
       self.error = e
 
-  def _write(self, folder, shards, body):
+  def _commit(self, folder, shards, body):
     me, n = jax.process_index(), jax.process_count()
-    parts = {}
-    for name, pieces in shards.items():
-      (folder / name).mkdir(parents=True, exist_ok=True)
-      file = folder / name / f'{self.token}-{me}'
-      parts[name] = _write_shards(file, pieces, self.local)
     if me:
-      part = folder / f'{self.token}-{me}.json'
-      self._put(part, json.dumps(parts))
+      self._put(folder / f'{self.token}-{me}.json', json.dumps(shards))
       return
-    every, messages = [parts], []
-    for other in range(1, n):
-      message = folder / f'{self.token}-{other}.json'
-      _wait_for(message, other)
+    messages = [folder / f'{self.token}-{i}.json' for i in range(1, n)]
+    every = [shards]
+    for i, message in enumerate(messages, 1):
+      _wait_for(message, i)
       every.append(json.loads(message.read_text()))
-      messages.append(message)
-    body['shards'] = {
-      name: list(itertools.chain(*(part[name] for part in every)))
-      for name in shards
-    }
-    self._put(folder / COMMIT, json.dumps(_signed(body)))
-    _read_commit(folder)
+    for name in shards:
+      self.orbax.finalize(folder / name)
+      parts = list(itertools.chain(*(part[name] for part in every)))
+      self._verify(folder / name, body['arrays'][name], parts)
     for message in messages:
       message.unlink()
+    files = {
+      str(path.relative_to(folder)): _sum(path)
+      for name in shards
+      for path in _files(folder / name)
+    }
+    text = json.dumps(_signed(body | dict(files=files)))
+    self._put(folder / COMMIT, text)
+    _read_commit(folder)
+
+  def _verify(self, folder, arrays: dict, shards: list) -> None:
+    """Raises OSError unless what is read is what was saved."""
+    read = self.numpy(folder, arrays)
+    for key, crc, start, shape in shards:
+      where = zip(start, shape, strict=True)
+      if _crc(read[key][tuple(slice(a, a + n) for a, n in where)]) != crc:
+        raise OSError(f'{key} in {folder} is not what was written')
+
+  def numpy(self, folder, keys) -> dict[str, np.ndarray]:
+    """Arrays of one item, whole and in the memory of the host."""
+    want = dict.fromkeys(keys, ocp.RestoreArgs(restore_type=np.ndarray))
+    args = ocp.args.PyTreeRestore(dict(want), restore_args=want)
+    read = self.orbax.restore(folder, args=args)
+    return {key: np.asarray(x) for key, x in read.items()}
 
   def _put(self, path, text):
     """The whole file or nothing."""
@@ -233,16 +278,14 @@ class Checkpoints:
         )
       steps = [step]
     for s in reversed(steps):
-      found, reason = None, ''
-      try:
-        body = _read_commit(self.path / str(s))
-        self._compare(like, body['arrays'], s)
-        found = {name: self._read(name, like[name], body, s) for name in like}
-      except _OtherArrays as e:
-        raise ValueError(*e.args) from None
-      except Exception as e:  # whatever becomes of bad bytes
-        reason = f'{type(e).__name__}: {str(e).splitlines()[0][:80]}'
-      if not (reason := multihost.first_of(reason)):
+      reason, body = self._sound(s, like)
+      if not reason:
+        try:
+          found = {name: self._read(name, like[name], s) for name in like}
+        except Exception as e:  # whatever becomes of bad bytes
+          reason = f'{type(e).__name__}: {str(e).splitlines()[0][:80]}'
+        reason = multihost.first_of(reason)
+      if not reason:
         return s, found, body
       say(f'checkpoint of step {s} is damaged ({reason})' + (
         '; trying the one before' if s != steps[0] else ''))  # fmt: skip
@@ -259,28 +302,49 @@ class Checkpoints:
       )
     return None
 
+  def _sound(self, step: int, like: dict) -> tuple[str, dict]:
+    """What is wrong with a checkpoint, '' if nothing, and its COMMIT.
+
+    Process 0 reads every file: what all then restore is whole for all.
+    """
+    folder, reason, body = self.path / str(step), '', {}
+    try:
+      body = _read_commit(folder)
+      if jax.process_index() == 0:
+        for name, (size, crc) in body['files'].items():
+          if name.split('/')[0] in like:
+            _check(folder / name, size, crc)
+    except Exception as e:
+      reason = f'{type(e).__name__}: {str(e).splitlines()[0][:80]}'
+    if not (reason := multihost.first_of(reason)):
+      self._compare(like, body['arrays'], step)
+    return reason, body
+
   def _compare(self, like: dict, arrays: dict, step: int) -> None:
     for name, tree in like.items():
       want = {key: _describe(x) for key, x in flat(tree).items()}
       have = arrays.get(name, {})
       for key in sorted({*want, *have}):
         if want.get(key) != have.get(key):
-          raise _OtherArrays(
+          raise ValueError(
             f'checkpoint of step {step} in {self.path} is of another model: '
             f'{name}.{key} is {_text(have.get(key))} there and '
             f'{_text(want.get(key))} here'
           )
 
-  def _read(self, name: str, like, body: dict, step: int):
-    stored = {}
-    for key, *shard in body['shards'][name]:
-      stored.setdefault(key, []).append(shard)
-    with contextlib.ExitStack() as files:
-      reader = _Reader(self.path / str(step) / name, files)
-      leaves = [
-        _restore(x, lambda part, key=key, x=x: reader(stored[key], part, x))
-        for key, x in flat(like).items()
-      ]
+  def _read(self, name: str, like, step: int):
+    """An item, its arrays on the devices that `like` names."""
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    want = {}
+    for key, x in flat(like).items():
+      want[key] = ocp.ArrayRestoreArgs(
+        sharding=getattr(x, 'sharding', None) or here,
+        global_shape=x.shape,
+        dtype=x.dtype,
+      )
+    args = ocp.args.PyTreeRestore(dict(want), restore_args=want)
+    read = self.orbax.restore(self.path / str(step) / name, args=args)
+    leaves = [read[key] for key in want]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
   def discard_after(self, step: int) -> None:
@@ -294,57 +358,45 @@ class Checkpoints:
     multihost.first(discard)
 
 
-class _OtherArrays(Exception):
-  """A checkpoint that is sound, of something else."""
-
-
 def _shards(tree: dict) -> list:
-  """(key, start, array): a copy of every part that is this process's to save.
-
-  A copy: the step that follows gives the memory to something else.
-  """
-  for x in tree.values():
-    if isinstance(x, jax.Array):
-      x.copy_to_host_async()
+  """[key, CRC, start, shape] of every part that is this process's to save."""
   found = []
   for key, x in tree.items():
-    if not isinstance(x, jax.Array):
-      if jax.process_index() == 0:
-        found.append((key, [0] * np.ndim(x), np.array(x)))
-      continue
     for shard in x.addressable_shards:
       if shard.replica_id == 0:
         index = zip(shard.index, x.shape, strict=True)
         start = [s.indices(n)[0] for s, n in index]
-        found.append((key, start, np.array(shard.data)))
+        found.append([key, _crc(shard.data), start, [*shard.data.shape]])
   return found
 
 
-def _bytes(x: np.ndarray) -> np.ndarray:
-  return np.ascontiguousarray(x).reshape(-1).view(np.uint8)
+def _crc(x) -> int:
+  return zlib.crc32(np.ascontiguousarray(x).reshape(-1).view(np.uint8))
 
 
-def _write_shards(path, pieces, local: bool) -> list:
-  """Writes the bytes, reads them back, and returns what COMMIT says of them.
+def _files(folder):
+  """All files below a folder."""
+  for path in _inside(folder):
+    if path.is_dir():
+      yield from _files(path)
+    else:
+      yield path
 
-  An entry is [key, file, offset, bytes, crc, start, shape].
-  """
-  entries, offset = [], 0
-  with path.open('wb') as f:
-    for key, start, x in pieces:
-      data = _bytes(x)
-      f.write(data)
-      crc, size = zlib.crc32(data), data.size
-      entries.append([key, path.name, offset, size, crc, start, [*x.shape]])
-      offset += size
-    if local:
-      f.flush()
-      os.fsync(f.fileno())
+
+def _sum(path) -> list[int]:
+  """[size, CRC-32] of a file."""
+  size = crc = 0
   with path.open('rb') as f:
-    for key, _, _, size, crc, *_ in entries:
-      if zlib.crc32(f.read(size)) != crc:
-        raise OSError(f'{key} in {path} is not what was written')
-  return entries
+    while data := f.read(1 << 24):
+      size, crc = size + len(data), zlib.crc32(data, crc)
+  return [size, crc]
+
+
+def _check(path, size: int, crc: int) -> None:
+  if path.stat().length != size:
+    raise OSError(f'{path.name} is cut off')
+  if _sum(path)[1] != crc:
+    raise OSError(f'{path.name} fails its checksum')
 
 
 def _signed(body: dict) -> dict:
@@ -369,81 +421,18 @@ def _wait_for(path, process: int) -> None:
     time.sleep(0.02)
 
 
-class _Reader:
-  """Parts of arrays, put together from the shards that overlap them."""
-
-  def __init__(self, folder, stack):
-    self.folder, self.stack, self.open = folder, stack, {}
-
-  def __call__(self, shards: list, part: tuple, like) -> np.ndarray:
-    """The part (slices) of an array like `like`."""
-    bounds = [s.indices(n)[:2] for s, n in zip(part, like.shape, strict=True)]
-    out = np.empty([b - a for a, b in bounds], like.dtype)
-    missing = out.size
-    for name, offset, size, crc, start, shape in shards:
-      stop = [a + n for a, n in zip(start, shape, strict=True)]
-      both = [
-        (max(a, c), min(b, d))
-        for (a, b), c, d in zip(bounds, start, stop, strict=True)
-      ]
-      if any(a >= b for a, b in both):
-        continue
-      x = self.shard(name, offset, size, crc, shape, like.dtype)
-      here = [
-        slice(a - c, b - c) for (a, b), (c, _) in zip(both, bounds, strict=True)
-      ]
-      there = [
-        slice(a - c, b - c) for (a, b), c in zip(both, start, strict=True)
-      ]
-      out[tuple(here)] = x[tuple(there)]
-      missing -= x[tuple(there)].size
-    if missing:
-      raise OSError(f'{missing} values are in no shard')
-    return out
-
-  def shard(self, name, offset, size, crc, shape, dtype):
-    if name not in self.open:
-      file = (self.folder / name).open('rb')
-      self.open[name] = self.stack.enter_context(file)
-    f = self.open[name]
-    f.seek(offset)
-    data = f.read(size)
-    if len(data) != size:
-      raise OSError(f'{name} is cut off')
-    if zlib.crc32(data) != crc:
-      raise OSError(f'{name} fails its checksum')
-    return np.frombuffer(data, dtype).reshape(shape)
-
-
-def _restore(like, read):
-  """The array, on the devices that `like` names."""
-  sharding = getattr(like, 'sharding', None)
-  if sharding is None:
-    return jnp.asarray(read((slice(None),) * len(like.shape)))
-  parts, pieces = {}, []
-  where = sharding.addressable_devices_indices_map(like.shape)
-  for device, index in where.items():
-    key = str(index)
-    if key not in parts:
-      parts[key] = read(index)
-    pieces.append(jax.device_put(parts[key], device))
-  return jax.make_array_from_single_device_arrays(like.shape, sharding, pieces)
-
-
 def _remove(folder) -> None:
   """Removes a checkpoint, or what is left of one, and nothing else.
 
   COMMIT goes first: what follows can be interrupted.
   """
   (folder / COMMIT).unlink(missing_ok=True)
-  inner = [p for p in _inside(folder) if p.is_dir()]
-  for place in (*inner, folder):
-    for path in _inside(place):
-      name = path.name.removeprefix('.')
-      if OURS.fullmatch(name) or name == COMMIT:
-        path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError, ValueError):  # something else is in it
-      place.rmdir()
+  for path in _inside(folder):
+    name = path.name.removeprefix('.')
+    if not (path.is_dir() or name == COMMIT or OURS.fullmatch(name)):
+      return  # something else is in it
+  if folder.exists():
+    folder.rmtree()
 
 
 def _inside(folder) -> list:

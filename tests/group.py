@@ -10,7 +10,6 @@ import sys
 import time
 
 import numpy as np
-from etils import epath
 
 from extrapolation import checkpoint, config
 from tests import conftest
@@ -96,20 +95,16 @@ class Runs:
 
   def arrays(self, name: str) -> dict[str, np.ndarray]:
     """All arrays of the newest checkpoint; JAX has no float64 in a test."""
-    folder = epath.Path(self.path / name / 'checkpoints')
-    newest = max((p for p in folder.iterdir()), key=lambda p: int(p.name))
+    found = checkpoint.Checkpoints(str(self.path / name), read_only=True)
+    newest = found.path / str(found.steps()[-1])
     body = json.loads((newest / checkpoint.COMMIT).read_text())
-    found = {}
-    for item, arrays in body['arrays'].items():
-      for key, (dtype, shape) in arrays.items():
-        found[f'{item}.{key}'] = out = np.zeros(shape, dtype)
-        for k, file, offset, size, _, start, part in body['shards'][item]:
-          if k == key:
-            data = (newest / item / file).read_bytes()[offset : offset + size]
-            where = zip(start, part, strict=True)
-            where = tuple(slice(a, a + n) for a, n in where)
-            out[where] = np.frombuffer(data, dtype).reshape(part)
-    return found | {'step': np.asarray(body['step'])}
+    arrays = {
+      f'{item}.{key}': x
+      for item, keys in body['arrays'].items()
+      for key, x in found.numpy(newest / item, keys).items()
+    }
+    assert {x.dtype.name for x in arrays.values()} >= {'float64'}
+    return arrays | {'step': np.asarray(body['step'])}
 
 
 def children(launcher: subprocess.Popen) -> list[int]:

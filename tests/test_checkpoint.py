@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils import epath
 
+from extrapolation import checkpoint
 from extrapolation.checkpoint import Checkpoints
 
 
@@ -166,18 +168,35 @@ def test_cut_off_at_any_byte_it_is_never_believed(tmp_path):
   write(tmp_path, steps=(1, 2))
   folder = tmp_path / 'checkpoints' / '2'
   rng = np.random.default_rng(0)
-  for path in (folder / 'COMMIT', largest(folder)):
+  commit = folder / 'COMMIT'
+  content = commit.read_bytes()
+  for cut in range(len(content)):
+    commit.write_bytes(content[:cut])
+    with pytest.raises((ValueError, KeyError, OSError)):
+      checkpoint._read_commit(epath.Path(folder))
+  commit.write_bytes(content)
+  for path in (commit, largest(folder)):
     content = path.read_bytes()
-    if path.name == 'COMMIT':
-      cuts = range(len(content))
-    else:
-      cuts = {0, 1, len(content) - 1, *rng.integers(0, len(content), 40)}
-    for cut in cuts:
+    for cut in {0, 1, len(content) - 1, *rng.integers(0, len(content), 20)}:
       path.write_bytes(content[:cut])
       (step, items, _), said = restore(tmp_path)
       assert step == 1 and 'step 2 is damaged' in said[0], (path.name, cut)
     path.write_bytes(content)
   jax.tree.map(np.testing.assert_array_equal, items['params'], tree(1))
+  assert restore(tmp_path)[0][0] == 2
+
+
+def test_every_file_counts(tmp_path):
+  write(tmp_path, steps=(1, 2))
+  folder = tmp_path / 'checkpoints' / '2' / 'params'
+  files = [p for p in folder.rglob('*') if p.is_file()]
+  assert len(files) > 3
+  for path in files:
+    content = path.read_bytes()
+    path.unlink()
+    (step, *_), said = restore(tmp_path)
+    assert step == 1 and 'step 2 is damaged' in said[0], path
+    path.write_bytes(content)
   assert restore(tmp_path)[0][0] == 2
 
 
@@ -190,8 +209,6 @@ def test_a_number_altered_in_commit_is_noticed(tmp_path):
 
 
 def test_nothing_older_goes_before_the_newer_is_verified(tmp_path, monkeypatch):
-  from extrapolation import checkpoint
-
   write(tmp_path, steps=(1,), keep=1)
 
   def unreadable(folder):
@@ -208,8 +225,6 @@ def test_nothing_older_goes_before_the_newer_is_verified(tmp_path, monkeypatch):
 
 
 def test_what_a_disk_garbles_is_noticed_at_once(tmp_path, monkeypatch):
-  from extrapolation import checkpoint
-
   real = checkpoint.zlib.crc32
   sizes = []
 
@@ -245,48 +260,6 @@ def test_checkpoints_of_the_former_format_are_named_and_kept(tmp_path):
   with pytest.raises(ValueError, match='of an older version'):
     Checkpoints(str(tmp_path)).restore(LIKE)
   assert (folder / '_CHECKPOINT_METADATA').exists()
-
-
-@pytest.fixture
-def bucket():
-  """gs:// in memory, in place of what would need a network."""
-  import fsspec
-  from fsspec.implementations.memory import MemoryFileSystem
-
-  known = sys.modules['fsspec.registry']._registry
-  for name in ('gs', 'gcs'):
-    fsspec.register_implementation(name, MemoryFileSystem, clobber=True)
-  yield 'gs://bucket/run'
-  MemoryFileSystem.store.clear()
-  MemoryFileSystem.pseudo_dirs[:] = ['']
-  for name in ('gs', 'gcs'):
-    known.pop(name, None)
-
-
-def test_an_object_store_is_a_folder_too(bucket):
-  write(bucket, steps=(1, 2, 3), keep=2)
-  (step, items, meta), said = restore(bucket)
-  assert step == meta['next'] == 3 and not said
-  jax.tree.map(np.testing.assert_array_equal, items['params'], tree(3))
-  assert Checkpoints(bucket).steps() == [2, 3]
-
-
-def test_a_run_in_an_object_store(bucket, tiny):
-  from extrapolation import evaluate, run, train
-
-  train.train(tiny, bucket, say=lambda text: None)
-  assert [row['step'] for row in run.read_metrics(bucket)] == [*range(1, 7)]
-  assert train.train(tiny, bucket, say=lambda text: None) == {}
-  rows = evaluate.evaluate(bucket, say=lambda text: None, lengths=(8,))
-  path = evaluate.csv_path(bucket, protocol(tiny))
-  assert str(rows[0]['length']) in path.read_text()
-  assert not pathlib.Path('gs:').exists()
-
-
-def protocol(c):
-  from extrapolation import protocol
-
-  return protocol.Settings(**c.eval.to_dict())
 
 
 FULL = """

@@ -1,6 +1,8 @@
 """The folder of a run: refused when it is another's, mended after a kill."""
 
 import json
+import pathlib
+import sys
 
 import pytest
 
@@ -110,3 +112,34 @@ def test_text_that_changed_is_refused(tmp_path):
     ValueError, match='of bytes, but stdlib holds those of b8'
   ):
     run.same_text(str(tmp_path), manifest('a', 'b8'))
+
+
+@pytest.fixture
+def bucket():
+  """gs:// in memory, in place of what would need a network."""
+  import fsspec
+  from fsspec.implementations.memory import MemoryFileSystem
+
+  known = sys.modules['fsspec.registry']._registry
+  for name in ('gs', 'gcs'):
+    fsspec.register_implementation(name, MemoryFileSystem, clobber=True)
+  yield 'gs://bucket/run'
+  MemoryFileSystem.store.clear()
+  MemoryFileSystem.pseudo_dirs[:] = ['']
+  for name in ('gs', 'gcs'):
+    known.pop(name, None)
+
+
+def test_the_folder_of_a_run_may_be_in_an_object_store(bucket):
+  """All but checkpoints: Orbax has a client of its own for these."""
+  c = config.override(config.base(), {})
+  with run.claim(bucket, c):
+    pass
+  assert run.load_config(bucket).to_dict() == c.to_dict()
+  for first, last in ((1, 4), (3, 6)):  # killed after 3, resumed after 2
+    metrics = run.Metrics(bucket, first - 1)
+    for step in range(first, last):
+      metrics.write(step, loss=1.0 / step)
+    metrics.close()
+  assert [row['step'] for row in run.read_metrics(bucket)] == [1, 2, 3, 4, 5]
+  assert not pathlib.Path('gs:').exists()
