@@ -20,6 +20,7 @@ def check(path, steps: int, kills: int, seed: int):
   print('\n'.join(done))
 
 
+@pytest.mark.slow
 def test_three_kills_cost_no_bit_and_no_row(tmp_path):
   check(tmp_path, steps=120, kills=3, seed=1)
 
