@@ -74,9 +74,11 @@ class Checkpoints:
     *,
     read_only: bool = False,
   ):
+    self.local = '://' not in str(workdir)
+    if self.local:  # Orbax takes no relative path
+      workdir = os.path.abspath(workdir)
     self.path = epath.Path(workdir) / 'checkpoints'
     self.keep, self.keep_every = keep, keep_every
-    self.local = '://' not in str(workdir)
     self.thread, self.error = None, None
     self.orbax = ocp.PyTreeCheckpointHandler(use_compression=False)
     if read_only and not self.path.is_dir():

@@ -56,6 +56,13 @@ def test_what_is_saved_comes_back_bit_for_bit(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, items['params'], tree(1))
 
 
+def test_a_relative_folder_does(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  write('run')
+  assert restore('run')[0][0] == 3
+  assert (tmp_path / 'run' / 'checkpoints' / '3').is_dir()
+
+
 def test_the_oldest_are_dropped(tmp_path):
   write(tmp_path, steps=(1, 2, 3, 4), keep=2)
   assert Checkpoints(str(tmp_path)).steps() == [3, 4]
