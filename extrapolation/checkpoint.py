@@ -16,10 +16,8 @@ import itertools
 import json
 import logging
 import os
-import re
 import secrets
 import threading
-import time
 import zlib
 
 import jax
@@ -27,14 +25,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
-from extrapolation import multihost
+from extrapolation import commit, multihost
 
 # What Orbax logs at length is also raised, and said here in one line.
 logging.getLogger('absl').setLevel(logging.CRITICAL)
-
-COMMIT = 'COMMIT'
-OURS = re.compile(r'[0-9a-f]{8}-\d+\.json')  # TOKEN-PROCESS, until COMMIT
-PATIENCE = 600  # seconds that process 0 waits for what the others write
 
 
 def flat(tree) -> dict:
@@ -94,15 +88,19 @@ class Checkpoints:
   def _prepare(self):
     self.path.mkdir(parents=True, exist_ok=True)
     for folder in self._folders():
-      if not (folder / COMMIT).exists():
-        _remove(folder)
+      if not (folder / commit.FILE).exists():
+        commit.remove(folder)
 
   def _folders(self):
-    return [p for p in _inside(self.path) if p.name.isdigit() and p.is_dir()]
+    return [
+      p for p in commit.inside(self.path) if p.name.isdigit() and p.is_dir()
+    ]
 
   def steps(self) -> list[int]:
     """Steps with a complete checkpoint, oldest first."""
-    return sorted(int(p.name) for p in self._folders() if (p / COMMIT).exists())
+    return sorted(
+      int(p.name) for p in self._folders() if (p / commit.FILE).exists()
+    )
 
   def save(self, step: int, items: dict, meta: dict) -> None:
     """Starts a save; it is complete once `wait` or the next `save` returns."""
@@ -140,7 +138,7 @@ class Checkpoints:
   def _failed(self, folder, error):
     self.error = error
     with contextlib.suppress(Exception):
-      _remove(folder)  # a full disk needs the room
+      commit.remove(folder)  # a full disk needs the room
 
   def _save(self, folder, writing, shards, body):
     try:
@@ -159,12 +157,14 @@ class Checkpoints:
   def _commit(self, folder, shards, body):
     me, n = jax.process_index(), jax.process_count()
     if me:
-      self._put(folder / f'{self.token}-{me}.json', json.dumps(shards))
+      commit.put(
+        folder / f'{self.token}-{me}.json', json.dumps(shards), self.local
+      )
       return
     messages = [folder / f'{self.token}-{i}.json' for i in range(1, n)]
     every = [shards]
     for i, message in enumerate(messages, 1):
-      _wait_for(message, i)
+      commit.wait_for(message, i)
       every.append(json.loads(message.read_text()))
     for name in shards:
       self.orbax.finalize(folder / name)
@@ -173,13 +173,13 @@ class Checkpoints:
     for message in messages:
       message.unlink()
     files = {
-      str(path.relative_to(folder)): _sum(path)
+      str(path.relative_to(folder)): commit.checksum(path)
       for name in shards
-      for path in _files(folder / name)
+      for path in commit.files(folder / name)
     }
-    text = json.dumps(_signed(body | dict(files=files)))
-    self._put(folder / COMMIT, text)
-    _read_commit(folder)
+    text = json.dumps(commit.signed(body | dict(files=files)))
+    commit.put(folder / commit.FILE, text, self.local)
+    commit.read(folder)
 
   def _verify(self, folder, arrays: dict, shards: list) -> None:
     """Raises OSError unless what is read is what was saved."""
@@ -196,26 +196,11 @@ class Checkpoints:
     read = self.orbax.restore(folder, args=args)
     return {key: np.asarray(x) for key, x in read.items()}
 
-  def _put(self, path, text):
-    """The whole file or nothing."""
-    if not self.local:
-      path.write_text(text)  # an object appears when it is complete
-      return
-    temporary = path.with_name(f'.{path.name}')
-    with open(temporary, 'w') as f:
-      f.write(text)
-      f.flush()
-      os.fsync(f.fileno())
-    os.replace(temporary, path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
-
   def _drop_old(self):
     """Called when the newest is verified, and never before."""
     for step in self.steps()[: -self.keep]:
       if not self.keep_every or step % self.keep_every:
-        _remove(self.path / str(step))
+        commit.remove(self.path / str(step))
 
   def wait(self) -> None:
     """Returns when the newest save is on disk, or raises what stopped it."""
@@ -311,11 +296,11 @@ class Checkpoints:
     """
     folder, reason, body = self.path / str(step), '', {}
     try:
-      body = _read_commit(folder)
+      body = commit.read(folder)
       if jax.process_index() == 0:
         for name, (size, crc) in body['files'].items():
           if name.split('/')[0] in like:
-            _check(folder / name, size, crc)
+            commit.check(folder / name, size, crc)
     except Exception as e:
       reason = f'{type(e).__name__}: {str(e).splitlines()[0][:80]}'
     if not (reason := multihost.first_of(reason)):
@@ -355,7 +340,7 @@ class Checkpoints:
     def discard():
       for folder in self._folders():
         if int(folder.name) > step:
-          _remove(folder)
+          commit.remove(folder)
 
     multihost.first(discard)
 
@@ -374,72 +359,3 @@ def _shards(tree: dict) -> list:
 
 def _crc(x) -> int:
   return zlib.crc32(np.ascontiguousarray(x).reshape(-1).view(np.uint8))
-
-
-def _files(folder):
-  """All files below a folder."""
-  for path in _inside(folder):
-    if path.is_dir():
-      yield from _files(path)
-    else:
-      yield path
-
-
-def _sum(path) -> list[int]:
-  """[size, CRC-32] of a file."""
-  size = crc = 0
-  with path.open('rb') as f:
-    while data := f.read(1 << 24):
-      size, crc = size + len(data), zlib.crc32(data, crc)
-  return [size, crc]
-
-
-def _check(path, size: int, crc: int) -> None:
-  if path.stat().length != size:
-    raise OSError(f'{path.name} is cut off')
-  if _sum(path)[1] != crc:
-    raise OSError(f'{path.name} fails its checksum')
-
-
-def _signed(body: dict) -> dict:
-  return body | dict(crc=zlib.crc32(json.dumps(body).encode()))
-
-
-def _read_commit(folder) -> dict:
-  body = json.loads((folder / COMMIT).read_text())
-  crc = body.pop('crc')
-  if _signed(body)['crc'] != crc:
-    raise OSError(f'{COMMIT} fails its checksum')
-  return body
-
-
-def _wait_for(path, process: int) -> None:
-  start = time.monotonic()
-  while not path.exists():
-    if time.monotonic() - start > PATIENCE:
-      raise OSError(
-        f'process {process} did not write its part within {PATIENCE} s'
-      )
-    time.sleep(0.02)
-
-
-def _remove(folder) -> None:
-  """Removes a checkpoint, or what is left of one, and nothing else.
-
-  COMMIT goes first: what follows can be interrupted.
-  """
-  (folder / COMMIT).unlink(missing_ok=True)
-  for path in _inside(folder):
-    name = path.name.removeprefix('.')
-    if not (path.is_dir() or name == COMMIT or OURS.fullmatch(name)):
-      return  # something else is in it
-  if folder.exists():
-    folder.rmtree()
-
-
-def _inside(folder) -> list:
-  """What is in a folder; an object store has no empty ones."""
-  try:
-    return list(folder.iterdir())
-  except FileNotFoundError:
-    return []

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from extrapolation import checkpoint, config
+from extrapolation import checkpoint, commit, config
 from tests import conftest
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -86,7 +86,7 @@ class Runs:
     folder = self.path / name / 'checkpoints'
     try:
       return any(
-        not (p / checkpoint.COMMIT).exists()
+        not (p / commit.FILE).exists()
         for p in folder.iterdir()
         if p.name.isdigit()
       )
@@ -97,7 +97,7 @@ class Runs:
     """All arrays of the newest checkpoint; JAX has no float64 in a test."""
     found = checkpoint.Checkpoints(str(self.path / name), read_only=True)
     newest = found.path / str(found.steps()[-1])
-    body = json.loads((newest / checkpoint.COMMIT).read_text())
+    body = json.loads((newest / commit.FILE).read_text())
     arrays = {
       f'{item}.{key}': x
       for item, keys in body['arrays'].items()

@@ -12,6 +12,7 @@ LEVELS = [
   {'rpe'},
   {
     'attention',
+    'commit',
     'theory',
     'lease',
     'lifeline',

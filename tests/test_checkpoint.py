@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from etils import epath
 
-from extrapolation import checkpoint
+from extrapolation import checkpoint, commit
 from extrapolation.checkpoint import Checkpoints
 
 
@@ -175,14 +175,14 @@ def test_cut_off_at_any_byte_it_is_never_believed(tmp_path):
   write(tmp_path, steps=(1, 2))
   folder = tmp_path / 'checkpoints' / '2'
   rng = np.random.default_rng(0)
-  commit = folder / 'COMMIT'
-  content = commit.read_bytes()
+  file = folder / 'COMMIT'
+  content = file.read_bytes()
   for cut in range(len(content)):
-    commit.write_bytes(content[:cut])
+    file.write_bytes(content[:cut])
     with pytest.raises((ValueError, KeyError, OSError)):
-      checkpoint._read_commit(epath.Path(folder))
-  commit.write_bytes(content)
-  for path in (commit, largest(folder)):
+      commit.read(epath.Path(folder))
+  file.write_bytes(content)
+  for path in (file, largest(folder)):
     content = path.read_bytes()
     for cut in {0, 1, len(content) - 1, *rng.integers(0, len(content), 20)}:
       path.write_bytes(content[:cut])
@@ -223,7 +223,7 @@ def test_nothing_older_goes_before_the_newer_is_verified(tmp_path, monkeypatch):
 
   checkpoints = Checkpoints(str(tmp_path), keep=1)
   with monkeypatch.context() as m:
-    m.setattr(checkpoint, '_read_commit', unreadable)
+    m.setattr(commit, 'read', unreadable)
     checkpoints.save(2, {'params': tree(2)}, {})
     with pytest.raises(OSError, match='last good checkpoint: step 1'):
       checkpoints.wait()
@@ -255,8 +255,11 @@ def test_leftovers_of_a_killed_save_go_and_nothing_else(tmp_path):
   (folder / '2' / 'COMMIT').unlink()
   (folder / '7').mkdir()
   (folder / '7' / 'notes.txt').write_text('mine')
+  (folder / '8' / 'mine').mkdir(parents=True)
+  (folder / '8' / 'mine' / 'notes.txt').write_text('mine')
   Checkpoints(str(tmp_path)).close()
-  assert sorted(p.name for p in folder.iterdir()) == ['1', '7']
+  assert sorted(p.name for p in folder.iterdir()) == ['1', '7', '8']
+  assert (folder / '8' / 'mine' / 'notes.txt').exists()
   assert (folder / '7' / 'notes.txt').read_text() == 'mine'
 
 
