@@ -3,10 +3,16 @@ import jax.numpy as jnp
 from extrapolation.rpe import base
 
 
-def make(H: int) -> base.RPE:
-  r"""Divergent control 1/n: bias_h(t) = -ln(1 + k_h t)."""
+def make(H: int, exponent: float = 1.0) -> base.RPE:
+  r"""Divergent control 1/n: bias_h(t) = -exponent ln(1 + k_h t).
+
+  The sum of weights is finite where exponent > 1: with 1.05 it has the far
+  mass of the control, and converges.
+  """
+  if not exponent > 0:
+    raise ValueError(f'exponent = {exponent}: harmonic needs an exponent > 0')
   return base.scaled(
     H,
-    lambda x: -jnp.log1p(x),
+    lambda x: -exponent * jnp.log1p(x),
     'Qin et al. 2024, control 1/n, arXiv 2307.10156',
   )
