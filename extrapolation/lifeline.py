@@ -42,7 +42,8 @@ class Lifeline:
     self.host, self.port, self.n, self.me = host.strip('[]'), int(port), n, me
     self.peers = {}  # process: its socket
     self.buffers, self.left = {}, set()
-    self.ending = False
+    self.ending = self.failed = False
+    self.alone = threading.Event()  # all connections are closed
     self.lock = threading.Lock()
 
   def gather(self, about, difference, runtime: str, timeout: float) -> None:
@@ -149,7 +150,7 @@ class Lifeline:
           data = b''
         if not data:
           del names[sock]
-          if other not in self.left:
+          if other not in self.left and not self.failed:
             self._stop(LOST, f'process {other} is gone', grace=0.0)
           continue
         text = self.buffers.pop(sock, b'') + data
@@ -157,6 +158,7 @@ class Lifeline:
         self.buffers[sock] = rest
         for line in lines:
           self._heard(other, json.loads(line))
+    self.alone.set()
 
   def _heard(self, other, message):
     self.left.add(other)
@@ -188,8 +190,13 @@ class Lifeline:
 
   def end(self, code: int, why: str, agreed: bool) -> None:
     """This process ends. agreed: so do all, and nobody need be told why."""
-    self.ending = True
+    self.ending, self.failed = True, not agreed
     self._tell(code=code, why=why.split('\n')[0], agreed=agreed)
+
+  def last(self) -> None:
+    """Waits for the others to have gone: with process 0 goes their runtime."""
+    if self.me == 0:
+      self.alone.wait(GRACE + 2)
 
   def verdict(self) -> None:
     """Gives the watch time to find out who is gone, and to end all this."""

@@ -115,28 +115,30 @@ def group(args: argparse.Namespace, **about):
     runtime = f'{host}:{port}'
   else:
     runtime = line.join(about, args.join_timeout)
-  line.watch()
-  jax.distributed.initialize(
-    runtime, n, me, initialization_timeout=int(args.join_timeout)
-  )
-  code = []
   # Runs before JAX's own, which would wait for those that are gone.
+  code = []
   atexit.register(_leave, line, code)
   try:
+    line.watch()
+    jax.distributed.initialize(
+      runtime, n, me, initialization_timeout=int(args.join_timeout)
+    )
     yield
+    barrier()
   except BaseException as e:
     if isinstance(e, jax.errors.JaxRuntimeError):
       line.verdict()  # a sum that broke off: the news is who died
-    code.append(_exit_code(e))
     agreed = isinstance(e, Preempted)
-    line.end(code[0], str(e), agreed)
+    if not agreed:
+      code.append(_exit_code(e))
+    line.end(_exit_code(e), str(e), agreed)
     raise
-  barrier()
   line.end(0, '', agreed=True)
 
 
 def _leave(line, code):
-  if code and code[0] != RETRY:
+  if code:
+    line.last()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code[0])

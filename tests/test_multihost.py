@@ -301,3 +301,35 @@ def test_a_death_ends_the_other_at_once_with_a_message(runs, victim):
     for child in children:
       child.kill()
       child.wait()
+
+
+@pytest.mark.parametrize('victim', [0, 1])
+def test_a_notice_while_the_group_forms_ends_both_to_be_run_again(victim, port):
+  code = f"""
+import argparse, jax, sys
+from extrapolation import multihost
+real = jax.distributed.initialize
+def initialize(*args, **kw):
+  real(*args, **kw)
+  if args[2] == {victim}:
+    sys.exit(75)  # what SIGTERM raises until there is something to save
+jax.distributed.initialize = initialize
+args = argparse.Namespace(multihost=False, coordinator='localhost:{port}',
+  num_processes=2, process_id=int(sys.argv[1]), join_timeout=60.0)
+with multihost.group(args):
+  jax.process_index()  # waits for the other, without end in sight
+"""
+  children = [
+    subprocess.Popen(
+      [sys.executable, '-c', code, str(i)],
+      cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    for i in (0, 1)
+  ]  # fmt: skip
+  try:
+    said = [child.communicate(timeout=60)[0] for child in children]
+    assert [child.returncode for child in children] == [75, 75], said
+    assert f'process {victim} stopped' in said[1 - victim]
+  finally:
+    for child in children:
+      child.kill()
