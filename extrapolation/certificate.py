@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from extrapolation import attention, parallel, run
+from extrapolation import attention, loss, parallel, run
 from extrapolation import model as model_lib
 from extrapolation.theory import bound
 
@@ -34,16 +34,16 @@ def measured(
   m: model_lib.Model, params, batch, window: tuple[int, ...]
 ) -> tuple[Float[Array, 'B T'], Seen]:
   """Nats of batch [B, T + 1] under a window, and what its queries saw."""
-  m, params = model_lib.unrolled(m, params)
-  seen = []
+  if batch.shape[1] > model_lib.LONG:
+    m, params = model_lib.rolled(m, params)
+  inputs, targets = parallel.shifted(batch)
 
   def attend(q, k, v, bias):
     o, log_sum = attention.attend_and_log_sum(q, k, v, bias, window=window)
-    seen.append(Seen(log_sum, bound.query_bound(q, k)))
-    return o
+    return o, Seen(log_sum, bound.query_bound(q, k))
 
-  nats = m.nll(params, *parallel.shifted(batch), attend=attend)
-  return nats, jax.tree.map(lambda *x: jnp.stack(x), *seen)
+  x, seen = m.hidden(params, inputs, attend=attend)
+  return loss.token_nll(x, params['embed']['embedding'], targets), seen
 
 
 def lost(

@@ -234,9 +234,13 @@ def _nll(
   largest and the mean error over layers and heads, [B, T, 2].
   """
   if window is None:
-    return layout.everywhere(
-      lambda params, b: m.nll(params, *parallel.shifted(b))
-    )
+
+    def whole(params, batch):
+      long = batch.shape[1] > model.LONG
+      n, params = model.rolled(m, params) if long else (m, params)
+      return n.nll(params, *parallel.shifted(batch))
+
+    return layout.everywhere(whole)
 
   def windowed(params, batch, log_tails):
     nats, seen = certificate.measured(m, params, batch, window)

@@ -54,9 +54,16 @@ def runs(c: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
 
 
 def record(workdir: str, c: ConfigDict) -> None:
-  """Writes what the sweep is to `DIR/sweep.json`, for its report."""
-  pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
-  run.write_json(pathlib.Path(workdir) / 'sweep.json', c.to_dict())
+  """Writes what the sweep is to `DIR/sweep.json`, for its report.
+
+  Raises:
+    OSError: a folder that cannot be written in.
+  """
+  try:
+    pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
+    run.write_json(pathlib.Path(workdir) / 'sweep.json', c.to_dict())
+  except OSError as e:
+    raise run.cannot_write(workdir, e) from None
 
 
 def read(workdir: str) -> list[tuple[str, ConfigDict]]:

@@ -118,9 +118,10 @@ class Block(nnx.Module):
     qkv = qkv.reshape(*x.shape[:2], 3, c.H, c.D // c.H)
     q, k = self.rotate(qkv[:, :, 0], qkv[:, :, 1], positions)
     o = attend(q, k, qkv[:, :, 2], bias)
+    o, seen = o if isinstance(o, tuple) else (o, None)
     o = o.reshape(*o.shape[:2], c.D)
     x = add(x[:, -o.shape[1] :], _dropout(self.out(o), c.dropout, k1))
-    return x + _dropout(_in_parts(self.feedforward, x), c.dropout, k2)
+    return x + _dropout(_in_parts(self.feedforward, x), c.dropout, k2), seen
 
   def feedforward(self, x):
     h = ACTIVATIONS[self.c.activation](self.up(self.feedforward_norm(x)))
@@ -171,8 +172,8 @@ class Transformer(nnx.Module):
     bias = self.bias(T)
 
     def block(layer, x, bias, key):
-      x = layer(x, bias, key, positions=positions, attend=attend, add=add)
-      return parallel.place(x)
+      x, seen = layer(x, bias, key, positions=positions, attend=attend, add=add)
+      return parallel.place(x), seen
 
     if c.remat:
       block = nnx.remat(block)
@@ -182,13 +183,16 @@ class Transformer(nnx.Module):
 
       def body(x, layer):
         params, (bias, key) = layer
-        return block(nnx.merge(graph, params), x, bias, key), None
+        return block(nnx.merge(graph, params), x, bias, key)
 
-      x, _ = jax.lax.scan(body, x, (stacked, rest))
+      x, seen = jax.lax.scan(body, x, (stacked, rest))
     else:
+      seen = []
       for i, layer in enumerate(self.layers):
-        x = block(layer, x, bias[i], None if key is None else keys[i])
-    return self.norm(x)
+        x, found = block(layer, x, bias[i], None if key is None else keys[i])
+        seen.append(found)
+      seen = jax.tree.map(lambda *layers: jnp.stack(layers), *seen)
+    return self.norm(x), seen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -199,8 +203,9 @@ class Model:
     init: `key -> params`, a nested dictionary of float32 arrays, or wider.
     hidden: `(params, tokens [B, T], key=None, positions=None, attend=None,
       add=operator.add) -> [B, T, D]`; a key turns dropout on; `attend` replaces
-      attention (to read its probabilities, or to decode from a cache), and may
-      answer for the last queries alone, with which the model then goes on;
+      attention (to read its probabilities, or to decode from a cache). It may
+      answer for the last queries alone, with which the model then goes on, and
+      return (o, arrays): then so does `hidden`, the arrays stacked over layers.
       `add` replaces the sum of the residual and an attention's output.
     rpe_params: `params -> {name: [1 or N, ...]}` in units of the formula.
     bias: `(params, T) -> [N, H, T]`, log weight by layer, head, distance.
@@ -273,7 +278,8 @@ def _make(V: int, fields: str) -> Model:
     if positions is None:
       positions = jnp.arange(tokens.shape[1])
     attend = attend or attention.attend
-    return nnx.merge(graph, params)(tokens, positions, key, attend, add)
+    x, seen = nnx.merge(graph, params)(tokens, positions, key, attend, add)
+    return x if seen is None else (x, seen)
 
   return Model(
     config=c,
@@ -294,5 +300,21 @@ def unrolled(m: Model, params: dict) -> tuple[Model, dict]:
     i: jax.tree.map(lambda x, i=i: x[i], params['layers'])
     for i in range(m.config.N)
   }
-  fields = dataclasses.asdict(m.config) | {'scan': False}
-  return make(m.V, **fields), {**params, 'layers': layers}
+  return _with(m, scan=False), {**params, 'layers': layers}
+
+
+def rolled(m: Model, params: dict) -> tuple[Model, dict]:
+  """The same function as a scan over its layers: compiled once for all.
+
+  XLA on a CPU may keep what unrolled layers write to alive all at once, which
+  for long texts is most of the memory.
+  """
+  if m.config.scan:
+    return m, params
+  layers = [params['layers'][i] for i in range(m.config.N)]
+  stacked = jax.tree.map(lambda *x: jnp.stack(x), *layers)
+  return _with(m, scan=True), {**params, 'layers': stacked}
+
+
+def _with(m: Model, **changes) -> Model:
+  return make(m.V, **dataclasses.asdict(m.config) | changes)

@@ -58,6 +58,12 @@ def _write(path: epath.Path, text: str) -> None:
     raise
 
 
+def cannot_write(workdir: str, e: OSError) -> OSError:
+  """The error that says what to do about `e`."""
+  why = e.strerror or e
+  return OSError(f'cannot write in {workdir!r}: {why}; give another --workdir')
+
+
 @contextlib.contextmanager
 def outputs(folder: os.PathLike):
   """A local folder to write in: `folder`, or one that is copied there."""
@@ -134,9 +140,7 @@ def claim(workdir: str, c: ConfigDict, held: lease.Lease | None = None):
   except lease.Held:
     raise
   except OSError as e:
-    raise OSError(
-      f'cannot write in {workdir!r}: {e.strerror or e}; give another --workdir'
-    ) from None
+    raise cannot_write(workdir, e) from None
   try:
     if (path / 'config.json').exists():  # it may be new since the last look
       same_config(workdir, c)

@@ -12,7 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from extrapolation import config, evaluate, protocol, run, table, train
+from extrapolation import (
+  config,
+  evaluate,
+  model,
+  parallel,
+  protocol,
+  run,
+  table,
+  train,
+)
 
 
 def quiet(text):
@@ -193,3 +202,22 @@ def test_labels_name_what_is_not_default():
     config.base(), {'model.rpe': 'window', 'model.rpe_args.width': '9'}
   )
   assert evaluate.label(c) == 'window:width=9'
+
+
+@pytest.mark.parametrize('window', [None, (300, 300)])
+def test_memory_of_a_long_text_is_that_of_one_layer(window):
+  layout = parallel.layout(parallel.Settings())
+  shapes = [jnp.zeros((1, 2 * model.LONG + 1), int)]
+  shapes += [] if window is None else [jnp.zeros((6, 2))]
+
+  def temporary(N):
+    m = model.make(32, rpe='alibi', N=N, D=32, H=2, F=32)
+    tails = [x[:N] for x in shapes[1:]]
+    params = jax.eval_shape(m.init, jax.random.key(0))
+    f = evaluate._nll(m, window, layout).lower(params, shapes[0], *tails)
+    return f.compile().memory_analysis().temp_size_in_bytes
+
+  few, many = temporary(2), temporary(6)
+  # Of every layer remain the bounds [B, T, H], and a copy of its parameters.
+  kept = 4 * 2 * model.LONG * 2 * 4 * 4 if window else 0
+  assert many - few < 0.1 * few + kept

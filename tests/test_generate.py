@@ -57,6 +57,10 @@ def test_a_scanned_model_is_unrolled_to_the_same_function():
   np.testing.assert_allclose(
     m.logits(params, TOKENS), m2.logits(params2, TOKENS), atol=1e-5
   )
+  m3, params3 = model.rolled(m2, params2)
+  assert m3.config == m.config and jax.tree.all(
+    jax.tree.map(jnp.array_equal, params3, params)
+  )
 
 
 def test_sampling_keeps_only_what_it_says():

@@ -222,6 +222,12 @@ def test_a_task_does_its_run_and_the_last_one_reports(
     sweep.sweep(c, folder, 0.5)
 
 
+def test_a_folder_that_cannot_be_written_in_is_said(tiny, tmp_path):
+  (tmp_path / 'file').touch()
+  with pytest.raises(OSError, match="cannot write in '.*file.*another --work"):
+    sweep.sweep(with_(tiny, rpe='alibi'), str(tmp_path / 'file' / 'sweep'))
+
+
 def once(sweep: chaos.Sweep, names, steps: int, every: int) -> int:
   """Every run done exactly once, by one worker at a time; takings-up."""
   losses = sweep.losses()

@@ -258,6 +258,38 @@ def test_kill_9_and_resume(tiny, tmp_path):
   assert kill_at_random(tiny, tmp_path, kills=2, steps=150) == 2
 
 
+FULL = """
+import resource, signal, sys
+from extrapolation import checkpoint, cli, train
+save = checkpoint.Checkpoints.save
+def full(self, step, *args, **kw):
+  if step == 4:  # from here on no file can grow beyond 4 KiB
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 12, 1 << 12))
+  return save(self, step, *args, **kw)
+checkpoint.Checkpoints.save = full
+cli.run(train.main, sys.argv[1:])
+"""
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_costs_no_bit(
+  tiny, tmp_path, plain
+):
+  argv = command(tiny, tmp_path, f'--workdir={tmp_path / "full"}')
+  argv = argv[3:]  # without python -m extrapolation.train
+  done = subprocess.run(
+    [sys.executable, '-c', FULL, *argv], cwd=ROOT, capture_output=True,
+    text=True, check=False,
+  )  # fmt: skip
+  assert done.returncode == 2, done.stderr
+  assert 'File too large' in done.stderr
+  assert 'last good checkpoint: step 2' in done.stderr
+  said = []
+  train.train(tiny, str(tmp_path / 'full'), say=said.append)
+  assert any('after step 2' in line for line in said)
+  assert_same_bits(final(tmp_path / 'full'), plain)
+
+
 @pytest.mark.slow
 def test_kill_9_ten_times_and_resume(tiny, tmp_path):
   assert kill_at_random(tiny, tmp_path, kills=10, steps=600) == 10

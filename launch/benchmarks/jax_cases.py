@@ -134,7 +134,8 @@ def evaluate(form, T, N, D, H, F, V, window=None):
     if form == 'plain':
       return _plain_nll(m, params, inputs, targets).mean()
     attend = functools.partial(attention.attend, window=window)
-    return m.nll(params, inputs, targets, attend=attend).mean()
+    n, params = model.rolled(m, params)
+    return n.nll(params, inputs, targets, attend=attend).mean()
 
   f, about = _compiled(nll, params, tokens)
   w = sum(window) / H if isinstance(window, tuple) else window
