@@ -125,6 +125,8 @@ def _zeros(x, E):
 
 def _dot(a, b, axes_a, axes_b):
   wide = jnp.promote_types(a.dtype, jnp.float32)
+  if jax.default_backend() == 'cpu':  # where XLA lacks some short products
+    a, b = a.astype(wide), b.astype(wide)
   return lax.dot_general(
     a, b, ((axes_a, axes_b), ((), ())), preferred_element_type=wide
   )

@@ -61,6 +61,16 @@ def test_one_token_and_half_precision():
   assert (dx.dtype, dE.dtype) == (jnp.bfloat16, jnp.float32)
 
 
+@pytest.mark.parametrize('chunk', [None, 4])
+@pytest.mark.parametrize('shape', [*SHAPES, (2, 64, 64, 64)])
+def test_half_precision_compiles_at_every_shape(shape, chunk):
+  x, E, targets, w = inputs(*shape)
+  f = jax.jit(jax.grad(lambda x, E: total_nll(x, E, targets, w, chunk), (0, 1)))
+  for a, b in zip(f(x.astype(jnp.bfloat16), E), f(x, E), strict=True):
+    error = np.abs(np.asarray(a, np.float32) - b).max()
+    assert error < 0.1 * np.abs(b).max()
+
+
 def test_memory_does_not_grow_with_the_logits():
   """131,072 tokens over 8,192 words: 4.3 GB of logits, of which 17 MB exist."""
   x = jax.ShapeDtypeStruct((1, 131_072, 256), jnp.float32)

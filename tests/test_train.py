@@ -80,6 +80,13 @@ def test_loss_falls_on_text_that_can_be_learnt(tiny, tmp_path):
   assert rows[-1]['loss'] < 0.65 * np.log(257)
 
 
+def test_half_precision_trains_in_every_form(tiny, tmp_path):
+  c = with_(tiny, model__dtype='bfloat16', model__scan=True, model__remat=True)
+  row = train.train(c, str(tmp_path / 'short'), say=quiet)
+  full = train.train(tiny, str(tmp_path / 'full'), say=quiet)
+  assert abs(row['loss'] - full['loss']) < 0.02
+
+
 def test_the_same_command_again_is_a_no_op(tiny, tmp_path, plain):
   before = (tmp_path / 'plain' / 'metrics.jsonl').read_text()
   assert train.train(tiny, str(tmp_path / 'plain'), say=quiet) == {}
