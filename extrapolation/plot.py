@@ -152,16 +152,8 @@ def predictions(
   finite = np.log10([x for _, _, x, _ in points if np.isfinite(x)] or [1.0])
   low, high = float(finite.min()), float(finite.max())
   edge = high + max(0.2 * (high - low), 0.5)
-  for i, name, x, seeds in points:
-    at, y = np.log10(x) if np.isfinite(x) else edge, float(np.median(seeds))
-    color = f'C{i % 10}'
-    ax.plot([at, at], [min(seeds), max(seeds)], color=color, lw=2)
-    ax.plot(at, y, 'o', color=color, ms=6)
-    ax.annotate(
-      name, (at, y), color=color, va='center', fontsize=9, xytext=(8, 0),
-      textcoords='offset points',
-    )  # fmt: skip
-  ax.axhline(1, color='0.4', lw=1, ls=':')
+  places = [np.log10(x) if np.isfinite(x) else edge for _, _, x, _ in points]
+  _ratios(ax, points, places)
   ax.set_xlim(low - 0.3, edge + 0.35 * (edge - low) + 0.3)
   if len(finite) < len(points) or not np.isfinite(points[0][2]):
     ax.axvspan(edge - 0.15, ax.get_xlim()[1], color='0.93', lw=0, zorder=0)
@@ -170,10 +162,37 @@ def predictions(
   names = [f'$10^{{{int(t)}}}$' for t in ticks]
   ax.set_xticks([*ticks, edge], [*names, 'infinite'])
   ax.set(xlabel='theoretical receptive field of the widest head (tokens)')
+  _save(figure, path)
+
+
+def far_mass(
+  path: pathlib.Path, points: list[tuple[int, str, float, list[float]]]
+) -> None:
+  """Measured ratio against the share of weight beyond the training length.
+
+  points: as of `predictions`, with that share in place of the TRF.
+  """
+  figure, ax = _axes()
+  _ratios(ax, points, [x for _, _, x, _ in points])
+  ax.set(xlabel='share of weight beyond the training length, mean of heads')
+  ax.margins(x=0.15)
+  _save(figure, path)
+
+
+def _ratios(ax, points, places) -> None:
+  """Median and range of the seeds' ratios, named, at places on the x axis."""
+  for (i, name, _, seeds), at in zip(points, places, strict=True):
+    y, color = float(np.median(seeds)), f'C{i % 10}'
+    ax.plot([at, at], [min(seeds), max(seeds)], color=color, lw=2)
+    ax.plot(at, y, 'o', color=color, ms=6)
+    ax.annotate(
+      name, (at, y), color=color, va='center', fontsize=9, xytext=(8, 0),
+      textcoords='offset points',
+    )  # fmt: skip
+  ax.axhline(1, color='0.4', lw=1, ls=':')
   ax.set(ylabel='perplexity, longest / training length', yscale='log')
   ax.yaxis.set_major_formatter('{x:.3g}')
   ax.yaxis.set_minor_formatter('{x:.3g}')
-  _save(figure, path)
 
 
 def _mark(ax, train_length: int) -> None:

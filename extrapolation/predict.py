@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import operator
 import statistics
 
 from extrapolation import progress, ranks, rpe
@@ -17,11 +18,14 @@ class Seed:
 
   trf: tokens that hold a share 0.99 of the weight, in the widest head; lower
     bracket; inf where a head diverges, nan where theory does not say.
+  far: share of the weights below the longest length that is beyond the
+    training length, mean over heads.
   ratio: perplexity at the longest length over that at the training length.
   """
 
   verdict: str
   trf: float
+  far: float
   ratio: float
   argument: str
 
@@ -41,6 +45,10 @@ class Encoding:
   @property
   def trf(self) -> float:
     return ranks.middle([(s.trf, s.ratio) for s in self.seeds])[0]
+
+  @property
+  def far(self) -> float:
+    return statistics.median(s.far for s in self.seeds)
 
   @property
   def verdicts(self) -> str:
@@ -79,7 +87,7 @@ def encodings(runs: list[tuple[str, str, list[dict]]]) -> list[Encoding]:
       seeds.append(_seed(heads, measured))
     except ValueError as e:
       found[label] = seeds, str(e)
-      seeds.append(Seed('unknown', math.nan, measured, str(e)))
+      seeds.append(Seed('unknown', math.nan, math.nan, measured, str(e)))
     loop.update(i + 1, label)
   loop.close()
   return [Encoding(name, *about) for name, about in found.items()]
@@ -107,8 +115,10 @@ def _seed(heads: list[dict], measured: float) -> Seed:
   fields = [h['trf'].get(EPS, dict(low=math.nan)) for h in heads]
   wide = [math.inf if f['low'] is None else float(f['low']) for f in fields]
   trf = math.nan if any(map(math.isnan, wide)) else max(wide)
+  shares = [h['horizon']['far_mass'] for h in heads]
+  far = math.nan if None in shares else statistics.fmean(shares)
   worst = next((h for h in heads if h['verdict'] == 'diverges'), heads[-1])
-  return Seed(verdict, trf, measured, worst['argument'])
+  return Seed(verdict, trf, far, measured, worst['argument'])
 
 
 def judged(found: list[Encoding]) -> list[Encoding]:
@@ -117,7 +127,7 @@ def judged(found: list[Encoding]) -> list[Encoding]:
 
 
 def sentences(found: list[Encoding]) -> list[str]:
-  """How well verdict and TRF predict the measured ratios, in plain words."""
+  """How well what theory says predicts the measured ratios, in plain words."""
   points = judged(found)
   out = []
   for name, kind in (('converging', False), ('diverging', True)):
@@ -151,16 +161,20 @@ def sentences(found: list[Encoding]) -> list[str]:
       'diverging encoding the diverging one has the larger ratio '
       + _doubt(ranks.separation, by_group, group, y, '.0%')
     )
-  x = [e.trf for e in points]
-  by_trf = [[(s.trf, s.ratio) for s in e.seeds] for e in points]
-  for name, f in (
-    ("Kendall's tau-b", ranks.kendall),
-    ("Spearman's rho", ranks.spearman),
+  for what, of in (
+    ('TRF', operator.attrgetter('trf')),
+    ('Share of weight beyond the training length', operator.attrgetter('far')),
   ):
-    out.append(
-      f'TRF against ratio, {len(points)} encodings: {name} {f(x, y):+.2f} '
-      + _doubt(f, by_trf, x, y, '+.2f')
-    )
+    x = [of(e) for e in points]
+    by_seed = [[(of(s), s.ratio) for s in e.seeds] for e in points]
+    for name, f in (
+      ("Kendall's tau-b", ranks.kendall),
+      ("Spearman's rho", ranks.spearman),
+    ):
+      out.append(
+        f'{what} against ratio, {len(points)} encodings: {name} '
+        f'{f(x, y):+.2f} ' + _doubt(f, by_seed, x, y, '+.2f')
+      )
   return out
 
 

@@ -166,20 +166,22 @@ def _theory(runs: list[Run]):
   yield page.heading('What theory predicts, and what was measured')
   yield page.text(
     'Theory judges each encoding, with the parameters that were learned: does '
-    'the sum of its weights converge, and how many keys hold 99 % of it in the '
-    'widest head (TRF). The ratio is perplexity at '
-    f'{long:,} over that at {short:,} tokens.'
+    'the sum of its weights converge, how many keys hold 99 % of it in the '
+    'widest head (TRF), and what share of the weights below '
+    f'{long:,} tokens is beyond the training length (far mass, mean of heads). '
+    f'The ratio is perplexity at {long:,} over that at {short:,} tokens.'
   )
   points = predict.judged(found)
-  if points:
-    yield page.figure(
-      plot.predictions,
-      'measured ratio against theoretical receptive field',
-      [
-        (found.index(e), e.name, e.trf, [s.ratio for s in e.seeds])
+  for draw, about, of in (
+    (plot.predictions, 'theoretical receptive field', 'trf'),
+    (plot.far_mass, 'share of weight beyond the training length', 'far'),
+  ):
+    if points:
+      marks = [
+        (found.index(e), e.name, getattr(e, of), [s.ratio for s in e.seeds])
         for e in points
-      ],
-    )
+      ]
+      yield page.figure(draw, f'measured ratio against {about}', marks)
   yield page.items(predict.sentences(found))
   yield page.table(
     [
@@ -187,6 +189,7 @@ def _theory(runs: list[Run]):
         'encoding': e.name,
         'verdict': 'not judged' if e.why else e.verdicts,
         'TRF (tokens)': '-' if e.why else predict.tokens(e.trf),
+        'far mass': '-' if e.why else f'{e.far:.3f}',
         f'ratio {long:,} / {short:,}': spread([s.ratio for s in e.seeds], 3),
         'argument': e.why or e.seeds[0].argument,
       }

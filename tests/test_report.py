@@ -103,7 +103,7 @@ def made(tmp_path_factory):
 def test_the_page_needs_nothing_else(made):
   page = Page(made / 'report.html')
   assert not {'script', 'link', 'iframe'} & set(page.tags)
-  assert page.tags.count('img') == 3
+  assert page.tags.count('img') == 4
   assert all(s.startswith('data:image/svg+xml;base64,') for s in page.sources)
 
 
@@ -147,6 +147,10 @@ def test_theory_is_of_what_each_seed_learned(made):
   assert 'Verdict: in 100% of the pairs' in text
   assert 'in 10.0% of orders' in text  # 1 of 5! / 2! 3!
   assert 'not counted below: sinusoidal' in text
+  # No weight falls with distance: 48 of 64 keys are beyond 16.
+  assert found['none'].far == pytest.approx(0.75)
+  assert found['alibi'].far < found['harmonic'].far < 0.75
+  assert text.count('Share of weight beyond the training length') == 2
   few = predict.sentences([found['none'], found['alibi'], found['type1']])
   assert 'too few to rank' in few[-1] and not any('tau' in s for s in few)
 
@@ -154,21 +158,22 @@ def test_theory_is_of_what_each_seed_learned(made):
 def test_a_head_that_differs_is_told():
   one = dict(verdict='converges', trf={'0.01': dict(low=7, high=9)})
   heads = [one, dict(one, trf={'0.01': dict(low=5, high=5)})]
-  for h in heads:
-    h['argument'] = 'a proof'
+  for h, far in zip(heads, (0.1, 0.3), strict=True):
+    h.update(argument='a proof', horizon=dict(far_mass=far))
   assert predict._seed(heads, 1.5) == predict.Seed(
-    'converges', 7.0, 1.5, 'a proof'
+    'converges', 7.0, 0.2, 1.5, 'a proof'
   )
   heads.append(
     dict(
-      verdict='diverges', argument='b -> 0',
+      verdict='diverges', argument='b -> 0', horizon=dict(far_mass=None),
       trf={'0.01': dict(low=None, high=None)},
     )
   )  # fmt: skip
   seed = predict._seed(heads, 1.5)
   assert seed.verdict == '2 of 3 heads: converges, 1 of 3 heads: diverges'
   assert seed.trf == math.inf and seed.argument == 'b -> 0'
-  unknown = dict(verdict='unknown', argument='-', trf={})
+  assert math.isnan(seed.far)
+  unknown = dict(one, verdict='unknown', trf={})
   assert math.isnan(predict._seed([one, unknown], 1.5).trf)
 
 
