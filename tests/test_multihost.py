@@ -307,7 +307,8 @@ def test_a_death_ends_the_other_at_once_with_a_message(runs, victim):
 def test_a_notice_while_the_group_forms_ends_both_to_be_run_again(victim, port):
   code = f"""
 import argparse, jax, sys
-from extrapolation import multihost
+from extrapolation import lifeline, multihost
+lifeline.GRACE = 2.0
 real = jax.distributed.initialize
 def initialize(*args, **kw):
   real(*args, **kw)
