@@ -14,7 +14,7 @@ import dataclasses
 import os
 import pathlib
 
-from extrapolation import cli, run, table
+from extrapolation import cli, memory, run, table
 from extrapolation.receptive_field import (
   comparison,
   figure,
@@ -27,6 +27,7 @@ from extrapolation.receptive_field.settings import OUTPUTS, Settings
 
 
 def main(argv: list[str]) -> None:
+  memory.keep()
   args = _parser().parse_args(argv)
   given = {k: v for k, v in vars(args).items() if v is not None}
   folders = [f for f in given.pop('workdir').split(',') if f]

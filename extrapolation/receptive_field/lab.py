@@ -1,7 +1,10 @@
 """One run measured: windows of text stream through the estimators."""
 
 import dataclasses
+import functools
+import os
 import time
+from concurrent import futures
 
 import jax
 import jax.numpy as jnp
@@ -24,17 +27,14 @@ CHECKED = 4  # windows of text on which certificates are checked
 
 
 class Clock:
-  """Seconds by name; the first call of each compiles, and is made twice."""
+  """Seconds by name."""
 
   def __init__(self):
-    self.seconds, self.compiling = {}, {}
+    self.seconds = {}
 
   def __call__(self, name, function, *args):
     start = time.monotonic()
     out = jax.block_until_ready(function(*args))
-    if name not in self.compiling:
-      self.compiling[name] = time.monotonic() - start
-      return self(name, function, *args)
     took = time.monotonic() - start
     self.seconds[name] = self.seconds.get(name, 0.0) + took
     return out
@@ -72,8 +72,8 @@ def measure(m, params, tokens, s: Settings, name: str = 'windows') -> tuple:
   count = min(-(-(s.recomputed or W) // B), len(batches))
   anew = {round(i) for i in np.linspace(0, len(batches) - 1, count)}
   forward = jax.jit(passes.make(m, s.Q))
-  table = {k: estimators.compiled(k, m, s, tokens) for k in estimators.TABLE}
-  sums, M, clock = samples.Sums(W), 0.0, Clock()
+  table = {k: estimators.Compiled(k, m, s, tokens) for k in estimators.TABLE}
+  sums, M, clock, compiling = samples.Sums(W), 0.0, Clock(), Clock()
   used = {'reference': 0, **dict.fromkeys(table, 0)}
   loop = progress.Loop(name, W)
   start = time.monotonic()
@@ -81,6 +81,16 @@ def measure(m, params, tokens, s: Settings, name: str = 'windows') -> tuple:
   def batch_of(index):
     rows = [tokens[at[i] : at[i] + s.length + 1] for i in index]
     return jnp.asarray(np.asarray(rows, np.int32))
+
+  batch = batch_of(batches[0])
+  inputs = jax.ShapeDtypeStruct((B, s.length), batch.dtype)
+  shapes = batch, jax.eval_shape(forward, params, inputs), tables
+  todo = {'reference': lambda: forward.lower(params, inputs).compile()} | {
+    k: functools.partial(f.compile, params, batches[0], *shapes)
+    for k, f in table.items()
+  }
+  with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    list(pool.map(compiling, todo, todo.values()))
 
   for i, index in enumerate(batches):
     padded = np.resize(index, B)  # one shape, so that one program serves all
@@ -99,11 +109,14 @@ def measure(m, params, tokens, s: Settings, name: str = 'windows') -> tuple:
     loop.update(int(index[-1]) + 1, f'{speed:,.0f} tokens/s')
   loop.close()
   first = batch_of(np.arange(min(CHECKED, W)))
-  return sums, M, first, _costs(m, s, clock, used)
+  return sums, M, first, _costs(m, s, clock, compiling, used)
 
 
-def _costs(m, s, clock, used):
-  """A row for the reference pass and each estimator, windows and seconds."""
+def _costs(m, s, clock, compiling, used):
+  """A row for the reference pass and each estimator, windows and seconds.
+
+  Programs are compiled side by side: their seconds are not a sum.
+  """
   c, rows = m.config, []
   for name, count in used.items():
     part = estimators.TABLE.get(name)
@@ -114,7 +127,7 @@ def _costs(m, s, clock, used):
       else cost.forward(c, m.V, s.length, s.Q),
       formula=part.FORMULA if part else cost.FORWARD,
       seconds=round(clock.seconds.get(name, 0.0), 3),
-      compiling=round(clock.compiling.get(name, 0.0), 3),
+      compiling=round(compiling.seconds[name], 3),
     ))  # fmt: skip
   return rows
 

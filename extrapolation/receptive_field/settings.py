@@ -36,7 +36,7 @@ class Settings:
   queries: int = 0
   output: str = 'logit'
   recomputed: int = 64
-  batch_tokens: int = 4096
+  batch_tokens: int = 2048
   resamples: int = 500
   seed: int = 0
 
