@@ -181,18 +181,30 @@ def far_mass(
 
 def _ratios(ax, points, places) -> None:
   """Median and range of the seeds' ratios, named, at places on the x axis."""
-  for (i, name, _, seeds), at in zip(points, places, strict=True):
+  ends = []
+  for (i, name, _, seeds), x in zip(points, places, strict=True):
     y, color = float(np.median(seeds)), f'C{i % 10}'
-    ax.plot([at, at], [min(seeds), max(seeds)], color=color, lw=2)
-    ax.plot(at, y, 'o', color=color, ms=6)
-    ax.annotate(
-      name, (at, y), color=color, va='center', fontsize=9, xytext=(8, 0),
-      textcoords='offset points',
-    )  # fmt: skip
+    ax.plot([x, x], [min(seeds), max(seeds)], color=color, lw=2)
+    ax.plot(x, y, 'o', color=color, ms=6)
+    ends.append((y, x, name, color))
   ax.axhline(1, color='0.4', lw=1, ls=':')
   ax.set(ylabel='perplexity, longest / training length', yscale='log')
-  ax.yaxis.set_major_formatter('{x:.3g}')
-  ax.yaxis.set_minor_formatter('{x:.3g}')
+  ax.yaxis.set_major_formatter('{x:.4g}')
+  ax.yaxis.set_minor_formatter('{x:.4g}')
+  (low, high), near = ax.get_ylim(), 0.08 * (max(places) - min(places))
+  placed = []  # names near by are pushed apart where they would overlap
+  for y, x, name, color in sorted(ends):
+    at = np.log(y / low) / np.log(high / low)
+    for other, taken in placed:
+      if abs(other - x) <= near:
+        at = max(at, taken + 0.04)
+    placed.append((x, at))
+    ax.plot([x, x], [y, low * (high / low) ** at], color=color, lw=0.5)
+    ax.annotate(
+      name, (x, at), xycoords=ax.get_xaxis_transform(), color=color,
+      va='center', fontsize=9, xytext=(6, 0), textcoords='offset points',
+    )  # fmt: skip
+  ax.set_ylim(low, high)
 
 
 def _mark(ax, train_length: int) -> None:

@@ -189,7 +189,8 @@ def _doubt(f, seeds, x, y, form: str) -> str:
   else:
     about = 'one seed: no interval'
   p = ranks.chance(f, x, y)
-  return f'({about}; by chance as much or more in {p:.1%} of orders).'
+  share = f'{p:.1%}' if p >= 0.001 else 'less than 0.1%'
+  return f'({about}; by chance as much or more in {share} of orders).'
 
 
 def tokens(trf: float) -> str:
