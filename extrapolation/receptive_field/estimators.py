@@ -43,32 +43,21 @@ NETWORK = dict(
 )
 
 
-class Compiled:
+def compiled(name: str, m, s, tokens):
   """`(params, at, batch, reference, tables) -> {name: [B, ..]}` of one."""
+  function = jax.jit(TABLE[name].make(m, s))
+  if name != 'perturbation':
+    return lambda params, at, *rest: function(params, *rest)
 
-  def __init__(self, name: str, m, s, tokens):
-    self.name, self.s, self.tokens = name, s, tokens
-    self.function = jax.jit(TABLE[name].make(m, s))
-
-  def _more(self, at):
-    """What else the function takes of windows `at`."""
-    if self.name != 'perturbation':
-      return ()
-    return tuple(map(jnp.asarray, perturbation.draw(self.tokens, at, self.s)))
-
-  def compile(self, params, at, *rest) -> None:
-    """For arguments such as these; shapes will do. JAX keeps the result."""
-    self.function.lower(params, *rest, *self._more(at)).compile()
-
-  def __call__(self, params, at, *rest):
-    more = self._more(at)
-    found = self.function(params, *rest, *more)
-    if not more:
-      return found
+  def run(params, at, *rest):
+    d, other = perturbation.draw(tokens, at, s)
+    found = function(params, *rest, jnp.asarray(d), jnp.asarray(other))
     return {
-      f'perturbation_{kind}': perturbation.binned(self.s.length, more[0], x)
-      for kind, x in zip(('tv', 'kl'), found, strict=True)
+      f'perturbation_{kind}': perturbation.binned(s.length, d, values)
+      for kind, values in zip(('tv', 'kl'), found, strict=True)
     }
+
+  return run
 
 
 def weights(name: str, n: int, totals: dict) -> np.ndarray:

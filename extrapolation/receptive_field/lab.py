@@ -1,7 +1,6 @@
 """One run measured: windows of text stream through the estimators."""
 
 import dataclasses
-import functools
 import os
 import time
 from concurrent import futures
@@ -72,7 +71,7 @@ def measure(m, params, tokens, s: Settings, name: str = 'windows') -> tuple:
   count = min(-(-(s.recomputed or W) // B), len(batches))
   anew = {round(i) for i in np.linspace(0, len(batches) - 1, count)}
   forward = jax.jit(passes.make(m, s.Q))
-  table = {k: estimators.Compiled(k, m, s, tokens) for k in estimators.TABLE}
+  table = {k: estimators.compiled(k, m, s, tokens) for k in estimators.TABLE}
   sums, M, clock, compiling = samples.Sums(W), 0.0, Clock(), Clock()
   used = {'reference': 0, **dict.fromkeys(table, 0)}
   loop = progress.Loop(name, W)
@@ -83,14 +82,10 @@ def measure(m, params, tokens, s: Settings, name: str = 'windows') -> tuple:
     return jnp.asarray(np.asarray(rows, np.int32))
 
   batch = batch_of(batches[0])
-  inputs = jax.ShapeDtypeStruct((B, s.length), batch.dtype)
-  shapes = batch, jax.eval_shape(forward, params, inputs), tables
-  todo = {'reference': lambda: forward.lower(params, inputs).compile()} | {
-    k: functools.partial(f.compile, params, batches[0], *shapes)
-    for k, f in table.items()
-  }
+  found = compiling('reference', forward, params, batch[:, :-1])
+  args = params, batches[0], batch, found, tables
   with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    list(pool.map(compiling, todo, todo.values()))
+    list(pool.map(lambda k: compiling(k, table[k], *args), table))
 
   for i, index in enumerate(batches):
     padded = np.resize(index, B)  # one shape, so that one program serves all
@@ -115,7 +110,7 @@ def measure(m, params, tokens, s: Settings, name: str = 'windows') -> tuple:
 def _costs(m, s, clock, compiling, used):
   """A row for the reference pass and each estimator, windows and seconds.
 
-  Programs are compiled side by side: their seconds are not a sum.
+  Estimators compile side by side, in a call: those seconds are not a sum.
   """
   c, rows = m.config, []
   for name, count in used.items():
