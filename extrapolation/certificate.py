@@ -34,9 +34,8 @@ def measured(
   m: model_lib.Model, params, batch, window: tuple[int, ...]
 ) -> tuple[Float[Array, 'B T'], Seen]:
   """Nats of batch [B, T + 1] under a window, and what its queries saw."""
-  if batch.shape[1] > model_lib.LONG:
-    m, params = model_lib.rolled(m, params)
   inputs, targets = parallel.shifted(batch)
+  m, params = model_lib.for_length(m, params, inputs.shape[1])
 
   def attend(q, k, v, bias):
     o, log_sum = attention.attend_and_log_sum(q, k, v, bias, window=window)

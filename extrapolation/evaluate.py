@@ -236,9 +236,9 @@ def _nll(
   if window is None:
 
     def whole(params, batch):
-      long = batch.shape[1] > model.LONG
-      n, params = model.rolled(m, params) if long else (m, params)
-      return n.nll(params, *parallel.shifted(batch))
+      inputs, targets = parallel.shifted(batch)
+      n, params = model.for_length(m, params, inputs.shape[1])
+      return n.nll(params, inputs, targets)
 
     return layout.everywhere(whole)
 

@@ -316,5 +316,10 @@ def rolled(m: Model, params: dict) -> tuple[Model, dict]:
   return _with(m, scan=True), {**params, 'layers': stacked}
 
 
+def for_length(m: Model, params: dict, T: int) -> tuple[Model, dict]:
+  """The same function, in the form that suits texts of T tokens."""
+  return rolled(m, params) if T > LONG else (m, params)
+
+
 def _with(m: Model, **changes) -> Model:
   return make(m.V, **dataclasses.asdict(m.config) | changes)

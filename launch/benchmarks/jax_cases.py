@@ -134,7 +134,7 @@ def evaluate(form, T, N, D, H, F, V, window=None):
     if form == 'plain':
       return _plain_nll(m, params, inputs, targets).mean()
     attend = functools.partial(attention.attend, window=window)
-    n, params = model.rolled(m, params)
+    n, params = model.for_length(m, params, T)
     return n.nll(params, inputs, targets, attend=attend).mean()
 
   f, about = _compiled(nll, params, tokens)
