@@ -29,13 +29,13 @@ def _forward(q, k, v, table, window):
 
   def group(q, k, v):
     q = jnp.einsum('bthk->bhtk', q)
-    k = jnp.einsum('bthk->bhkt', k)
+    k = jnp.einsum('bthk->bhtk', k)
     v = jnp.einsum('bthk->bhtk', v)
     o, lse = [], []
     for lo in range(0, T, block):
       hi = min(lo + block, T)
       first = max(0, lo - window + 1) // block * block
-      s = scale * dot('bhrk,bhks->bhrs', q[:, :, lo:hi], k[..., first:hi])
+      s = scale * dot('bhrk,bhsk->bhrs', q[:, :, lo:hi], k[:, :, first:hi])
       s += tile[:, : hi - lo, last - lo + first : last - lo + hi]
       m = jnp.maximum(jnp.max(s, -1, keepdims=True), FLOOR)
       p = jnp.exp(s - m)
@@ -61,22 +61,20 @@ def _backward(window, residuals, g):
   tile = toeplitz.by_key(u, block)
 
   def group(q, k, v, o, lse, g):
-    delta = jnp.einsum('bth->bht', jnp.sum(o * g, -1))[:, :, None]
+    delta = jnp.einsum('bthk,k->bht', o * g, jnp.ones(K, o.dtype))[:, :, None]
     lse = lse[:, :, None]
     g = g.astype(v.dtype)
-    qT, q = jnp.einsum('bthk->bhkt', q), jnp.einsum('bthk->bhtk', q)
-    kT, k = jnp.einsum('bthk->bhkt', k), jnp.einsum('bthk->bhtk', k)
-    gT, g = jnp.einsum('bthk->bhkt', g), jnp.einsum('bthk->bhtk', g)
-    v = jnp.einsum('bthk->bhtk', v)
-    dq, dk, dv = jnp.zeros(qT.shape, u.dtype), [], []
+    kT = jnp.einsum('bthk->bhkt', k)
+    q, k, v, g = (jnp.einsum('bthk->bhtk', x) for x in (q, k, v, g))
+    dq, dk, dv = jnp.zeros(kT.shape, u.dtype), [], []
     du = jnp.zeros_like(u)
     for lo in range(0, T, block):
       hi = min(lo + block, T)
       end = min(T, -(-(hi + window - 1) // block) * block)
-      s = scale * dot('bhsk,bhkr->bhsr', k[:, :, lo:hi], qT[..., lo:end])
+      s = scale * dot('bhsk,bhrk->bhsr', k[:, :, lo:hi], q[:, :, lo:end])
       s += tile[:, : hi - lo, : end - lo]
       p = jnp.exp(s - lse[..., lo:end])
-      dp = dot('bhsk,bhkr->bhsr', v[:, :, lo:hi], gT[..., lo:end])
+      dp = dot('bhsk,bhrk->bhsr', v[:, :, lo:hi], g[:, :, lo:end])
       ds = p * (dp - delta[..., lo:end])
       p, low = p.astype(v.dtype), ds.astype(q.dtype)
       dv.append(dot('bhsr,bhrk->bhsk', p, g[:, :, lo:end]))

@@ -2,10 +2,13 @@
 
 import importlib
 import json
+import math
 import os
 import resource
 import sys
 import time
+
+TURN = 3  # seconds, at least one repetition
 
 
 def main() -> None:
@@ -21,8 +24,9 @@ def main() -> None:
   if time.monotonic() - begin < 30:  # else what it compiled does not matter
     begin = time.monotonic()
     run()
-  # A repetition long enough for a clock, and for its neighbours to even out.
-  inner = max(1, int(0.2 / (time.monotonic() - begin)))
+  # Turns long enough for neighbours to even out, and for the first repetition
+  # after the others' turns, with cold caches, not to be all there is.
+  inner = math.ceil(TURN / (time.monotonic() - begin))
   about |= dict(build_seconds=time.monotonic() - start)
   print(json.dumps(about), file=out, flush=True)
   for _ in sys.stdin:
