@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from extrapolation.attention import toeplitz
-from extrapolation.attention.precision import FLOOR, dot
+from extrapolation.attention.precision import FLOOR, dot, width_sum
 
 BLOCK = 128
 CACHE = 1 << 19  # scores that stay in cache while a block is worked on
@@ -61,7 +61,7 @@ def _backward(window, residuals, g):
   tile = toeplitz.by_key(u, block)
 
   def group(q, k, v, o, lse, g):
-    delta = jnp.einsum('bthk,k->bht', o * g, jnp.ones(K, o.dtype))[:, :, None]
+    delta = jnp.einsum('bth->bht', width_sum(o * g))[:, :, None]
     lse = lse[:, :, None]
     g = g.astype(v.dtype)
     kT = jnp.einsum('bthk->bhkt', k)
