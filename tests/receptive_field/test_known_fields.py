@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from extrapolation import rpe, theory
-from extrapolation.receptive_field import estimators, expected, lab
+from extrapolation.receptive_field import estimators, expected, lab, record
 from extrapolation.theory import numeric, subject
 from tests.receptive_field import small
 
@@ -71,6 +71,24 @@ def test_a_context_as_long_as_the_reach_loses_nothing(window):
   loss = draws['loss'][0]  # contexts 1 2 4 8 16 32 48
   np.testing.assert_allclose(loss[4:], loss[-1], atol=1e-5)
   assert abs(loss[3] - loss[-1]) > 1e-4
+
+
+def test_what_is_ranked_is_what_is_recorded(window):
+  """Draw 0 of a field, by eps, is its estimate in the record, by name."""
+  s, sums, M, statistics = window
+  m, params = small.make('window', N=3, rpe_args=dict(width=5))
+  found, draws, _ = record.make(
+    {}, m, params, s, s.length, sums, M, None, [], []
+  )
+  assert list(found['network']['truncation']) == ['0.0001 nats', *s.eps]
+  for name, fields in found['network'].items():
+    assert draws[name].shape[1] == len(s.eps), name
+    for i, e in enumerate(s.eps):
+      assert fields[e]['n'] == draws[name][0, i], (name, e)
+  within, half, all_ = statistics['truncation'][0, :, 0]
+  n = {e: f['n'] for e, f in found['network']['truncation'].items()}
+  assert n == {'0.0001 nats': within, '0.5': half, '1e-9': all_}
+  assert half < within < all_
 
 
 def test_heads_and_their_far_mass(window):

@@ -175,6 +175,10 @@ def test_errors_name_what_there_is():
     rpe.get('alibi', 8, width=3)
   with pytest.raises(ValueError, match='exponent = -1'):
     rpe.get('power', 8, exponent=-1.0)
+  with pytest.raises(ValueError, match='floor = 1.0'):
+    rpe.get('alibi_floor', 8, floor=1.0)
+  with pytest.raises(ValueError, match='exponent = 0'):
+    rpe.get('harmonic', 8, exponent=0.0)
   with pytest.raises(ValueError, match='width = 0'):
     rpe.get('window', 8, width=0)
   with pytest.raises(ValueError, match='dbar = 7'):
