@@ -255,7 +255,7 @@ def label(c) -> str:
   defaults = rpe.defaults(c.model.rpe)
   changed = [f'{k}={v}' for k, v in c.model.rpe_args.items()
              if v != defaults[k]]  # fmt: skip
-  return ':'.join([c.model.rpe, ','.join(changed)]) if changed else c.model.rpe
+  return ':'.join([c.model.rpe, *changed])
 
 
 def main(argv: list[str]) -> None:

@@ -35,11 +35,9 @@ def changes(c: ConfigDict) -> Iterator[tuple[str, dict[str, str]]]:
     raise ValueError(f'sweep.seeds = {s.seeds!r}: needs whole numbers')
   for seed in s.seeds:  # so that a partial sweep tells something
     for spec in names:
-      name, *hyper = spec.strip().split(':')
+      name, hyper = rpe.parse(spec)
       found = {'model.rpe': name, 'seed': str(seed)}
-      for item in hyper:
-        key, _, value = item.partition('=')
-        found[f'model.rpe_args.{key}'] = value
+      found |= {f'model.rpe_args.{k}': value for k, value in hyper.items()}
       yield re.sub(r'[^\w.=-]+', '-', spec.strip()) + f'-s{seed}', found
 
 

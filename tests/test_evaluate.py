@@ -18,6 +18,7 @@ from extrapolation import (
   model,
   parallel,
   protocol,
+  rpe,
   run,
   table,
   train,
@@ -204,6 +205,14 @@ def test_labels_name_what_is_not_default():
     config.base(), {'model.rpe': 'window', 'model.rpe_args.width': '9'}
   )
   assert evaluate.label(c) == 'window:width=9'
+  c = config.override(config.base(), {
+    'model.rpe': 't5', 'model.rpe_args.buckets': '16',
+    'model.rpe_args.max_distance': '64',
+  })  # fmt: skip
+  assert evaluate.label(c) == 't5:buckets=16:max_distance=64'
+  assert rpe.parse(evaluate.label(c)) == (
+    't5', {'buckets': '16', 'max_distance': '64'}
+  )  # fmt: skip
 
 
 @pytest.mark.parametrize('window', [None, (300, 300)])

@@ -13,7 +13,7 @@ import pkgutil
 
 from extrapolation.rpe.base import RPE, Params, slopes
 
-__all__ = ['RPE', 'Params', 'defaults', 'get', 'names', 'slopes']
+__all__ = ['RPE', 'Params', 'defaults', 'get', 'names', 'parse', 'slopes']
 
 
 def names() -> list[str]:
@@ -30,6 +30,13 @@ def _make(name: str):
       f'no encoding {name!r}{hint}; there are: ' + ', '.join(names())
     )
   return importlib.import_module(f'{__name__}.{name}').make
+
+
+def parse(spec: str) -> tuple[str, dict[str, str]]:
+  """`NAME:KEY=VALUE:...`, as lists of encodings write it, in its parts."""
+  name, *hyper = spec.strip().split(':')
+  pairs = (item.partition('=') for item in hyper)
+  return name, {key: value for key, _, value in pairs}
 
 
 def defaults(name: str) -> dict:

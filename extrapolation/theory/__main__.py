@@ -28,7 +28,11 @@ def parser() -> argparse.ArgumentParser:
     allow_abbrev=False,
   )
   what = out.add_mutually_exclusive_group(required=True)
-  what.add_argument('--rpe', metavar='NAME,..', help='encodings by name')
+  what.add_argument(
+    '--rpe',
+    metavar='NAME,..',
+    help='encodings, such as alibi,power:exponent=0.5',
+  )
   what.add_argument('--formula', help='text; t is the distance 0, 1, 2, ...')
   what.add_argument(
     '--function', metavar='MODULE:NAME', help='a jnp function of distance'
@@ -131,10 +135,11 @@ def _subjects(args) -> dict[str, list]:
     return {args.function: subject.heads(found, values or None)}
   names = rpe.names() if args.all else args.rpe.split(',')
   out = {}
-  for name in names:
-    hyper = {} if args.all else _hyper(name, args.rpe_args)
-    encoding = rpe.get(name, args.heads, **hyper)
-    out[name] = subject.heads(encoding, _filled(encoding, values))
+  for spec in names:
+    name, texts = rpe.parse(spec)
+    texts |= {} if args.all else _pairs(args.rpe_args, '--rpe_args')
+    encoding = rpe.get(name, args.heads, **_hyper(name, texts))
+    out[spec] = subject.heads(encoding, _filled(encoding, values))
   return out
 
 
@@ -154,11 +159,11 @@ def _filled(encoding, values):
   return params
 
 
-def _hyper(name, listed):
+def _hyper(name, texts):
   from extrapolation import rpe
 
   defaults, out = rpe.defaults(name), {}
-  for key, text in _pairs(listed, '--rpe_args').items():
+  for key, text in texts.items():
     kind = type(defaults.get(key, 0.0))
     try:
       out[key] = kind(text)

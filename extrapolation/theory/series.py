@@ -251,6 +251,7 @@ def _placed(field, b, k, q, margin, side):
   if k == 0:
     if side < 0 and (q == 0 or field.signs.sign(q) <= 0):
       return Outcome(False, _no_decay(field, b), margin)
+    q = brief(q)
     return Outcome(
       side > 0,
       f'-b/ln t -> {q} {sign} 1: sum {word} by comparison with the p-series '
@@ -259,9 +260,9 @@ def _placed(field, b, k, q, margin, side):
     )
   return Outcome(
     side > 0,
-    f'-b = {_chain(k)} + q {_name(k + 1)} + o({_name(k + 1)}), q = {q} {sign} '
-    f'1: sum {word} by comparison with {_family(k, "q")} (Bertrand, integral '
-    'test)',
+    f'-b = {_chain(k)} + q {_name(k + 1)} + o({_name(k + 1)}), '
+    f'q = {brief(q)} {sign} 1: sum {word} by comparison with '
+    f'{_family(k, "q")} (Bertrand, integral test)',
     margin,
     k,
   )
@@ -280,7 +281,7 @@ def _no_decay(field, b):
   order = 0 if top is None else field.compare(top, ONE)
   if order <= 0:
     c = sum((c for c, m in b.terms if m == ONE), sp.Integer(0))
-    return f'b -> {c}, so the terms do not tend to 0'
+    return f'b -> {brief(c)}, so the terms do not tend to 0'
   if field.signs.sign(b.terms[0][0]) > 0:
     return (
       f'b ~ {show(field, Series(b.terms[:1]))} grows: terms do not tend to 0'
@@ -304,10 +305,29 @@ def show(field: Field, x: Series) -> str:
 
   if isinstance(x, str):
     return x
-  terms = [str(c * write(m)) for c, m in x.terms[:3]]
+  terms = [brief(c * write(m)) for c, m in x.terms[:3]]
   if len(x.terms) > 3 or not x.exact:
     terms.append('...')
   return ' + '.join(terms).replace('+ -', '- ') or '0'
+
+
+def brief(x) -> str:
+  """x as text; fractions that stem from floats are written as decimals.
+
+  What a user wrote, such as 1.000000001, is a decimal fraction and stays exact.
+  """
+  x = sp.sympify(x)
+  for kind in (sp.Rational, sp.Float):  # floats arise from the first pass
+    x = x.xreplace({a: _decimal(a) for a in x.atoms(kind)})
+  return sp.sstr(x, full_prec=False)
+
+
+def _decimal(a):
+  exact = a.is_Rational and (a.q <= 10_000 or a.q & (a.q - 1))
+  if exact or not 1e-300 < abs(a) < 1e300:
+    return a
+  texts = (f'{float(a):.{digits}g}' for digits in (7, 12, 17))
+  return sp.Float(next(x for x in texts if float(x) % 1 or a == int(a)))
 
 
 def _name(k):

@@ -61,6 +61,32 @@ def test_an_encoding(capsys):
   assert last['horizon']['far_mass'] == pytest.approx(0.294, abs=1e-3)
 
 
+def test_hyperparameters_are_written_as_in_sweeps(capsys):
+  short = '--rpe=alibi,harmonic:exponent=1.05'
+  alibi, harmonic = ask(capsys, short, '--heads=2')
+  long = '--rpe=harmonic', '--rpe_args=exponent=1.05', '--heads=2'
+  assert alibi['subject'] == 'alibi'
+  assert harmonic['subject'] == 'harmonic:exponent=1.05'
+  for own, other in zip(
+    harmonic['heads'], ask(capsys, *long)['heads'], strict=True
+  ):
+    assert own | dict(seconds=0) == other | dict(seconds=0)
+
+
+@pytest.mark.parametrize(
+  'args, said',
+  [
+    ('--rpe=harmonic:exponent=1.05', 'p = 1.05'),
+    ('--rpe=harmonic:exponent=1.0000001', 'p = 1.00000011921'),  # not 1 > 1
+    ('--formula=-21*log(1+t)/20', 'p = 21/20'),  # exact as it was written
+    ('--formula=-1.000000001*log(1+t)', 'p = 1000000001/1000000000'),
+  ],
+)
+def test_numbers_are_as_long_as_they_need(capsys, args, said):
+  record = ask(capsys, args, '--heads=1')
+  assert record['heads'][0]['argument'].endswith(said)
+
+
 def test_the_learned_one(capsys):
   record = ask(capsys, '--formula=-r1*log(1+r2*t)')
   check(record)
@@ -181,6 +207,7 @@ ERRORS = [
   ('--rpe=power --rpe_args=exponent=-1', 'exponent'),
   ('--rpe=power --rpe_args=exponent=x', 'not a float'),
   ('--rpe=power --rpe_args=width=1', "no hyperparameter 'width'"),
+  ('--rpe=alibi,power:width=1', "no hyperparameter 'width'"),
   ('--rpe=alibi --set=r1=1', "no parameter 'r1'"),
   ('--function=nowhere', 'package.module:name'),
   ('--function=no.such.module:f', 'cannot import'),
