@@ -72,7 +72,8 @@ def decoder(m: model_lib.Model, window: tuple[int, ...]):
       caches.append(decode.prefill(k, v, empty))
       return attention.attend(q, k, v, bias, window=window)
 
-    return m.logits(params, tokens, attend=attend)[:, -1], caches
+    x = m.hidden(params, tokens, attend=attend)
+    return model_lib.logits(params, x[:, -1]), caches
 
   def step(params, tables, caches, token, position):
     caches = list(caches)
@@ -84,10 +85,10 @@ def decoder(m: model_lib.Model, window: tuple[int, ...]):
       o, caches[i] = decode.step(q, k, v, tables[i], caches[i], position)
       return o
 
-    logits = m.logits(
+    x = m.hidden(
       params, token[:, None], positions=position[None], attend=attend
     )
-    return logits[:, -1], caches
+    return model_lib.logits(params, x[:, -1]), caches
 
   return jax.jit(prefill), jax.jit(step, donate_argnums=2)
 

@@ -220,12 +220,8 @@ class Model:
   bias: Callable
 
   def logits(self, params, tokens: Int[Array, 'B T'], **kw):
-    """Next-token logits, [B, T, V] float32."""
-    x = self.hidden(params, tokens, **kw)
-    E = params['embed']['embedding']
-    return jnp.einsum(
-      'btd,vd->btv', x, E.astype(x.dtype), preferred_element_type=jnp.float32
-    )
+    """Next-token logits, [B, T, V] float32 or wider."""
+    return logits(params, self.hidden(params, tokens, **kw))
 
   def nll(
     self, params, tokens: Int[Array, 'B T'], targets: Int[Array, 'B T'], **kw
@@ -245,6 +241,15 @@ class Model:
     """sum of weights * nll, to train with: its gradient is made on the way."""
     x = self.hidden(params, tokens, **kw)
     return loss.total_nll(x, params['embed']['embedding'], targets, weights)
+
+
+def logits(params: dict, x: Float[Array, '... D']) -> Float[Array, '... V']:
+  """Next-token logits of hidden states, float32 or wider."""
+  E = params['embed']['embedding']
+  wide = jnp.promote_types(x.dtype, jnp.float32)
+  return jnp.einsum(
+    '...d,vd->...v', x, E.astype(x.dtype), preferred_element_type=wide
+  )
 
 
 def make(V: int, **fields) -> Model:

@@ -51,6 +51,16 @@ def test_a_ring_equals_attention_within_its_window(window):
   np.testing.assert_allclose(got, want, atol=2e-5)
 
 
+def test_a_long_prompt_makes_logits_for_its_last_token_alone():
+  length = 4096
+  m = model.make(8192, rpe='alibi', N=2, D=16, H=H, F=32)
+  params = jax.eval_shape(m.init, KEY)
+  prompt = jax.ShapeDtypeStruct((1, length), jnp.int32)
+  prefill, _ = generate.decoder(m, (64,) * H)
+  used = prefill.lower(params, prompt).compile().memory_analysis()
+  assert used.temp_size_in_bytes < length * m.V * 4 / 2
+
+
 def test_a_scanned_model_is_unrolled_to_the_same_function():
   m, params = small('kerple_log', scan=True)
   m2, params2 = model.unrolled(m, params)

@@ -11,6 +11,7 @@ Lens of Receptive Field Analysis, arXiv 2212.10356.
 import jax
 import jax.numpy as jnp
 
+from extrapolation import model
 from extrapolation.receptive_field import reference as passes
 
 FORMULA = '(N-1) (n 2(4D^2 + 2DF) + 2.5 * 4D n(n+1)/2) + 6 n D^2 + 2 D V'
@@ -18,7 +19,7 @@ FORMULA = '(N-1) (n 2(4D^2 + 2DF) + 2.5 * 4D n(n+1)/2) + 6 n D^2 + 2 D V'
 
 def scalar(params, x, targets, output: str):
   """v: the largest logit, or -ln p(target), of each hidden state."""
-  logits = passes.logits(params, x)
+  logits = model.logits(params, x)
   return logits.max(-1) if output == 'logit' else passes.nats(logits, targets)
 
 

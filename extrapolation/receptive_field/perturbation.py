@@ -17,9 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from extrapolation import attention
+from extrapolation import attention, model
 from extrapolation.receptive_field import cost, rows
-from extrapolation.receptive_field import reference as passes
 
 FORMULA = 'sum over ranges [a, b) of one forward pass of b tokens after n - b'
 SMALL = 64  # ranges that end within it run side by side
@@ -91,14 +90,14 @@ def make(m, s):
     return x[:, -1]
 
   def run(params, batch, reference, tables, d, other):
-    p = jax.nn.log_softmax(passes.logits(params, reference.x))[:, None]
+    p = jax.nn.log_softmax(model.logits(params, reference.x))[:, None]
     tv, kl = [], []
     for S, i in groups.items():
       i = jnp.asarray(i)
       x = last_states(
         params, batch[:, :-1], reference, tables, S, d[:, i], other[:, i]
       )
-      new = jax.nn.log_softmax(passes.logits(params, x))
+      new = jax.nn.log_softmax(model.logits(params, x))
       new = new.reshape(len(batch), len(i), -1)
       moved = jnp.abs(jnp.exp(p) - jnp.exp(new)).sum(-1) / 2
       tv.append(jnp.where(moved > NOISE, moved, 0))

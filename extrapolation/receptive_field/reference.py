@@ -89,15 +89,6 @@ def make(m, Q: int) -> Callable:
   return forward
 
 
-def logits(params, x) -> Float[Array, 'B V']:
-  """Next-token logits of hidden states [B, D], float32 or wider."""
-  E = params['embed']['embedding']
-  wide = jnp.promote_types(x.dtype, jnp.float32)
-  return jnp.einsum(
-    'bd,vd->bv', x, E.astype(x.dtype), preferred_element_type=wide
-  )
-
-
 def nats(logits, targets) -> Float[Array, ' B']:
   """-ln p(target)."""
   lp = jax.nn.log_softmax(logits)

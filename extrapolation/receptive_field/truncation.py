@@ -10,6 +10,7 @@ bracketed by (c / 2, c] and read off between them, linear in log c.
 import jax.numpy as jnp
 import numpy as np
 
+from extrapolation import model
 from extrapolation.receptive_field import cost
 from extrapolation.receptive_field import reference as passes
 
@@ -39,7 +40,7 @@ def make(m, s):
       attend = passes.last_only(m, 1)
       found.append(m.hidden(params, text[:, n - c :], attend=attend)[:, -1])
     found.append(reference.x)
-    nats = [passes.nats(passes.logits(params, x), targets) for x in found]
+    nats = [passes.nats(model.logits(params, x), targets) for x in found]
     return dict(truncation=jnp.stack(nats, 1), truncated=jnp.ones(len(batch)))
 
   return run

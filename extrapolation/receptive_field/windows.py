@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from extrapolation import attention, certificate, loss
-from extrapolation.receptive_field import reference as passes
+from extrapolation import attention, certificate, loss, model
 from extrapolation.theory import bound
 
 COLUMNS = ('keys', 'prior', 'bound', 'bound_mean', 'seen', 'nats', 'nats_max',
@@ -65,7 +64,7 @@ def _run(m, params, batch, window=None):
   x = m.hidden(params, batch[:, :-1], attend=attend)
   E = params['embed']['embedding']
   nats = loss.token_nll(x, E, batch[:, 1:])
-  return nats, passes.logits(params, x[:, -1])
+  return nats, model.logits(params, x[:, -1])
 
 
 def _seen(m, params, batch, tails, window):
