@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from extrapolation import attention, loss, parallel, run
+from extrapolation import attention, loss, parallel, protocol, run
 from extrapolation import model as model_lib
 from extrapolation.theory import bound
 
@@ -73,20 +73,9 @@ def windows(
     ValueError: not `full`, a number >= 1, or `certified:ERROR`.
   """
   H = r.model.config.H
-  kind, _, number = spec.partition(':')
-  if spec == 'full':
-    return (length,) * H
-  if spec.isdigit() and int(spec) > 0:
-    return (min(int(spec), length),) * H
-  try:
-    error = float(number)
-  except ValueError:
-    error = 0.0
-  if kind != 'certified' or not 0 < error < 1:
-    raise ValueError(
-      f'--window={spec}: needs full, a number of keys, or '
-      'certified:ERROR with 0 < ERROR < 1'
-    )
+  error = protocol.keys(spec)
+  if error is None or isinstance(error, int):
+    return (min(error or length, length),) * H
   split = next(s for s in ('valid', 'test', 'train') if s in
                r.text.manifest['splits'])  # fmt: skip
   sample = np.asarray(r.text.tokens(split)[: 8 * r.config.train.T + 1])

@@ -1,20 +1,17 @@
 """What the commands share: flags, `--config.KEY=VALUE`, errors in one line."""
 
-import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 
-from extrapolation import rpe
+from extrapolation import flags, rpe
 
 
-def parser(doc: str) -> argparse.ArgumentParser:
+def parser(doc: str) -> flags.Parser:
   """A parser whose help says what the command is and which encodings exist."""
-  return argparse.ArgumentParser(
-    description=doc,
-    epilog='encodings (--config.model.rpe=NAME): ' + ', '.join(rpe.names()),
-    allow_abbrev=False,
-  )
+  known = 'encodings (--config.model.rpe=NAME): ' + ', '.join(rpe.names())
+  return flags.Parser(doc, epilog=textwrap.fill(known, 79))
 
 
 def split_overrides(argv: list[str]) -> tuple[list[str], dict[str, str]]:

@@ -138,6 +138,8 @@ def evaluate(
   )
   if jax.process_index():
     say = _silent
+  path = csv_path(workdir, s)
+  multihost.first(lambda: run.writable(path.parent))
   every = parallel.layout(parallel.Settings(), ordered=True)
   r = run.load(workdir, step, say, every)
   tokens = r.text.tokens(s.split)
@@ -145,7 +147,10 @@ def evaluate(
     n: windows(len(tokens), n, s.protocol, max(s.lengths), s.tokens)
     for n in sorted(set(s.lengths))
   }
-  path = csv_path(workdir, s)
+  if step is None and r.step != c.train.steps:
+    say(
+      f'{workdir}: step {r.step:,} of {c.train.steps:,} is scored, the newest'
+    )
   rows, curves = [], {}
   with preemption.Preemption() as notice:
     for n, found in plan.items():

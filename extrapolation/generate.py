@@ -30,8 +30,11 @@ class Sampling:
   top_p: float = 1.0
 
   def __post_init__(self):
-    if not 0 <= self.temperature < float('inf'):
-      raise ValueError(f'--temperature={self.temperature}: needs >= 0')
+    if self.temperature and not 1e-6 <= self.temperature < float('inf'):
+      raise ValueError(
+        f'--temperature={self.temperature}: needs 0, which is greedy, or '
+        'at least 1e-6'
+      )
     if self.top_k < 0:
       raise ValueError(f'--top_k={self.top_k}: needs >= 0, 0 is all')
     if not 0 < self.top_p <= 1:
@@ -46,12 +49,14 @@ class Sampling:
     least = jnp.full_like(down[:, :1], -jnp.inf)
     if self.top_k:
       least = down[:, min(self.top_k, down.shape[1]) - 1][:, None]
-    p = jax.nn.softmax(down, axis=-1)
-    # The smallest set whose probability reaches top_p; never empty.
-    inside = jnp.cumsum(p, axis=-1) - p < self.top_p
-    nucleus = jnp.where(inside, down, jnp.inf).min(-1, keepdims=True)
-    keep = logits >= jnp.maximum(least, nucleus)
-    return jax.random.categorical(key, jnp.where(keep, logits, -jnp.inf))
+    if self.top_p < 1:  # a sum may reach 1 before the last token
+      p = jax.nn.softmax(down, axis=-1)
+      # The smallest set whose probability reaches top_p; never empty.
+      inside = jnp.cumsum(p, axis=-1) - p < self.top_p
+      nucleus = jnp.where(inside, down, jnp.inf).min(-1, keepdims=True)
+      least = jnp.maximum(least, nucleus)
+    logits = jnp.where(logits >= least, logits, -jnp.inf)
+    return jax.random.categorical(key, logits)
 
 
 def decoder(m: model_lib.Model, window: tuple[int, ...]):
@@ -133,10 +138,27 @@ class Printer:
 
   def __call__(self, token: int) -> None:
     self.waiting.append(token)
-    text = self.tokenizer.decode(np.asarray(self.waiting))
-    if not text.endswith('\ufffd') or len(self.waiting) > 8:
-      self.write(text)
-      self.waiting = []
+    text = self._text(self.waiting)
+    if not text.endswith('\ufffd'):
+      self._write(len(self.waiting))
+    elif len(self.waiting) > 8:  # no character: what no other token changes
+      for n in range(len(self.waiting) - 4, 0, -1):
+        parts = self.waiting[:n], self.waiting[n:]
+        if ''.join(map(self._text, parts)) == text:
+          self._write(n)
+          break
+
+  def close(self) -> None:
+    """Writes what is left, characters or not."""
+    self._write(len(self.waiting))
+
+  def _text(self, tokens: list[int]) -> str:
+    return self.tokenizer.decode(np.asarray(tokens, np.int64))
+
+  def _write(self, n: int) -> None:
+    if n:
+      self.write(self._text(self.waiting[:n]))
+      self.waiting = self.waiting[n:]
 
 
 def generate(
@@ -160,6 +182,8 @@ def generate(
   draw = Sampling(**sampling)
   if tokens < 1:
     raise ValueError(f'--tokens={tokens}: needs >= 1')
+  if not 0 <= seed < 2**32:
+    raise ValueError(f'--seed={seed}: needs 0 .. 2^32 - 1')
   r = run.load(workdir, step, say)
   m, params = model_lib.unrolled(r.model, r.params)
   tokenizer = r.text.tokenizer
@@ -176,6 +200,7 @@ def generate(
     printer(token)
     if len(made) == tokens:
       break
+  printer.close()
   write('\n')
   speed = (tokens - 1) / max(time.monotonic() - start, 1e-9)
   say(f'{tokens:,} tokens, {speed:,.0f} tokens/s')

@@ -27,18 +27,26 @@ def changes(c: ConfigDict) -> Iterator[tuple[str, dict[str, str]]]:
   """(folder name, overrides of `c`) of every run, seed by seed.
 
   Raises:
-    ValueError: seeds that are not whole numbers.
+    ValueError: seeds that are not whole numbers, or a run given twice.
   """
   s = Settings(**config.bind('sweep', Settings, c.sweep))
   names = rpe.names() if s.rpe == 'all' else s.rpe.split(',')
   if not s.seeds or not all(isinstance(n, int) for n in s.seeds):
     raise ValueError(f'sweep.seeds = {s.seeds!r}: needs whole numbers')
+  made = set()
   for seed in s.seeds:  # so that a partial sweep tells something
     for spec in names:
       name, hyper = rpe.parse(spec)
       found = {'model.rpe': name, 'seed': str(seed)}
       found |= {f'model.rpe_args.{k}': value for k, value in hyper.items()}
-      yield re.sub(r'[^\w.=-]+', '-', spec.strip()) + f'-s{seed}', found
+      folder = re.sub(r'[^\w.=-]+', '-', spec.strip()) + f'-s{seed}'
+      if folder in made:
+        raise ValueError(
+          f'sweep.rpe = {s.rpe}, sweep.seeds = {s.seeds}: run {folder!r} is '
+          'given twice; name each encoding and seed once'
+        )
+      made.add(folder)
+      yield folder, found
 
 
 def runs(c: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+SPLITS = ('train', 'valid', 'test')
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -20,9 +22,35 @@ class Settings:
     for n in self.lengths:
       if not isinstance(n, int) or n < 1:
         raise ValueError(f'eval.lengths: {n!r} is not a length; needs >= 1')
-    if self.tokens < 0 or self.batch_tokens < 1:
-      raise ValueError('eval.tokens needs >= 0 and eval.batch_tokens >= 1')
+    for name, least in dict(tokens=0, batch_tokens=1).items():
+      if getattr(self, name) < least:
+        value = getattr(self, name)
+        raise ValueError(f'eval.{name} = {value}: needs at least {least}')
+    if self.split not in SPLITS:
+      raise ValueError(
+        f'eval.split = {self.split!r}; there are: {", ".join(SPLITS)}'
+      )
     stride(self.protocol, min(self.lengths))
+    keys(self.window)
+
+
+def keys(window: str) -> int | float | None:
+  """Keys kept, or the error that is certified; None for `full`."""
+  if window == 'full':
+    return None
+  if window.isdecimal() and int(window) > 0:
+    return int(window)
+  kind, _, number = window.partition(':')
+  try:
+    error = float(number) if kind == 'certified' else 0.0
+  except ValueError:
+    error = 0.0
+  if not 0 < error < 1:
+    raise ValueError(
+      f'window {window!r}: needs full, a number of keys >= 1, or '
+      'certified:ERROR with 0 < ERROR < 1'
+    )
+  return error
 
 
 def stride(protocol: str, length: int) -> int:
@@ -30,9 +58,12 @@ def stride(protocol: str, length: int) -> int:
   kind, _, number = protocol.partition(':')
   if protocol == 'nonoverlap':
     return length
-  if kind not in ('sliding', 'last') or not number.isdigit() or number == '0':
+  if (
+    kind not in ('sliding', 'last') or not number.isdecimal() or not int(number)
+  ):
     raise ValueError(
-      f'no protocol {protocol!r}; there are: nonoverlap, sliding:STRIDE, last:K'
+      f'no protocol {protocol!r}; there are: nonoverlap, sliding:STRIDE, '
+      'last:K, with numbers >= 1'
     )
   if int(number) > length:
     raise ValueError(

@@ -64,6 +64,25 @@ def cannot_write(workdir: str, e: OSError) -> OSError:
   return OSError(f'cannot write in {workdir!r}: {why}; give another --workdir')
 
 
+def writable(path: os.PathLike) -> None:
+  """Makes a local folder and tries to write in it, before anything is computed.
+
+  Raises:
+    OSError: it cannot be made or written in.
+  """
+  if not is_local(path):
+    return
+  try:
+    pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path):
+      pass
+  except OSError as e:
+    raise OSError(
+      f'cannot write in {str(path)!r}: {e.strerror or e}; it must be a folder '
+      'that can be written in'
+    ) from None
+
+
 @contextlib.contextmanager
 def outputs(folder: os.PathLike):
   """A local folder to write in: `folder`, or one that is copied there."""
@@ -206,6 +225,18 @@ class Trained:
   params: dict
   step: int
   text: data.Dataset
+
+
+def newest(workdir: str) -> int:
+  """The step of the newest complete checkpoint, read or not.
+
+  Raises:
+    FileNotFoundError: there is none.
+  """
+  steps = Checkpoints(workdir, read_only=True).steps()
+  if not steps:
+    raise FileNotFoundError(f'no complete checkpoint in {workdir!r} yet')
+  return steps[-1]
 
 
 def load(

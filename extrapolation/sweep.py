@@ -48,13 +48,7 @@ def sweep(
     ValueError: a mistake in the config of any run, before the first is begun;
       or runs that failed, named at the end.
   """
-  if seconds < 1:
-    raise ValueError(f'lease = {seconds:g} seconds: needs at least 1')
-  todo = dict(grid.runs(c))
-  for name, one in todo.items():  # a mistake in the last is found first
-    train.check(one)
-    grid.finished(os.path.join(workdir, name), one)
-  chosen = [_known(name, todo) for name in only] or list(todo)
+  todo, chosen = plan(c, workdir, seconds, only)
   grid.record(workdir, c)
   worker = _Worker(workdir, {n: todo[n] for n in chosen}, seconds)
   worker.work()
@@ -73,6 +67,19 @@ def sweep(
     lines = ''.join(f'\n  {name}: {why}' for name, why in failed.items())
     raise ValueError(f'{len(failed)} of {len(todo)} runs failed:{lines}')
   return rows
+
+
+def plan(
+  c: ConfigDict, workdir: str, seconds: float, only: tuple[str, ...]
+) -> tuple[dict[str, ConfigDict], list[str]]:
+  """All runs by name, and the names of those to do; raises as `sweep`."""
+  if not 1 <= seconds < float('inf'):
+    raise ValueError(f'lease = {seconds:g} seconds: needs at least 1')
+  todo = dict(grid.runs(c))
+  for name, one in todo.items():  # a mistake in the last is found first
+    train.check(one)
+    grid.finished(os.path.join(workdir, name), one)
+  return todo, [_known(name, todo) for name in only] or list(todo)
 
 
 def _known(name: str, todo: dict) -> str:
@@ -215,12 +222,13 @@ def main(argv: list[str]) -> None:
       '(default %(default)s)')  # fmt: skip
   args = parser.parse_args(argv)
   c = config.load(args.config, overrides)
-  if args.dry_run:
-    for name, one in grid.runs(c):
-      folder = pathlib.Path(args.workdir) / name
-      print(f'{folder}  {grid.state(str(folder), one)}')
-    return
   only = tuple(filter(None, args.run.split(',')))
+  if args.dry_run:
+    todo, chosen = plan(c, args.workdir, args.lease, only)
+    for name in chosen:
+      folder = pathlib.Path(args.workdir) / name
+      print(f'{folder}  {grid.state(str(folder), todo[name])}')
+    return
   memory.keep()
   try:
     sweep(c, args.workdir, args.lease, only)

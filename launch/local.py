@@ -12,6 +12,7 @@ Ctrl-C are passed on.
 
 import argparse
 import os
+import pathlib
 import shlex
 import signal
 import socket
@@ -19,6 +20,11 @@ import subprocess
 import sys
 import threading
 import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from extrapolation import flags  # noqa: E402
 
 RETRY, LOST = 75, 69  # what a process says by its exit code
 NOTICE, KILL = 5.0, 30.0  # seconds from a death to SIGTERM and SIGKILL
@@ -135,9 +141,7 @@ def say(text: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-  p = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-  )
+  p = flags.Parser(__doc__)
   p.add_argument('--processes', type=int, required=True)
   p.add_argument('--devices', type=int, default=1, help='of each process')
   p.add_argument('--gpus', action='store_true', help='devices are GPUs')
@@ -150,6 +154,8 @@ def main(argv: list[str]) -> int:
     args.command = args.command[1:]
   if not args.command:
     p.error('no command; give it after --')
+  if not 0 <= args.port < 65_535:
+    p.error(f'--port={args.port}: needs 1 .. 65534, or 0 for any free one')
   if args.processes < 1 or args.devices < 1 or args.retries < 0:
     p.error('--processes and --devices need >= 1, --retries >= 0')
   if args.dry_run:
@@ -168,7 +174,10 @@ def main(argv: list[str]) -> int:
   for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, stop)
   for attempt in range(args.retries + 1):
-    group = Group(commands(args, args.port or free_port()))
+    try:
+      group = Group(commands(args, args.port or free_port()))
+    except OSError as e:
+      p.error(f'{args.command[0]} cannot be started: {e.strerror}')
     code = group.wait()
     again = code in (RETRY, LOST) and attempt < args.retries and not told
     if not again:

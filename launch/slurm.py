@@ -15,7 +15,6 @@ the processes, which save and exit with 75; the script then asks to be queued
 again, and the same command resumes. A dead peer (69) may be tried 5 times.
 """
 
-import argparse
 import pathlib
 import re
 import shlex
@@ -26,7 +25,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from extrapolation import cli, config, grid, train  # noqa: E402
+from extrapolation import cli, config, flags, grid, train  # noqa: E402
 
 SCRIPT = r"""#!/bin/bash
 {directives}
@@ -135,11 +134,7 @@ def step(argv: list[str]) -> str:
 
 def main(argv: list[str]) -> None:
   argv, overrides = cli.split_overrides(argv)
-  parser = argparse.ArgumentParser(
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-    allow_abbrev=False,
-  )
+  parser = flags.Parser(__doc__)
   add = parser.add_argument
   add('--config', required=True, metavar='FILE.py[:ARG]')
   add('--workdir', required=True, metavar='DIR')

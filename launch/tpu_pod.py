@@ -15,7 +15,6 @@ command again on the same TPU. Any other code ends it, and the TPU stays, to
 look at. `--dry_run` prints what an undisturbed `all` would do, to paste.
 """
 
-import argparse
 import pathlib
 import re
 import shlex
@@ -27,7 +26,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from extrapolation import cli  # noqa: E402
+from extrapolation import cli, flags  # noqa: E402
 
 TPU = ['gcloud', 'compute', 'tpus', 'tpu-vm']
 AGAIN = {69, 75, 143}  # 143: told to stop before it could save anything
@@ -160,11 +159,7 @@ def main(argv: list[str]) -> None:
     else:
       groups[-1].append(word)
   argv, *commands = groups
-  parser = argparse.ArgumentParser(
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-    allow_abbrev=False,
-  )
+  parser = flags.Parser(__doc__)
   add = parser.add_argument
   add('action', choices=('all', 'create', 'copy', 'run', 'delete'))
   add('--name', required=True, help='of the TPU')
@@ -199,7 +194,7 @@ def check(args) -> None:
   """Raises ValueError for flags that do not go together."""
   if args.action in ('all', 'create') and not args.type:
     raise ValueError('--type is missing: which TPU, such as v5litepod-16')
-  if args.tries < 1 or args.wait < 0:
+  if args.tries < 1 or not 0 <= args.wait < float('inf'):
     raise ValueError('--tries needs at least 1, --wait at least 0')
   for flag in args.create:
     if not flag.startswith('--'):
@@ -214,11 +209,13 @@ def check(args) -> None:
       '-- extrapolation.train --config=FILE --workdir=gs://BUCKET/DIR'
     )
   for words in args.commands:
-    where = [a.partition('=')[2] for a in words if a.startswith('--workdir=')]
+    pairs = zip(words, [*words[1:], ''], strict=True)
+    where = [b for a, b in pairs if a == '--workdir']
+    where += [a.partition('=')[2] for a in words if a.startswith('--workdir=')]
     if args.action == 'all' and not (where and '://' in where[0]):
       raise ValueError(
-        f'--workdir={"".join(where)}: the disk of a TPU is lost with it; give '
-        '--workdir=gs://BUCKET/DIR'
+        f'--workdir={"".join(where[:1])}: the disk of a TPU is lost with it; '
+        'give --workdir=gs://BUCKET/DIR'
       )
   if not args.dry_run and not shutil.which('gcloud'):
     raise ValueError('no gcloud on this machine; install it, or --dry_run')

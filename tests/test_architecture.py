@@ -9,7 +9,7 @@ ROOT = pathlib.Path(extrapolation.__file__).parent
 
 # A module may import from the levels before its own, and from its own package.
 LEVELS = [
-  {'rpe'},
+  {'flags', 'rpe'},
   {
     'attention',
     'commit',

@@ -1,5 +1,8 @@
 """What a window can cost is bounded by what its queries saw."""
 
+import inspect
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,6 +74,14 @@ def test_the_log_of_the_sum_is_that_of_the_definition():
   np.testing.assert_allclose(
     o, attention.attend(q, k, v, bias, window=window), atol=1e-6
   )
+
+
+def test_a_number_of_keys_is_that_number(trained):
+  run = types.SimpleNamespace(model=trained[0])  # nothing else is asked for
+  windows = inspect.unwrap(certificate.windows)
+  assert windows('7', run, T) == (7,) * H
+  assert windows(str(T + 5), run, T) == (T,) * H
+  assert windows('full', run, T) == (T,) * H
 
 
 @pytest.mark.parametrize('error', [0.5, 0.01])

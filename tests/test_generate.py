@@ -124,8 +124,11 @@ def test_a_certified_window_says_what_it_rests_on(trained):
 @pytest.mark.parametrize(
   'kw, message',
   [
-    (dict(window='wide'), '--window=wide: needs full, a number'),
-    (dict(window='0'), '--window=0'),
+    (dict(window='wide'), "window 'wide': needs full, a number"),
+    (dict(window='0'), "window '0': needs full"),
+    (dict(window='²'), "window '²': needs full"),
+    (dict(temperature=1e-39), '--temperature=1e-39: needs 0'),
+    (dict(seed=2**64), '--seed=18446744073709551616: needs'),
     (dict(window='certified:2'), 'certified:ERROR with 0 < ERROR < 1'),
     (dict(temperature=-1.0), '--temperature=-1.0'),
     (dict(top_p=0.0), '--top_p=0.0'),
@@ -151,3 +154,42 @@ def test_text_is_written_in_whole_characters():
   for token in 'añ€😀b'.encode():
     printer(token)
   assert made == list('añ€😀b')
+
+
+@pytest.mark.parametrize(
+  'text', [b'\xff' * 40, '\ufffd\ufffd😀x'.encode(), 'a€'.encode()[:3], b'']
+)
+def test_what_is_no_character_is_written_in_the_end(text):
+  from extrapolation.data import tokenizer
+
+  made = []
+  printer = generate.Printer(tokenizer.byte_level(), made.append)
+  for token in text:
+    printer(token)
+    assert len(printer.waiting) < 16
+  printer.close()
+  assert ''.join(made) == text.decode(errors='replace')
+
+
+def test_a_stream_is_greedy_decoding_by_full_forward_passes():
+  m, params = small('kerple_log')
+  ids, made = [3, 1, 4], []
+  greedy = generate.Sampling(temperature=0.0)
+  for token in generate.stream(m, params, ids, (20,) * H, greedy, seed=0):
+    made.append(token)
+    if len(made) == 12:
+      break
+  text = list(ids)
+  for _ in made:
+    logits = m.logits(params, jnp.asarray([text], jnp.int32))
+    text.append(int(logits[0, -1].argmax()))
+  assert made == text[3:]
+
+
+def test_top_p_of_one_keeps_every_token():
+  logits = jnp.full((1, 300_000), -15.0).at[0, 0].set(0.0)
+  kept = []
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(jax.random, 'categorical', lambda key, x: kept.append(x))
+    generate.Sampling()(logits, KEY)
+  assert jnp.isfinite(kept[0]).all()

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from extrapolation.attention import blockwise, cudnn, pallas_tpu, reference
+from extrapolation.attention.precision import wide
 
+DTYPES = ('float16', 'bfloat16', 'float32', 'float64')
 # Below this length one dense product is faster than blocks (CPU, measured).
 SHORT = 96
 
@@ -43,7 +46,10 @@ def attend(
   """
   window = _check(q, k, v, bias, window)
   if implementation == 'auto':
-    implementation = choose(jax.default_backend(), str(q.dtype), q.shape[1])
+    implementation = choose(
+      jax.default_backend(), str(q.dtype), q.shape[1],
+      jax.devices()[0].device_kind,
+    )  # fmt: skip
   if implementation not in _IMPLEMENTATIONS:
     raise ValueError(
       f'no implementation {implementation!r} of attention; '
@@ -70,14 +76,16 @@ def attend_and_log_sum(
 
 
 @functools.cache
-def choose(backend: str, dtype: str, T: int) -> str:
-  """What 'auto' is; logged once for every answer.
+def choose(backend: str, dtype: str, T: int, kind: str = '') -> str:
+  """What 'auto' is, on devices called `kind`; logged once for every answer.
 
-  On a GPU it is 'blockwise' until a measurement says otherwise.
+  On a GPU it is 'blockwise' until a measurement says otherwise, and on a TPU
+  before v5, which has no strided rotate.
   """
+  old = kind.startswith(('TPU v2', 'TPU v3', 'TPU v4'))
   if T < SHORT:
     chosen = 'reference'
-  elif backend == 'tpu' and dtype in ('float32', 'bfloat16'):
+  elif backend == 'tpu' and dtype in ('float32', 'bfloat16') and not old:
     chosen = 'pallas'
   else:
     chosen = 'blockwise'
@@ -96,8 +104,23 @@ def _reference(q, k, v, bias, window):
 
 def _pallas(q, k, v, bias, window):
   interpret = jax.default_backend() != 'tpu'
+  short = q.dtype == jnp.float16 and not interpret  # no TPU loads it
+  if short or wide(q, bias) != jnp.float32:
+    raise ValueError(
+      f'q {q.dtype}, bias {bias.dtype}: the pallas kernel takes float32 and '
+      'bfloat16; cast them, or take blockwise'
+    )
   kernel = functools.partial(pallas_tpu.attend, interpret=interpret)
   return blockwise.attend(q, k, v, bias, window, kernel=kernel)
+
+
+def _cudnn(q, k, v, bias, window):
+  if jax.default_backend() != 'gpu':
+    raise ValueError(
+      f'cudnn needs a GPU, and this is a {jax.default_backend()}; take '
+      'blockwise, or auto'
+    )
+  return blockwise.attend(q, k, v, bias, window, kernel=cudnn.attend)
 
 
 _IMPLEMENTATIONS = dict(
@@ -105,7 +128,7 @@ _IMPLEMENTATIONS = dict(
   blockwise=blockwise.attend,
   gather=functools.partial(blockwise.attend, gather=True),
   pallas=_pallas,
-  cudnn=functools.partial(blockwise.attend, kernel=cudnn.attend),
+  cudnn=_cudnn,
 )
 
 
@@ -116,12 +139,13 @@ def _check(q, k, v, bias, window):
       f'q {q.shape}, k {k.shape}, v {v.shape}: attention needs three equal '
       'shapes [B, T, H, K]'
     )
+  if 0 in q.shape:
+    raise ValueError(f'q {q.shape}: attention needs no size to be 0')
   T, H = q.shape[1:3]
-  floating = jnp.issubdtype(q.dtype, jnp.floating)
-  if not floating or k.dtype != q.dtype or v.dtype != q.dtype:
+  if str(q.dtype) not in DTYPES or k.dtype != q.dtype or v.dtype != q.dtype:
     raise ValueError(
-      f'q {q.dtype}, k {k.dtype}, v {v.dtype}: attention needs one floating '
-      'dtype; cast them alike'
+      f'q {q.dtype}, k {k.dtype}, v {v.dtype}: attention needs one dtype of '
+      f'{", ".join(DTYPES)}; cast them alike'
     )
   if not jnp.issubdtype(bias.dtype, jnp.floating):
     raise ValueError(f'bias is {bias.dtype}; it must be floating')
@@ -132,9 +156,14 @@ def _check(q, k, v, bias, window):
     )
   if window is None:
     return None
-  windows = tuple(window) if isinstance(window, Sequence) else (window,) * H
-  if len(windows) != H or min(windows) < 1:
+  windows = np.asarray(window)
+  if (
+    windows.dtype.kind not in 'iu'
+    or windows.shape not in ((), (H,))
+    or windows.min() < 1
+  ):
     raise ValueError(
-      f'window {window}: it must be at least 1, one number or {H}, one a head'
+      f'window {window}: it must be whole and at least 1, one number or {H}, '
+      'one a head'
     )
-  return tuple(int(w) for w in windows)
+  return tuple(int(w) for w in np.broadcast_to(windows, (H,)))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from extrapolation.attention.precision import dot
+from extrapolation.attention.precision import FLOOR, dot
 
 
 @functools.partial(
@@ -79,7 +79,7 @@ def step(
     position: index of the new token, 0 for the first.
 
   Raises:
-    ValueError: a bias that is shorter than a window.
+    ValueError: a bias that is shorter than a window, or not one token.
   """
   widest = max(x.shape[1] for x in cache.k)
   if bias.shape[1] < widest:
@@ -87,7 +87,12 @@ def step(
       f'bias {bias.shape} for windows of up to {widest} keys: it must hold a '
       'value for every distance below that'
     )
-  B, H = q.shape[0], q.shape[2]
+  B, T, H = q.shape[:3]
+  if T != 1 or H != sum(map(len, cache.heads)):
+    raise ValueError(
+      f'q {q.shape}: a step takes one token, of as many heads as the cache, '
+      f'{sum(map(len, cache.heads))}'
+    )
   o = [None] * H
   keys, values = [], []
   for heads, old_k, old_v in zip(cache.heads, cache.k, cache.v, strict=True):
@@ -136,5 +141,8 @@ def _write(buffer, x, slot):
 def _attend(q, k, v, bias):
   """[n, K] x [n, w, K] -> [n, K] in float32 or wider."""
   logits = dot('nk,nsk->ns', q, k) / math.sqrt(q.shape[-1]) + bias
-  p = jax.nn.softmax(logits, axis=-1)
+  # A query that sees no key, its table being -inf, gives 0.
+  p = jnp.exp(logits - jnp.maximum(logits.max(-1, keepdims=True), FLOOR))
+  total = p.sum(-1, keepdims=True)
+  p = p / jnp.where(total == 0, 1, total)
   return dot('ns,nsk->nk', p.astype(v.dtype), v)

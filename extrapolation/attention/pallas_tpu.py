@@ -15,7 +15,7 @@ from jax.experimental.pallas import tpu as pltpu
 from extrapolation.attention import tiles
 from extrapolation.attention.precision import FLOOR, dot
 
-BLOCK = 512
+BLOCK, UNIT = 512, 64  # the strided rotate needs blocks of whole UNITs
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
@@ -30,7 +30,7 @@ def attend(q, k, v, table, windows: tuple[int, ...], interpret: bool = False):
 
 def _forward(q, k, v, table, windows, interpret):
   B, T, H, K = q.shape
-  block = min(BLOCK, -(-T // 8) * 8)
+  block = block_size(T)
   N = -(-T // block)
   pad = ((0, 0), (0, N * block - T), (0, 0), (0, 0))
   q, k, v = (jnp.einsum('bthk->bhtk', jnp.pad(x, pad)) for x in (q, k, v))
@@ -78,6 +78,11 @@ def _forward(q, k, v, table, windows, interpret):
   )(jnp.asarray(last, jnp.int32), q, k, v, rows)
   o = jnp.einsum('bhtk->bthk', o)[:, :T]
   return o, jnp.einsum('bhtk->bthk', lse)[:, :T, :, 0]
+
+
+def block_size(T: int) -> int:
+  """Tokens a block: T tokens in one, or as many as a core holds."""
+  return min(BLOCK, -(-T // UNIT) * UNIT)
 
 
 def _rows(table, N, block):

@@ -26,17 +26,31 @@ def axes() -> tuple[tuple[str, ...], int]:
 
   Axes of size 1, and those that an enclosing shard_map has taken over, do not
   count.
+
+  Raises:
+    ValueError: an Explicit axis.
   """
+  free = _free()
+  explicit = [name for name in (*BATCH, SEQUENCE)
+              if free.get(name) == AxisType.Explicit]  # fmt: skip
+  sizes = jax.sharding.get_abstract_mesh().shape
+  if any(sizes[name] > 1 for name in explicit):
+    raise ValueError(
+      f'mesh axes {explicit} are Explicit: attention divides the work of Auto '
+      'axes; make the mesh with axis_types=(jax.sharding.AxisType.Auto,) * n'
+    )
+  size = {name: sizes[name] for name in free}
+  batch = tuple(name for name in BATCH if size.get(name, 1) > 1)
+  return batch, size.get(SEQUENCE, 1)
+
+
+def _free() -> dict[str, AxisType]:
+  """Axes of the mesh in use that no enclosing shard_map has taken over."""
   mesh = jax.sharding.get_abstract_mesh()
   if mesh.empty:
-    return (), 1
-  free = {
-    name: mesh.shape[name]
-    for name, kind in zip(mesh.axis_names, mesh.axis_types, strict=True)
-    if kind != AxisType.Manual
-  }
-  batch = tuple(name for name in BATCH if free.get(name, 1) > 1)
-  return batch, free.get(SEQUENCE, 1)
+    return {}
+  kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
+  return {name: kind for name, kind in kinds if kind != AxisType.Manual}
 
 
 def padding(T: int, shards: int) -> int:
@@ -55,6 +69,8 @@ def spread(f, q, k, v, bias, batch, shards):
   names = {*batch, *([SEQUENCE] if shards > 1 else [])}
   if not names:
     return f(q, k, v, bias)
+  # Axes of length 1 go along: outside of jit all must be taken over.
+  names |= {name for name in _free() if sizes[name] == 1}
   x = P(batch or None, SEQUENCE if shards > 1 else None)
   g = jax.shard_map(
     f, in_specs=(x, x, x, P()), out_specs=x, axis_names=names, check_vma=False

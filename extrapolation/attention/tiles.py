@@ -178,6 +178,10 @@ def _backward(first, last, block, residuals, g):
     dq = jnp.einsum('nhkt->nhtk', dq)
     return scale * dq, scale * dk, dv, du
 
+  # Rows that are padded weigh nothing, however large the bias.
+  lse = jnp.pad(
+    lse, ((0, 0), (0, -q.shape[1] % block), (0, 0)), constant_values=-FLOOR
+  )
   operands = q, k, v, lse[..., None], delta[..., None], g.astype(v.dtype)
   dq, dk, dv, du = _over_sequences(one, u, block, *operands)
   low = (x.astype(q.dtype) for x in (dq, dk, dv))
@@ -197,7 +201,7 @@ def _over_sequences(f, u, block, *arrays):
   h = _heads_a_tile(H)
 
   def blocks(x):
-    x = jnp.pad(x, ((0, -T % block), (0, 0), (0, 0)))
+    x = jnp.pad(x, ((0, -len(x) % block), (0, 0), (0, 0)))
     x = x.reshape(-1, block, H // h, h, x.shape[2])
     return jnp.einsum('nsghk->gnhsk', x)
 

@@ -7,11 +7,11 @@ Training does the same by itself; with --out the result is a folder of its own
 that can be copied, and read as --config.data.source=prepared:DIR.
 """
 
-import argparse
 import inspect
 import sys
 import time
 
+from extrapolation import flags
 from extrapolation.data import corpora, prepare
 
 HELP = dict(
@@ -27,13 +27,8 @@ HELP = dict(
 )
 
 
-def parser() -> argparse.ArgumentParser:
-  out = argparse.ArgumentParser(
-    prog='python -m extrapolation.data',
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-    allow_abbrev=False,
-  )
+def parser() -> flags.Parser:
+  out = flags.Parser(__doc__)
   defaults = inspect.signature(prepare).parameters
   for name, text in HELP.items():
     default = defaults[name].default

@@ -25,6 +25,8 @@ from extrapolation.receptive_field import (
 )
 from extrapolation.receptive_field.settings import OUTPUTS, Settings
 
+OUTPUT = 'receptive_field'  # in the folder of a run
+
 
 def main(argv: list[str]) -> None:
   memory.keep()
@@ -39,7 +41,7 @@ def main(argv: list[str]) -> None:
   if out and len(folders) == 1:
     raise ValueError('--out is where several runs are compared; this is one')
   target = _target(folders, out) if len(folders) > 1 else None
-  configs = [run.load_config(f) for f in folders]  # all there, before any work
+  configs = _ready(folders, target)
   if 'length' not in given:
     given['length'] = 4 * min(c.train.T for c in configs)
   s = Settings(**given)
@@ -53,10 +55,23 @@ def main(argv: list[str]) -> None:
     _compare(target, s, *map(list, zip(*found, strict=True)))
 
 
+def _ready(folders, target) -> list:
+  """The configs of all runs; finds what would end the work half-way."""
+  names = [os.path.realpath(f) for f in folders]
+  if twice := {n for n in names if names.count(n) > 1}:
+    raise ValueError(f'--workdir names {min(twice)!r} twice')
+  configs = [run.load_config(f) for f in folders]
+  for folder in folders:
+    run.newest(folder)
+    run.writable(pathlib.Path(folder) / OUTPUT)
+  if target:
+    run.writable(target)
+  return configs
+
+
 def _write(folder, s, made, draws, weights):
   del draws
-  path = pathlib.Path(folder) / 'receptive_field' / f'{s.split}-{s.length}'
-  path.parent.mkdir(exist_ok=True)
+  path = pathlib.Path(folder) / OUTPUT / f'{s.split}-{s.length}'
   figure.one(path.with_suffix('.png'), made, weights)
   table.write(path.with_suffix('.csv'), record.rows(made))
   run.write_json(path.with_suffix('.json'), made)
@@ -77,7 +92,6 @@ def _target(folders, out) -> pathlib.Path:
 
 def _compare(target, s, records, draws, weights):
   del weights
-  target.mkdir(parents=True, exist_ok=True)
   rows = rank.table(records, draws, s.eps)
   about = dict(
     length=s.length, tokens=s.tokens, split=s.split, runs=len(records)

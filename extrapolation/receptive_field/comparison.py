@@ -46,7 +46,7 @@ def _by_encoding(ax, records, e):
     colour, label = figure.LOOK[k][0], figure.name_of(k)
     ax.plot(x, range(len(names)), ls='', color=colour, label=label, **look)
   ax.set_yticks(range(len(names)), names, fontsize=9)
-  ax.invert_yaxis()
+  ax.set_ylim(len(names) + 0.3, -0.6)  # with room for what `trained` writes
   n = records[0]['about']['length']
   figure.log(ax, 'x', 1, n * 1.15)
   figure.trained(ax, records[0])

@@ -61,7 +61,8 @@ def save(figure, path):
 
 def log(ax, axis: str, low, high):
   """A log axis of whole numbers of tokens."""
-  ax.set(**{f'{axis}scale': 'log', f'{axis}lim': (low, high)})
+  # A little room, so that a marker at the end is whole.
+  ax.set(**{f'{axis}scale': 'log', f'{axis}lim': (0.9 * low, high)})
   part = getattr(ax, f'{axis}axis')
   part.set_major_locator(matplotlib.ticker.LogLocator(base=10))
   part.set_major_formatter('{x:,.0f}')
@@ -95,7 +96,7 @@ def _curves(ax, record, weights):
                fontsize=10)  # fmt: skip
   log(ax, 'x', 1, n * 1.15)
   trained(ax, record)
-  ax.legend(fontsize=7.5, frameon=False, loc='lower left')
+  ax.legend(fontsize=7.5, edgecolor='none', framealpha=0.85, loc='lower left')
 
 
 def _forest(ax, record):
@@ -115,7 +116,7 @@ def _forest(ax, record):
   ax.set_yticks(range(len(names)), [name_of(k) for k in names], fontsize=8.5)
   log(ax, 'x', 1, record['about']['length'] * 1.15)
   trained(ax, record)
-  ax.set(xlabel='n(eps), tokens', ylim=(-0.6, len(names) - 0.4))
+  ax.set(xlabel='n(eps), tokens', ylim=(-1.7, len(names) - 0.4))
   ax.set_title("the network's fields, 95 % intervals", loc='left', fontsize=10)
   ax.legend(fontsize=8, frameon=False, loc='upper left')
 
@@ -155,13 +156,13 @@ def _heads(ax, record):
 
 
 def _truncation(ax, record):
-  curve = record['truncation'][:-1]
+  curve = record['truncation']
   x = [c['context'] for c in curve]
   ax.plot(x, [c['excess'] for c in curve], '.-', color=LOOK['truncation'][0])
   ax.fill_between(x, [c['low'] for c in curve], [c['high'] for c in curve],
                   color=LOOK['truncation'][0], alpha=0.25, lw=0)  # fmt: skip
   nats = record['settings']['nats']
-  ax.axhspan(-nats, nats, color='0.85', lw=0)
+  ax.axhspan(-nats, nats, color='0.9', lw=0, zorder=0)
   ax.set_yscale('symlog', linthresh=max(nats, 1e-3))
   log(ax, 'x', 1, record['about']['length'] * 1.15)
   trained(ax, record)

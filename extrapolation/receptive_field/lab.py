@@ -121,7 +121,7 @@ def _costs(m, s, clock, compiling, used):
       flops=part.flops(c, m.V, s) if part
       else cost.forward(c, m.V, s.length, s.Q),
       formula=part.FORMULA if part else cost.FORWARD,
-      seconds=round(clock.seconds.get(name, 0.0), 3),
+      seconds=round(clock.seconds.get(name, 0.0), 6),
       compiling=round(compiling.seconds[name], 3),
     ))  # fmt: skip
   return rows

@@ -32,6 +32,8 @@ def between(
     if len(set(some.tolist())) > 2:
       drawn.append(rho(x[row, picked], y[row, picked]))
   found = rho(*middle)
+  if np.isnan(found):  # all equal: there is no order to agree on
+    return dict(rho=None, low=None, high=None, encodings=len(names))
   low, high = (
     samples.interval(np.asarray([found, *drawn])) if drawn else (np.nan, np.nan)
   )

@@ -51,7 +51,7 @@ class Settings:
       value = getattr(self, name)
       if not isinstance(value, int) or value < least:
         raise ValueError(f'--{name}={value}: needs a whole number >= {least}')
-    if not self.nats > 0:
+    if not 0 < self.nats < float('inf'):
       raise ValueError(f'--nats={self.nats}: needs a number > 0')
     if self.queries > self.length:
       raise ValueError(

@@ -14,7 +14,8 @@ COLUMNS = ('keys', 'prior', 'bound', 'bound_mean', 'seen', 'nats', 'nats_max',
 
 
 def widths(n: int, train: int) -> list[int]:
-  return sorted({max(1, n // 16), max(1, n // 4), max(1, n // 2), train} - {n})
+  some = {max(1, n // 16), max(1, n // 4), max(1, n // 2), train}
+  return sorted(w for w in some if w < n)
 
 
 def check(m, params, batch, keys: list[int], M: np.ndarray) -> list[dict]:

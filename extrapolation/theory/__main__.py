@@ -8,32 +8,25 @@ python -m extrapolation.theory --all --heads=8
 python -m extrapolation.theory --workdir=DIR
 """
 
-import argparse
 import json
 import sys
 
-
-class _Parser(argparse.ArgumentParser):
-  """Errors of one line."""
-
-  def error(self, message):
-    self.exit(2, f'error: {message} (see --help)\n')
+from extrapolation import flags
 
 
-def parser() -> argparse.ArgumentParser:
-  out = _Parser(
-    prog='python -m extrapolation.theory',
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-    allow_abbrev=False,
-  )
+def parser() -> flags.Parser:
+  out = flags.Parser(__doc__)
   what = out.add_mutually_exclusive_group(required=True)
   what.add_argument(
     '--rpe',
     metavar='NAME,..',
     help='encodings, such as alibi,power:exponent=0.5',
   )
-  what.add_argument('--formula', help='text; t is the distance 0, 1, 2, ...')
+  what.add_argument(
+    '--formula',
+    help='text; t is the distance 0, 1, 2, ...; other letters are '
+    'parameters, positive unless --set',
+  )
   what.add_argument(
     '--function', metavar='MODULE:NAME', help='a jnp function of distance'
   )
@@ -95,6 +88,8 @@ def run(args) -> tuple[list[dict], int]:
   if args.horizon < 2:
     raise ValueError(f'horizon = {args.horizon}: at least 2 tokens')
   train = 512 if args.train_length is None else args.train_length
+  if train < 1:
+    raise ValueError(f'train_length = {train}: at least 1 token')
   if args.workdir:
     found = trained.read(args.workdir)
     train = found.train_length if args.train_length is None else train

@@ -192,6 +192,10 @@ def test_backward_memory_is_linear():
 
 BAD = {
   'equal shapes': dict(k=(1, 6, 2, 4)),
+  'no size to be 0': dict.fromkeys('qkv', (1, 0, 2, 4)),
+  'be whole': dict(window=2.5),
+  'at least 1, one': dict(window=(3, -1)),
+  'needs a GPU': dict(implementation='cudnn'),
   'dtype': dict(k=jnp.ones((1, 5, 2, 4), jnp.bfloat16)),
   'n >= 5': dict(bias=(2, 4)),
   r'\[2, n\]': dict(bias=(3, 5)),
@@ -200,6 +204,14 @@ BAD = {
   'one a head': dict(window=(1, 2, 3)),
   'there are: auto': dict(implementation='flash'),
 }
+
+
+@pytest.mark.parametrize('window', [np.asarray([2, 7]), (2, 7), [2, 7]])
+def test_windows_of_any_sequence(window):
+  q, k, v, bias, _ = (jnp.asarray(x) for x in inputs(0, 1, 120, 2, 4))
+  want = attend(q, k, v, bias, window=(2, 7), implementation='reference')
+  got = inspect.unwrap(attend)(q, k, v, bias, window=window)
+  np.testing.assert_allclose(got, want, atol=1e-5)
 
 
 @pytest.mark.parametrize('message', BAD)

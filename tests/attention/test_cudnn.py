@@ -27,6 +27,8 @@ def test_what_cudnn_is_asked_for(window):
 def test_it_says_what_it_does_not_take():
   q, k, v, bias, _ = (jnp.asarray(x) for x in inputs(0, 1, 12, 2, 8))
   with pytest.raises(ValueError, match='16 bits'):
+    cudnn.attend(q, k, v, bias, (12,) * 2)
+  with pytest.raises(ValueError, match='cudnn needs a GPU'):
     attend(q, k, v, bias, implementation='cudnn')
 
 

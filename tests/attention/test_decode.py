@@ -1,4 +1,5 @@
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +60,13 @@ def test_a_ring_equals_the_window(window, first):
   np.testing.assert_allclose(got, want[:, first:], atol=2e-6)
 
 
+def test_a_query_that_sees_no_key_gives_zero():
+  q, k, v = (x[:, :1] for x in operands())
+  bias = jnp.asarray([[-jnp.inf] + [0.0] * 7] * H)
+  o, _ = decode.step(q, k, v, bias, decode.init_cache(B, H, K, 8), 0)
+  np.testing.assert_array_equal(o, 0)
+
+
 def test_memory_is_that_of_the_windows():
   cache = decode.init_cache(1, 4, 8, (16, 4, 16, 1), jnp.bfloat16)
   assert sum(x.size for x in jax.tree.leaves(cache)) == 2 * 8 * 37
@@ -82,3 +90,6 @@ def test_what_does_not_fit_is_named():
   cache = decode.init_cache(B, H, K, 8)
   with pytest.raises(ValueError, match='8 keys'):
     decode.step(q, k, v, jnp.zeros((H, 7)), cache, 0)
+  step = inspect.unwrap(decode.step)
+  with pytest.raises(ValueError, match='one token'):
+    step(*(x[:, :2] for x in operands()), jnp.zeros((H, 8)), cache, 0)

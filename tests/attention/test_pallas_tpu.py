@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from extrapolation.attention import attend, pallas_tpu
+from extrapolation.attention import attend, choose, pallas_tpu
 from tests.attention.test_blockwise import compare, definition, inputs, ours
 
 
@@ -16,7 +16,7 @@ def small_blocks(monkeypatch):
 
 @pytest.mark.usefixtures('small_blocks')
 @pytest.mark.parametrize('T', [16, 50])
-@pytest.mark.parametrize('window', [None, 17, (3, 100)])
+@pytest.mark.parametrize('window', [None, 17, (3, 100), 18, (2, 34)])
 def test_the_kernel_computes_the_definition(T, window):
   q, k, v, bias, g = inputs(T, 2, T, 2, 8, n=T + 3)
   bias[0, T // 2 + 1 :] = -np.inf
@@ -36,6 +36,35 @@ def test_no_key_gives_zero_and_half_precision_stays():
   np.testing.assert_allclose(
     o.astype(jnp.float32), want.astype(jnp.float32), atol=2e-2
   )
+
+
+@pytest.mark.parametrize('T', [1, 63, 64, 96, 100, 504, 512, 513, 9216])
+def test_a_row_of_bias_fills_whole_registers(T):
+  """Two blocks of 128 lanes each: Mosaic rotates nothing else."""
+  block = pallas_tpu.block_size(T)
+  assert 2 * block % 128 == 0 and min(T, 512) <= block <= 512
+
+
+@pytest.mark.usefixtures('small_blocks')
+@pytest.mark.parametrize('implementation, T', [('pallas', 50), ('auto', 600)])
+def test_a_constant_in_the_bias_changes_nothing(implementation, T):
+  q, k, v, bias, g = (jnp.asarray(x) for x in inputs(0, 1, T, 2, 8))
+  run = ours(None, implementation, 'of 16')
+  for a, b in zip(
+    run(q, k, v, bias, g), run(q, k, v, bias + 100, g), strict=True
+  ):
+    np.testing.assert_allclose(a, b, atol=2e-4)
+
+
+def test_which_implementation_is_chosen():
+  chosen = {
+    ('tpu', 'bfloat16', 100, 'TPU v5 lite'): 'pallas',
+    ('tpu', 'bfloat16', 100, 'TPU v4'): 'blockwise',
+    ('tpu', 'float64', 100, 'TPU v5'): 'blockwise',
+    ('tpu', 'float32', 9, 'TPU v5'): 'reference',
+    ('gpu', 'bfloat16', 9216, 'NVIDIA H100'): 'blockwise',
+  }
+  assert {case: choose(*case) for case in chosen} == chosen
 
 
 @pytest.mark.parametrize(

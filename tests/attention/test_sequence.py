@@ -14,6 +14,7 @@ import pytest
 CASES = {
   'ring': dict(mesh=(2, 1, 4)),
   'gather': dict(mesh=(1, 1, 8), gather=True, window=20),
+  'one shard and the next': dict(mesh=(2, 1, 4), window=18),
   'batch': dict(mesh=(4, 2, 1)),
   'window a head': dict(mesh=(2, 2, 2), window=(40, 3, 9)),
   'a batch of one, tokens that do not divide': dict(mesh=(4, 1, 2), B=1, T=61),
@@ -38,6 +39,36 @@ def test_a_ring_passes_on_and_gathers_nothing(errors):
   ring, gather = errors['collectives']
   assert ring == [True, False]  # collective-permute, all-gather
   assert gather == [False, True]
+
+
+def test_outside_of_jit_and_on_other_meshes(errors):
+  assert errors['eager'] < 1e-12
+  assert 'are Explicit' in errors['explicit'] and 'Auto' in errors['explicit']
+
+
+def other_meshes():
+  """(error without jit where axes have length 1, what Explicit axes say)."""
+  import jax.numpy as jnp
+
+  from extrapolation.attention import attend
+  from tests.attention.test_blockwise import inputs
+
+  q, k, v, bias, _ = (
+    jnp.asarray(x) for x in inputs(0, 8, 130, 2, 4, dtype=float)
+  )
+  names, A = ('data', 'fsdp', 'seq'), jax.sharding.AxisType
+  want, worst = attend(q, k, v, bias, implementation='reference'), 0.0
+  for shape in ((8, 1, 1), (2, 1, 4), (1, 1, 8)):
+    with jax.set_mesh(jax.make_mesh(shape, names, (A.Auto,) * 3)):
+      got = attend(q, k, v, bias, implementation='blockwise')
+    worst = max(worst, float(abs(got - want).max()))
+  try:
+    with jax.set_mesh(jax.make_mesh((2, 1, 4), names, (A.Explicit,) * 3)):
+      attend(q, k, v, bias, implementation='blockwise')
+    said = ''
+  except ValueError as e:
+    said = str(e)
+  return worst, said
 
 
 def error(mesh, B=8, T=64, window=None, gather=False):
@@ -74,4 +105,5 @@ if __name__ == '__main__':
   found = {name: error(**case) for name, case in CASES.items()}
   result = {name: errors for name, (errors, _) in found.items()}
   result['collectives'] = [found['ring'][1], found['gather'][1]]
+  result['eager'], result['explicit'] = other_meshes()
   print(json.dumps(result))
