@@ -72,7 +72,7 @@ def test_windows_by_hand():
     ((1, 1, 'nonoverlap', 1), 'longer than the text: 0 is the longest'),
     ((99, 4, 'sliding:5', 50), 'scores 5 targets a window'),
     ((99, 4, 'sliding', 50), 'there are: nonoverlap, sliding:STRIDE, last:K'),
-    ((99, 4, 'last:0', 50), "no protocol 'last:0'"),
+    ((99, 4, 'last:0', 50), "no protocol 'last:0'.*with numbers >= 1"),
     ((99, 4, 'nonoverlap', 50, 20), 'eval.tokens = 20'),
   ],
 )

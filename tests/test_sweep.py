@@ -38,6 +38,7 @@ def test_the_grid_is_encodings_by_seeds(tiny):
     ('alibi:exponent=2', 'model.rpe_args.exponent'),
     ('power:exponent=x', 'exponent.*needs float'),
     ('', "no encoding ''"),
+    ('alibi,none,alibi', "run 'alibi-s0' is given twice"),
   ],
 )
 def test_a_mistake_in_the_grid_stops_before_the_first_run(
@@ -46,6 +47,33 @@ def test_a_mistake_in_the_grid_stops_before_the_first_run(
   with pytest.raises(ValueError, match=message):
     sweep.sweep(with_(tiny, rpe=value), str(tmp_path / 'sweep'))
   assert not (tmp_path / 'sweep').exists()
+
+
+@pytest.mark.parametrize(
+  'flags, message',
+  [
+    (['--config.train.T=-5'], 'train.T'),
+    (['--config.eval.window=foo'], "window 'foo': needs full"),
+    (['--config.eval.split=foo'], "eval.split = 'foo'; there are: train"),
+    (['--config.eval.tokens=-1'], 'eval.tokens = -1'),
+    (['--config.sweep.seeds=0,0'], "-s0' is given twice"),
+    (['--run=foo'], "no run 'foo' in this sweep"),
+    (['--lease=nan'], 'lease = nan'),
+  ],
+)
+def test_a_dry_run_refuses_what_the_sweep_refuses(tmp_path, flags, message):
+  folder = tmp_path / 'sweep'
+  argv = ['--config=configs/demo.py', f'--workdir={folder}', *flags]
+  for more in (['--dry_run'], []):
+    with pytest.raises(ValueError, match=message):
+      sweep.main([*argv, *more])
+  assert not folder.exists()
+
+
+def test_a_dry_run_lists_the_runs_asked_for(tmp_path, capsys):
+  argv = ['--config=configs/demo.py', f'--workdir={tmp_path}', '--dry_run']
+  sweep.main([*argv, '--run=alibi-s0'])
+  assert capsys.readouterr().out.split()[0] == f'{tmp_path}/alibi-s0'
 
 
 def test_a_sweep_reports_and_the_second_call_skips(tiny, tmp_path, capsys):

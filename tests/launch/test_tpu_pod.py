@@ -232,6 +232,9 @@ def test_the_remote_commands_do_what_they_say(cloud, tmp_path, capfd):
     (['delete', *FLAGS, '--', *TRAIN], 'delete runs nothing'),
     (['create', *FLAGS, '--create=network'], '--create=network: needs a flag'),
     (['all', *FLAGS, '--tries=0', '--', *TRAIN], '--tries needs'),
+    (['all', *FLAGS, '--wait=nan', '--', *TRAIN], '--wait at least 0'),
+    (['all', *FLAGS, '--', 'extrapolation.train', '--workdir', '/tmp/a'],
+     '--workdir=/tmp/a: the disk of a TPU is lost'),
   ],
 )  # fmt: skip
 def test_a_mistake_is_told_before_anything_is_made(cloud, argv, message):

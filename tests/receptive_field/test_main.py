@@ -172,6 +172,7 @@ def test_certificates_hold_and_are_not_empty():
     (['--step=5'], 'no checkpoint of step 5'),
     (['--out=x'], '--out is where several runs are compared'),
     (['--workdir=,'], '--workdir is empty'),
+    (['--nats=inf'], '--nats=inf: needs'),
   ],
 )
 def test_mistakes_are_named_and_lose_nothing(measured, flags, message):
@@ -181,6 +182,27 @@ def test_mistakes_are_named_and_lose_nothing(measured, flags, message):
     command.main([f'--workdir={folder}/a', *FLAGS, *flags])
   after = {p: p.stat().st_mtime_ns for p in folder.rglob('*') if p.is_file()}
   assert after == before
+
+
+def test_what_cannot_be_written_is_told_before_the_work(measured, tmp_path):
+  folder, file = measured[1], tmp_path / 'file'
+  file.touch()
+  both = f'--workdir={folder}/a,{folder}/b'
+  with pytest.raises(OSError, match='file.: File exists; it must be a folder'):
+    command.main([both, f'--out={file}', *FLAGS])
+  with pytest.raises(ValueError, match='names .*/a. twice'):
+    command.main([f'--workdir={folder}/a,{folder}/../{folder.name}/a', *FLAGS])
+  empty = tmp_path / 'empty'
+  empty.mkdir()
+  (empty / 'config.json').write_text((folder / 'a/config.json').read_text())
+  with pytest.raises(FileNotFoundError, match='no checkpoints in'):
+    command.main([f'--workdir={folder}/a,{empty}', f'--out={tmp_path}', *FLAGS])
+
+
+def test_windows_are_shorter_than_the_text():
+  assert windows.widths(32, 64) == [2, 8, 16]
+  assert windows.widths(32, 16) == [2, 8, 16]
+  assert windows.widths(2, 64) == [1]
 
 
 def test_runs_of_several_folders_need_a_place_to_go(measured):

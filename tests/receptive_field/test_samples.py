@@ -82,6 +82,8 @@ def test_rank_correlation_over_encodings():
   wide = rank.between(label, five, fields([4, 1, 2, 3, 0], seeds=6)[1])
   assert (wide['rho'], wide['high'], wide['encodings']) == (-0.6, 1, 5)
   assert rank.between(*fields(range(2)), x[:, :4])['rho'] is None
+  none = dict(rho=None, low=None, high=None, encodings=5)
+  assert rank.between(label, five, np.ones_like(five)) == none
 
 
 @given(st.integers(2, 50), st.integers(1, 400), st.integers(1, 400))

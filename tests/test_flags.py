@@ -1,0 +1,39 @@
+"""Mistakes in flags are one line, with the flag that was meant."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+  'command, said',
+  [
+    ('-m extrapolation.train --config=a --workdir=b --multihots',
+     'did you mean --multihost?'),
+    ('-m extrapolation.receptive_field --workdir=a --lenght=64',
+     'did you mean --length?'),
+    ('-m extrapolation.evaluate --workdir=a --tokens=abc', "value: 'abc'"),
+    ('-m extrapolation.data --sauce=x', 'did you mean --source?'),
+    ('-m extrapolation.theory --rpe=alibi --hed=3', 'did you mean --heads?'),
+    ('launch/local.py --processes=1 -- /no/such', 'No such file'),
+    ('launch/local.py --processes=1 --port=99999 -- true', '--port=99999'),
+    ('launch/slurm.py --nods=2', 'required: --config'),
+  ],
+)  # fmt: skip
+def test_one_line_and_exit_code_2(command, said):
+  done = subprocess.run(
+    [sys.executable, *command.split()], capture_output=True, text=True
+  )
+  assert done.returncode == 2 and done.stdout == ''
+  assert done.stderr.count('\n') == 1 and done.stderr.startswith('error: ')
+  assert said in done.stderr
+
+
+def test_help_says_how_the_command_is_started_line_by_line():
+  done = subprocess.run(
+    [sys.executable, '-m', 'extrapolation.receptive_field', '--help'],
+    capture_output=True, text=True, check=True,
+  )  # fmt: skip
+  assert 'usage: python -m extrapolation.receptive_field [-h]' in done.stdout
+  assert '\n  --workdir=runs/a,runs/b,runs/c --out=fields ' in done.stdout
