@@ -181,7 +181,7 @@ def test_files_and_columns(trained):
     (dict(lengths=(10**6,)), 'length 1000000 is longer than the text: [0-9]+'),
     (dict(lengths=(0,)), '0 is not a length'),
     (dict(protocol='sliding:65'), 'more than the shortest length, 8, has'),
-    (dict(split='dev'), "no split 'dev'"),
+    (dict(split='dev'), "eval.split = 'dev'; there are: train, valid, test"),
     (dict(step=5), 'no checkpoint of step 5.*2, 4, 6'),
     (dict(lengths=(256,)), 'raise it to 256'),
   ],
