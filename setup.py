@@ -4,19 +4,23 @@ from setuptools import find_packages, setup
 
 setup(
   name='extrapolation',
-  version='0.1.0',
+  version='0.2.0',
   description='Which positional encodings let a transformer run far beyond '
   'its training length, and can you know before training?',
   license='Apache-2.0',
   python_requires='>=3.11',
   packages=find_packages(include=['extrapolation', 'extrapolation.*']),
+  package_data={'extrapolation': ['py.typed']},
   install_requires=[
     'etils[epath]>=1.9',
     'flax>=0.12.8',
     'grain>=0.2.15',
+    'immutabledict>=4.2',
     'importlib_resources',  # tensorflow-datasets needs it, undeclared
     'jax>=0.10',
     'jaxtyping>=0.3',
+    'jinja2>=3.1',
+    'markupsafe>=2.1',
     'matplotlib>=3.9',
     'ml-collections>=1.1',
     'numpy>=2.0',
@@ -24,18 +28,20 @@ setup(
     'orbax-checkpoint>=0.11.30',
     'python-flint>=0.7',
     'rich>=13',
+    'scipy>=1.15',
     'sentencepiece>=0.2.1',
     'sympy>=1.13',
     'tensorboardX>=2.6.2',
     'tensorflow-datasets>=4.9.9',
   ],
   extras_require={
-    'benchmark': ['torch>=2.6'],  # peers of launch/benchmark.py
+    'benchmark': ['torch>=2.6'],  # what launch/benchmark.py compares with
     'cuda': ['jax[cuda13]>=0.10'],
+    'gcs': ['gcsfs'],  # --workdir=gs://...
     'gpt2': ['tiktoken>=0.9'],  # tokenizer gpt2
     'hf': ['huggingface_hub>=0.30', 'pyarrow>=18'],  # hf: and .parquet
+    'lint': ['pyrefly==1.4.1', 'ruff==0.17.6'],
     'notebook': ['ipykernel', 'nbclient'],  # to test launch/colab.ipynb
-    'gcs': ['gcsfs'],  # --workdir=gs://...
     'tpu': ['jax[tpu]>=0.10'],
     'test': [
       'beartype>=0.21',
@@ -43,10 +49,9 @@ setup(
       'hypothesis>=6.130',
       'pyarrow>=18',
       'pytest>=8',
+      'pytest-cov>=6',
       'pytest-timeout>=2.3',
       'pytest-xdist>=3.6',
-      'ruff>=0.12',
-      'scipy>=1.14',
       'tiktoken>=0.9',
     ],
   },

@@ -5,61 +5,54 @@
 
 Every process gets --coordinator, --num_processes and --process_id. On CPUs
 each has --devices devices; with --gpus, as many GPUs, the first process those
-numbered from 0. When one ends in error, all end; what can be tried again
-(stopped by notice, or a process lost) is, up to --retries times. SIGTERM and
-Ctrl-C are passed on.
+numbered from 0. When one ends with an error, all end. The command is run again,
+up to --retries times, if it was stopped by a notice (exit code 75) or lost a
+process (69). SIGTERM and Ctrl-C are passed on.
 """
 
 import argparse
 import os
 import pathlib
+import random
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from typing import BinaryIO
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # the same code as `python -m` runs here
 
-from extrapolation import flags  # noqa: E402
+from extrapolation.cli import flags  # noqa: E402
+from extrapolation.output import exit_codes  # noqa: E402
+from extrapolation.parallel import peers  # noqa: E402
 
-RETRY, LOST = 75, 69  # what a process says by its exit code
+PORTS = 20_000, 30_000  # below those that the system gives to connections
 NOTICE, KILL = 5.0, 30.0  # seconds from a death to SIGTERM and SIGKILL
+ABORTED = 128 + 6  # by the runtime, when another process is gone
+
+Command = tuple[dict[str, str], list[str]]  # (environment, words)
 
 
-def free_port() -> int:
-  """A port that is free, and the one after it, which the runtime takes."""
-  while True:
-    with socket.socket() as a, socket.socket() as b:
-      a.bind(('', 0))
-      port = a.getsockname()[1]
-      try:
-        b.bind(('', port + 1))
-      except (OSError, OverflowError):
-        continue
-      return port
-
-
-def commands(args, port) -> list[tuple[dict, list[str]]]:
-  """(environment, command) of each process."""
-  found = []
+def commands(args: argparse.Namespace, port: int | str) -> list[Command]:
+  """The command of each process."""
+  made = []
   for i in range(args.processes):
     if args.gpus:
-      first = i * args.devices
-      mine = range(first, first + args.devices)
-      env = dict(CUDA_VISIBLE_DEVICES=','.join(map(str, mine)))
+      gpus = range(i * args.devices, (i + 1) * args.devices)
+      env = dict(CUDA_VISIBLE_DEVICES=','.join(map(str, gpus)))
     else:
       env = dict(JAX_NUM_CPU_DEVICES=str(args.devices), JAX_PLATFORMS='cpu')
-    flags = [
+    group = [
       f'--coordinator=localhost:{port}',
       f'--num_processes={args.processes}',
       f'--process_id={i}',
     ]
-    found.append((env, [*args.command, *flags]))
-  return found
+    made.append((env, [*args.command, *group]))
+  return made
 
 
 def show(env: dict, command: list[str]) -> str:
@@ -67,9 +60,9 @@ def show(env: dict, command: list[str]) -> str:
 
 
 class Group:
-  """The processes of one try."""
+  """The processes of one attempt."""
 
-  def __init__(self, todo):
+  def __init__(self, todo: Sequence[Command]):
     self.children, self.readers = [], []
     for i, (env, command) in enumerate(todo):
       child = subprocess.Popen(
@@ -77,73 +70,73 @@ class Group:
         env=os.environ | env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C comes through us, once
+        start_new_session=True,  # Ctrl-C is passed on, once
       )
       self.children.append(child)
       reader = threading.Thread(target=_prefix, args=(i, child.stdout))
       reader.start()
       self.readers.append(reader)
 
-  def signal(self, number):
+  def signal(self, number: int) -> None:
     for child in self.children:
       if child.poll() is None:
         child.send_signal(number)
 
   def wait(self) -> int:
-    """Its exit code: 0, or the first error that is no consequence."""
-    failed, start, told = [], None, False
+    """Its exit code: 0, or that of the first error that caused the others."""
+    failed, start, told = {}, None, False
     while any(child.poll() is None for child in self.children):
       self._note(failed)
       if failed and start is None:
         start = time.monotonic()
-      # They notice by themselves, or wait for one that will never come.
+      # The others notice by themselves, or wait for one that never comes.
       after = time.monotonic() - start if start else 0.0
       if after > NOTICE and not told:
         self.signal(signal.SIGTERM)
         told = True
-      if after > KILL and RETRY not in [code for _, code in failed]:
-        self.signal(signal.SIGKILL)  # who has saved is waited for
+      if after > KILL and exit_codes.RETRY not in failed.values():
+        self.signal(signal.SIGKILL)  # none of them is saving
       time.sleep(0.05)
     self._note(failed)
     for reader in self.readers:
       reader.join()
-    codes = [code for _, code in failed]
-    own = [c for c in codes if c > 0 and c not in (LOST, 128 + 6)]
-    return (own or [LOST] if codes else [0])[0]
+    caused = (exit_codes.LOST, ABORTED)  # by the end of another one
+    own = [c for c in failed.values() if c > 0 and c not in caused]
+    return (own or ([exit_codes.LOST] if failed else [exit_codes.OK]))[0]
 
-  def _note(self, failed):
-    known = {i for i, _ in failed}
+  def _note(self, failed: dict[int, int]) -> None:
+    """Adds {process: exit code} of those that ended with an error."""
     for i, child in enumerate(self.children):
       code = child.poll()
-      if code and i not in known:
-        failed.append((i, code))
-        say(f'process {i} {_how(code)}' + (
-          '; the others are to end' if len(failed) == 1 else ''))  # fmt: skip
+      if code and i not in failed:
+        failed[i] = code
+        others = '; the others will end' if len(failed) == 1 else ''
+        report(f'process {i} {_how(code)}{others}')
 
 
 def _how(code: int) -> str:
-  if code == RETRY:
-    return f'stopped by notice, exit code {code}'
+  if code == exit_codes.RETRY:
+    return f'was stopped by a notice, exit code {code}'
   if code < 0:
     return f'was ended by {signal.Signals(-code).name}'
   return f'ended with exit code {code}'
 
 
-def _prefix(i, stream):
+def _prefix(i: int, stream: BinaryIO) -> None:
   for line in stream:
     text = line.decode(errors='replace')
     sys.stdout.write(f'[{i}] {text}')
     sys.stdout.flush()
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
   print(f'[local] {text}', flush=True)
 
 
 def main(argv: list[str]) -> int:
   p = flags.Parser(__doc__)
   p.add_argument('--processes', type=int, required=True)
-  p.add_argument('--devices', type=int, default=1, help='of each process')
+  p.add_argument('--devices', type=int, default=1, help='per process')
   p.add_argument('--gpus', action='store_true', help='devices are GPUs')
   p.add_argument('--retries', type=int, default=0)
   p.add_argument('--port', type=int, default=0, help='0 is any free one')
@@ -175,14 +168,15 @@ def main(argv: list[str]) -> int:
     signal.signal(number, stop)
   for attempt in range(args.retries + 1):
     try:
-      group = Group(commands(args, args.port or free_port()))
+      port = args.port or peers.free_port(random.randrange(*PORTS))
+      group = Group(commands(args, port))
     except OSError as e:
       p.error(f'{args.command[0]} cannot be started: {e.strerror}')
     code = group.wait()
-    again = code in (RETRY, LOST) and attempt < args.retries and not told
+    again = code in exit_codes.AGAIN and attempt < args.retries and not told
     if not again:
       return code
-    say(f'trying again, {attempt + 1} of {args.retries}')
+    report(f'trying again, {attempt + 1} of {args.retries}')
   return code
 
 

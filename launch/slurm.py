@@ -1,20 +1,21 @@
 r"""Submits one run, or a sweep, to Slurm; a preempted task goes back in line.
 
   python launch/slurm.py --config=FILE --workdir=DIR            one run
-  python launch/slurm.py --config=FILE --workdir=DIR --sweep    a task a run
+  python launch/slurm.py --config=FILE --workdir=DIR --sweep    a task per run
   python launch/slurm.py --config=FILE --workdir=DIR --workers=4
   ... --nodes=2 --gpus=8 --time=04:00:00 --sbatch=--partition=gpu
 
-`--workers` are tasks that take the runs of a sweep by turns, as many as there
-are. More nodes than one are one run, over all of them (not with --workers).
-`--config.KEY=VALUE` and what else the commands take pass through. DIR must be
-on a disk that all nodes share. `--dry_run` prints what would be done, to paste.
+With `--workers=N`, N tasks share the runs of a sweep: each takes the next free
+run until none is left. With several nodes, one run spans all of them (not with
+--workers). `--config.KEY=VALUE` is passed on. DIR must be on a disk that all
+nodes share. `--dry_run` prints the shell commands instead of running them.
 
-Slurm's notice (SIGTERM, --notice seconds before the end, or preemption) goes to
-the processes, which save and exit with 75; the script then asks to be queued
-again, and the same command resumes. A dead peer (69) may be tried 5 times.
+Slurm's notice (SIGTERM, --notice seconds before the end, or at preemption) goes
+to the processes, which save and exit with 75; the script then requeues itself,
+and the same command resumes. A lost process (69) is retried --retries times.
 """
 
+import argparse
 import pathlib
 import re
 import shlex
@@ -23,29 +24,34 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # the job runs this checkout, installed or not
 
-from extrapolation import cli, config, flags, grid, train  # noqa: E402
+from extrapolation import cli, config  # noqa: E402
+from extrapolation.cli import flags  # noqa: E402
+from extrapolation.output import exit_codes  # noqa: E402
+from extrapolation.runs import sweep_grid  # noqa: E402
+
+TERMINATED = 128 + 15  # by SIGTERM, before there was anything to save
 
 SCRIPT = r"""#!/bin/bash
 {directives}
 
-# Steps are told of the end by Slurm itself. This shell must only outlive the
-# notice: srun makes SIGKILL of a SIGTERM, so it is not forwarded.
+# Slurm itself signals the steps. This shell must only outlive the notice: srun
+# turns a SIGTERM into a SIGKILL, so it is not forwarded.
 trap 'echo "notice: waiting for the processes to save"' TERM
 
 step() {{
-  # A process that has saved must not take those along that are saving.
+  # A process that has saved must not kill those that are still saving.
   srun --kill-on-bad-exit=0 --wait=300 "$@"
   code=$?
   [ $code = 0 ] && return
   again=no
   case $code in
-    75 | 143) again=yes ;;  # preempted, before there was anything to save (143)
-    69) [ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ] && again=yes ;;
+    {retry} | {terminated}) again=yes ;;  # preempted
+    {lost}) [ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ] && again=yes ;;
   esac
   if [ $again = yes ]; then
-    echo "exit code $code: back in line"
+    echo "exit code $code: requeued"
     scontrol requeue "$SLURM_JOB_ID"
   fi
   exit $code
@@ -57,21 +63,24 @@ cd {root} || exit 1
 """
 
 
-def place(workdir: str) -> tuple[str, pathlib.Path]:
-  """The workdir for any node, and where the script and its logs go.
+def absolute(workdir: str) -> str:
+  """The workdir as every node can name it."""
+  return workdir if '://' in workdir else str(pathlib.Path(workdir).resolve())
 
-  A folder with a dot: a run takes the workdir for empty all the same.
+
+def script_folder(workdir: str) -> pathlib.Path:
+  """Where the script and its logs go.
+
+  Its name begins with a dot, so that a run still takes the workdir for empty.
   """
-  if '://' in workdir:
-    return workdir, pathlib.Path('.slurm').resolve()
-  path = pathlib.Path(workdir).resolve()
-  return str(path), path / '.slurm'
+  parent = pathlib.Path() if '://' in workdir else pathlib.Path(workdir)
+  return parent.resolve() / '.slurm'
 
 
-def directives(args, name: str, tasks: int) -> list[str]:
-  """The #SBATCH lines; those of the user come last, and win."""
+def directives(args: argparse.Namespace, name: str, tasks: int) -> list[str]:
+  """The #SBATCH lines; those of the user come last and take precedence."""
   log = '%x-%A_%a.log' if tasks else '%x-%j.log'
-  folder = str(place(args.workdir)[1]).replace('%', '%%')
+  folder = str(script_folder(args.workdir)).replace('%', '%%')
   lines = [
     f'--job-name={name}',
     f'--nodes={args.nodes}',
@@ -90,42 +99,42 @@ def directives(args, name: str, tasks: int) -> list[str]:
   return [f'#SBATCH {line}' for line in (*lines, *args.sbatch)]
 
 
-def body(args, c, overrides: dict[str, str]) -> tuple[list[str], int]:
+def body(
+  args: argparse.Namespace, e: config.Experiment, overrides: dict[str, str]
+) -> tuple[list[str], int]:
   """The commands of the script, and the number of tasks; 0 is no array."""
-  workdir, _ = place(args.workdir)
-  python = [args.python, '-u', '-m']  # unbuffered: a log to look into
+  workdir = absolute(args.workdir)
+  python = [args.python, '-u', '-m']  # unbuffered: the log can be followed
   path, colon, arg = args.config.partition(':')
-  about = [f'--config={pathlib.Path(path).resolve()}{colon}{arg}']
-  several = ['--multihost'] if args.nodes > 1 else []
+  config_flag = f'--config={pathlib.Path(path).resolve()}{colon}{arg}'
+  multihost = ['--multihost'] if args.nodes > 1 else []
 
-  def train_run(folder: str, changes: dict[str, str]) -> list[str]:
-    flags = [f'--config.{k}={v}' for k, v in {**overrides, **changes}.items()]
-    run = [*python, 'extrapolation.train', *about, f'--workdir={folder}']
+  def override_flags(values: dict[str, str]) -> list[str]:
+    return [f'--config.{k}={v}' for k, v in values.items()]
+
+  def one_run(folder: str, values: dict[str, str]) -> list[str]:
+    train = [*python, 'extrapolation.train', config_flag]
+    train += [f'--workdir={folder}', *override_flags(values), *multihost]
     score = [*python, 'extrapolation.evaluate', f'--workdir={folder}']
-    return [
-      step([*run, *flags, *several]),
-      step([*score, *several]),
-    ]
+    return [step(train), step([*score, *multihost])]
 
   if not (args.sweep or args.workers):
-    return train_run(workdir, {}), 0
-  flags = [f'--config.{k}={v}' for k, v in overrides.items()]
-  sweep = [*python, 'extrapolation.sweep', *about, f'--workdir={workdir}']
-  sweep += flags
+    return one_run(workdir, overrides), 0
+  sweep = [*python, 'extrapolation.sweep', config_flag, f'--workdir={workdir}']
+  sweep += [*override_flags(overrides), '--workers=1']
   if args.workers:
     return [step(sweep)], args.workers
-  runs = list(grid.changes(c))
-  one = step([*sweep, '--run=']) + '"$SLURM_ARRAY_TASK_ID"'
+  runs = list(sweep_grid.run_overrides(e))
+  task = step([*sweep, '--run=']) + '"$SLURM_ARRAY_TASK_ID"'
   if args.nodes == 1:
-    return [one], len(runs)
+    return [task], len(runs)
   lines = ['case "$SLURM_ARRAY_TASK_ID" in']
-  for i, (name, changes) in enumerate(runs):
-    lines.append(f'  {i})')
-    lines += [f'    {x}' for x in train_run(f'{workdir}/{name}', changes)]
-    lines.append('    ;;')
-  # Finds its run finished; the last of all tasks writes the report.
-  alone = one.replace('step ', 'step --nodes=1 --ntasks=1 ', 1)
-  return [*lines, 'esac', alone], len(runs)
+  for i, (name, values) in enumerate(runs):
+    steps = one_run(f'{workdir}/{name}', {**overrides, **values})
+    lines += [f'  {i})', *(f'    {x}' for x in steps), '    ;;']
+  # The sweep then finds its run finished; the last task writes the report.
+  on_one_node = task.replace('step ', 'step --nodes=1 --ntasks=1 ', 1)
+  return [*lines, 'esac', on_one_node], len(runs)
 
 
 def step(argv: list[str]) -> str:
@@ -138,30 +147,32 @@ def main(argv: list[str]) -> None:
   add = parser.add_argument
   add('--config', required=True, metavar='FILE.py[:ARG]')
   add('--workdir', required=True, metavar='DIR')
-  add('--sweep', action='store_true', help='an array, one task a run')
+  add('--sweep', action='store_true', help='an array, one task per run')
   add('--workers', type=int, default=0, metavar='N', help='an array of N')
   add('--at_once', type=int, default=0, metavar='N', help='tasks of --sweep')
   add('--nodes', type=int, default=1)
-  add('--gpus', default='', metavar='N', help='a node, such as 8 or a100:8')
+  add('--gpus', default='', metavar='N', help='per node: 8, or a100:8')
   add('--time', default='24:00:00')
   add('--notice', type=int, default=120, metavar='SECONDS')
-  add('--retries', type=int, default=5, metavar='N', help='of a dead peer')
+  add('--retries', type=int, default=5, metavar='N', help='of a lost process')
   add('--sbatch', action='append', default=[], metavar='FLAG', help='any other')
   add('--setup', default='', metavar='LINE', help="such as 'module load cuda'")
   add('--python', default=sys.executable, metavar='PATH', help='on the nodes')
   add('--dry_run', action='store_true')
   args = parser.parse_args(argv)
   check(args)
-  c = config.load(args.config, overrides)
-  train.check(c)
+  e = config.load(args.config, overrides)
   if args.sweep or args.workers:
-    for _, one in grid.runs(c):
-      train.check(one)
-  workdir, folder = place(args.workdir)
-  name = re.sub(r'[^\w.=-]+', '-', workdir.rstrip('/').rpartition('/')[2])
-  lines, tasks = body(args, c, overrides)
+    list(sweep_grid.experiments(e))  # a mistake in any of them is an error now
+  folder = script_folder(args.workdir)
+  last = absolute(args.workdir).rstrip('/').rpartition('/')[2]
+  name = re.sub(r'[^\w.=-]+', '-', last)
+  lines, tasks = body(args, e, overrides)
   text = SCRIPT.format(
     directives='\n'.join(directives(args, name, tasks)),
+    retry=exit_codes.RETRY,
+    lost=exit_codes.LOST,
+    terminated=TERMINATED,
     retries=args.retries,
     root=shlex.quote(str(ROOT)),
     setup=args.setup,
@@ -187,7 +198,7 @@ def main(argv: list[str]) -> None:
     raise ValueError(f'sbatch refused {path}: exit code {code}, see above')
 
 
-def check(args) -> None:
+def check(args: argparse.Namespace) -> None:
   """Raises ValueError for flags that do not go together."""
   for flag in ('nodes', 'notice'):
     if getattr(args, flag) < 1:
@@ -196,17 +207,22 @@ def check(args) -> None:
     if getattr(args, flag) < 0:
       raise ValueError(f'--{flag}={getattr(args, flag)}: needs at least 0')
   if args.sweep and args.workers:
-    raise ValueError('--sweep or --workers=N: a task a run, or N that share')
+    raise ValueError(
+      '--sweep or --workers=N: one task per run, or N tasks that share them'
+    )
   if args.workers and args.nodes > 1:
     raise ValueError(
       f'--workers={args.workers} with --nodes={args.nodes}: a worker is one '
       'process; give --sweep for runs over several nodes'
     )
   if args.at_once and not args.sweep:
-    raise ValueError('--at_once is of --sweep; --workers are all at once')
+    raise ValueError(
+      f'--at_once={args.at_once} needs --sweep; --workers=N runs N at once'
+    )
   if '://' in args.workdir and (args.sweep or args.workers):
     raise ValueError(
-      f'--workdir={args.workdir}: workers of a sweep share a folder of a disk'
+      f'--workdir={args.workdir}: the workers of a sweep share a folder on a '
+      'disk; give a path'
     )
   for flag in args.sbatch:
     if not flag.startswith('-') or '\n' in flag:

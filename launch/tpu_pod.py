@@ -4,17 +4,18 @@ r"""Runs a command on every host of a Cloud TPU, again when it is preempted.
     --spot -- extrapolation.train --config=FILE --workdir=gs://BUCKET/DIR \
     -- extrapolation.evaluate --workdir=gs://BUCKET/DIR
 
-`all` is create, copy, run and, at the end, delete; each is a command of its
-own too. What follows a `--` is a module and its flags; `--multihost` is added.
-`copy` takes the last commit, not what is uncommitted, and installs it.
+`all` is create, copy, run and, at the end, delete; each is also a command of
+its own. What follows a `--` is a module and its flags; `--multihost` is added.
+`copy` installs the last commit, without uncommitted changes.
 
-A TPU that was preempted is deleted, made again, and the command run again,
-which resumes from its checkpoint; so the workdir must outlive the TPU. Exit
-codes 75 (preempted, saved) and 69 (a peer died) or a lost connection run the
-command again on the same TPU. Any other code ends it, and the TPU stays, to
-look at. `--dry_run` prints what an undisturbed `all` would do, to paste.
+A preempted TPU is deleted and created again, and the command runs again and
+resumes from its checkpoint, so the workdir must outlive the TPU. After exit
+code 75 (preempted, saved), 69 (a process was lost) or a lost connection the
+command runs again on the same TPU. Any other code ends it, and the TPU is kept
+for inspection. `--dry_run` prints the shell commands of an undisturbed run.
 """
 
+import argparse
 import pathlib
 import re
 import shlex
@@ -24,12 +25,15 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # this checkout, whose last commit is copied
 
-from extrapolation import cli, flags  # noqa: E402
+from extrapolation import cli  # noqa: E402
+from extrapolation.cli import flags  # noqa: E402
+from extrapolation.output import exit_codes  # noqa: E402
 
 TPU = ['gcloud', 'compute', 'tpus', 'tpu-vm']
-AGAIN = {69, 75, 143}  # 143: told to stop before it could save anything
+TERMINATED = 128 + 15  # by SIGTERM, before there was anything to save
+AGAIN = {*exit_codes.AGAIN, TERMINATED}
 BUNDLE = 'extrapolation.bundle'
 SETUP = (
   'command -v {python} > /dev/null || (sudo apt-get -q update && '
@@ -37,7 +41,8 @@ SETUP = (
   'rm -rf code && git clone -q extrapolation.bundle code && '
   "{python} -m venv env && env/bin/pip install -q './code[tpu]'"
 )
-# What a lost connection left behind still holds the TPU; SIGTERM saves it.
+# Processes that a lost connection left behind still hold the TPU; SIGTERM lets
+# them save.
 CLEAR = (
   "pkill -TERM -f '[e]xtrapolation[.]'; for i in $(seq 60); do "
   "pgrep -f '[e]xtrapolation[.]' > /dev/null || break; sleep 1; done; "
@@ -48,7 +53,7 @@ CLEAR = (
 class Pod:
   """The gcloud commands of one TPU, each printed before it is run."""
 
-  def __init__(self, args):
+  def __init__(self, args: argparse.Namespace):
     self.args = args
     where = [f'--zone={args.zone}']
     self.where = where + [f'--project={args.project}'] * bool(args.project)
@@ -85,7 +90,7 @@ class Pod:
     self.must(self.ssh(SETUP.format(python=self.args.python)))
 
   def run(self) -> tuple[int, set[int]]:
-    """The exit code of gcloud, and those that the hosts told."""
+    """The exit code of gcloud, and those that the hosts printed."""
     command = ' && '.join(
       shlex.join(['../env/bin/python', '-u', '-m', *words])
       + ' --multihost' * ('--multihost' not in words)
@@ -98,13 +103,14 @@ class Pod:
     print(shlex.join(argv), flush=True)
     if self.args.dry_run:
       return 0, {0}
-    told = set()
+    codes = set()
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
+      assert child.stdout
       for line in child.stdout:
         print(line, end='', flush=True)
-        if found := re.search(r'\bexit code (\d+)$', line.rstrip()):
-          told.add(int(found[1]))
-    return child.returncode, told
+        if match := re.search(r'\bexit code (\d+)$', line.rstrip()):
+          codes.add(int(match[1]))
+    return child.returncode, codes
 
   def state(self) -> str:
     """READY, PREEMPTED, ... or ABSENT."""
@@ -118,7 +124,7 @@ class Pod:
     """Runs the command until it succeeds, on as many TPUs as that takes.
 
     Raises:
-      ValueError: it failed by itself, or --tries were not enough.
+      ValueError: it failed of its own accord, or --tries were not enough.
     """
     for i in range(self.args.tries):
       if i:
@@ -130,20 +136,20 @@ class Pod:
           continue
         self.copy()
         made = True
-      code, told = self.run()
+      code, codes = self.run()
       if not code:
         return
       state = self.state()
       if state != 'READY':
-        print(f'# the TPU is {state}: made again', flush=True)
+        print(f'# the TPU is {state}: creating it again', flush=True)
         if state != 'ABSENT':
           self.delete()
         made = False
-      elif told - AGAIN - {0}:
-        worst = ', '.join(map(str, sorted(told - AGAIN - {0})))
+      elif failed := codes - AGAIN - {exit_codes.OK}:
+        worst = ', '.join(map(str, sorted(failed)))
         raise ValueError(
           f'the command failed with exit code {worst}, see above; '
-          f'{self.args.name} stays, delete it with: '
+          f'{self.args.name} is kept, delete it with: '
           + shlex.join([*TPU, 'delete', self.args.name, *self.where])
         )
       else:
@@ -152,7 +158,7 @@ class Pod:
 
 
 def main(argv: list[str]) -> None:
-  groups = [[]]
+  groups: list[list[str]] = [[]]
   for word in argv:
     if word == '--':
       groups.append([])
@@ -166,13 +172,13 @@ def main(argv: list[str]) -> None:
   add('--zone', required=True)
   add('--project', default='')
   add('--type', default='', help='such as v5litepod-16')
-  add('--version', default='v2-alpha-tpuv5-lite', help="its software's")
-  add('--spot', action='store_true', help='cheap, and preempted at any time')
+  add('--version', default='v2-alpha-tpuv5-lite', help='software of the TPU')
+  add('--spot', action='store_true', help='cheap, but may be preempted')
   add('--create', action='append', default=[], metavar='FLAG',
-      help='any other of gcloud, such as --create=--network=NAME')  # fmt: skip
+      help='of gcloud, such as --create=--network=NAME')  # fmt: skip
   add('--python', default='python3.11', help='on the TPU')
   add('--tries', type=int, default=20)
-  add('--wait', type=float, default=60, metavar='SECONDS', help='between')
+  add('--wait', type=float, default=60, metavar='SECONDS', help='between tries')
   add('--dry_run', action='store_true')
   args = parser.parse_args(argv)
   args.commands = commands
@@ -190,7 +196,7 @@ def main(argv: list[str]) -> None:
     raise ValueError(f'{args.name} could not be deleted, see above')
 
 
-def check(args) -> None:
+def check(args: argparse.Namespace) -> None:
   """Raises ValueError for flags that do not go together."""
   if args.action in ('all', 'create') and not args.type:
     raise ValueError('--type is missing: which TPU, such as v5litepod-16')
@@ -202,7 +208,10 @@ def check(args) -> None:
   modules = [words[0] if words else '' for words in args.commands]
   if args.action not in ('all', 'run'):
     if modules:
-      raise ValueError(f'{args.action} runs nothing: what is {modules[0]}?')
+      raise ValueError(
+        f'{args.action} runs no module, but {modules[0]!r} follows the --; '
+        'give it to all or run'
+      )
   elif not modules or not all(m.startswith('extrapolation.') for m in modules):
     raise ValueError(
       'nothing to run: give a module and its flags after --, such as '
@@ -214,7 +223,7 @@ def check(args) -> None:
     where += [a.partition('=')[2] for a in words if a.startswith('--workdir=')]
     if args.action == 'all' and not (where and '://' in where[0]):
       raise ValueError(
-        f'--workdir={"".join(where[:1])}: the disk of a TPU is lost with it; '
+        f'--workdir={"".join(where[:1])}: is lost with the disk of the TPU; '
         'give --workdir=gs://BUCKET/DIR'
       )
   if not args.dry_run and not shutil.which('gcloud'):

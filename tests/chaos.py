@@ -12,29 +12,32 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
-from extrapolation import run, table
+from extrapolation import config, runs
+from extrapolation.output import exit_codes, files, table
 
 ROOT = pathlib.Path(__file__).parent.parent
 
 WORKER = """
 import os, sys, time
-from extrapolation import lease, run, sweep, cli
+from extrapolation import cli, runs, sweep
+from extrapolation.runs import leases
 log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 if sys.argv[2] == 'elsewhere':  # another machine: flock says nothing there
-  lease._kernel = lambda: f'machine of {os.getpid()}'
-mine, make = {}, lease.Lease._make
+  leases._kernel = lambda: f'machine of {os.getpid()}'
+taken, make = {}, leases.Lease._make
 def remembered(self, number):
   make(self, number)
-  mine[self.claims.parent.name] = self
-lease.Lease._make = remembered
-write = run.Metrics.write
+  taken[self.claims.parent.name] = self
+leases.Lease._make = remembered
+write = runs.Metrics.write
 def noted(self, step, **values):
   name = os.path.basename(os.path.dirname(self.file.name))
-  about = name, step - 1, mine[name].path.name, os.getpid(), time.monotonic()
+  about = name, step - 1, taken[name].path.name, os.getpid(), time.monotonic()
   os.write(log, (' '.join(map(str, about)) + '\\n').encode())
   write(self, step, **values)
-run.Metrics.write = noted
+runs.Metrics.write = noted
 cli.run(sweep.main, sys.argv[3:])
 """
 
@@ -42,18 +45,23 @@ cli.run(sweep.main, sys.argv[3:])
 class Sweep:
   """A sweep in a folder, and the workers on it."""
 
-  def __init__(self, path: pathlib.Path, c, seconds: float, where='here'):
+  def __init__(
+    self,
+    path: pathlib.Path,
+    e: config.Experiment,
+    seconds: float,
+    where: str = 'here',
+  ):
     self.folder, self.log = path / 'sweep', path / 'log'
-    run.write_json(path / 'tiny.json', c.to_dict())
+    files.write_json(path / 'tiny.json', e.to_dict())
     (path / 'tiny.py').write_text(
-      'from extrapolation import run\n\n\n'
-      f"def get_config():\n  return run.load_config({str(path)!r}, 'tiny.json')"
+      'from extrapolation import runs\n\n\ndef get_config():\n'
+      f"  return runs.load_config({str(path)!r}, 'tiny.json')"
     )
     self.argv = [str(self.log), where, f'--config={path}/tiny.py']
     self.argv += [f'--workdir={self.folder}', f'--lease={seconds}']
+    self.argv += ['--workers=1']
     self.env = os.environ | {'PYTHONPATH': str(ROOT)}
-    self.env['JAX_COMPILATION_CACHE_DIR'] = str(path / 'compiled')
-    self.env['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 
   def start(self) -> subprocess.Popen:
     return subprocess.Popen(
@@ -68,7 +76,12 @@ class Sweep:
   def lines(self) -> list[str]:
     return self.log.read_text().splitlines() if self.log.exists() else []
 
-  def wait_for(self, lines: int, workers, seconds=240.0) -> None:
+  def wait_for(
+    self,
+    lines: int,
+    workers: Sequence[subprocess.Popen],
+    seconds: float = 240.0,
+  ) -> None:
     """Until the log has so many lines, or a worker ended by itself."""
     end = time.monotonic() + seconds
     while len(self.lines()) < lines:
@@ -81,7 +94,8 @@ class Sweep:
     """{run: [(step, loss)]}, from the metrics of every run."""
     return {
       path.parent.name: [
-        (row['step'], row['loss']) for row in run.read_metrics(str(path.parent))
+        (row['step'], row['loss'])
+        for row in runs.read_metrics(str(path.parent))
       ]
       for path in sorted(self.folder.glob('*/metrics.jsonl'))
     }
@@ -94,7 +108,12 @@ class Sweep:
 
 
 def kill_at_random(
-  sweep: Sweep, kills: int, seed: int, most: int, pauses=0.0, notices=0.0
+  sweep: Sweep,
+  kills: int,
+  seed: int,
+  most: int,
+  pauses: float = 0.0,
+  notices: float = 0.0,
 ) -> tuple[int, int, list[str]]:
   """Runs two workers, kills one `kills` times, each time replaced by another.
 
@@ -125,7 +144,7 @@ def kill_at_random(
     hit.send_signal(signal.SIGCONT)  # it may be asleep
     hit.communicate(timeout=120)
     early = -signal.SIGTERM  # before it could listen
-    assert hit.returncode in ((75, early, 0) if notice else (-9,))
+    assert hit.returncode in ((exit_codes.RETRY, early, 0) if notice else (-9,))
     workers[workers.index(hit)] = sweep.start()
     killed += 1
   outputs = [w.communicate(timeout=600)[0] for w in workers]

@@ -1,22 +1,60 @@
-"""What all tests share: the encodings under test, a config for tiny runs."""
+"""What all tests share: encodings, a config for tiny runs, one trained run."""
 
+import logging
+import os
 import pathlib
+import shutil
+from collections.abc import Iterator
 
+import jax
 import pytest
-from ml_collections import ConfigDict
 
 from extrapolation import config, rpe
+from extrapolation.cli import compilation_cache
+from extrapolation.output import logs
+
+# Devices are counted once, before the first array; one program in 8 parts.
+jax.config.update('jax_num_cpu_devices', 8)
 
 H = 4
 
 
+def pytest_configure(config: pytest.Config) -> None:
+  """One folder of compiled programs for all processes, and for the next time.
+
+  Most of the time of the tests is compilation: a second run takes half. The
+  variables reach the workers of pytest and the processes that tests start.
+  """
+  compilation_cache.enable('~/.cache/extrapolation/tests')
+  folder = jax.config.jax_compilation_cache_dir
+  if folder and 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+    os.environ['JAX_COMPILATION_CACHE_DIR'] = folder
+    os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _messages() -> Iterator[None]:
+  """What a command would print is printed, and can be read by `capsys`."""
+  log, absl = (logging.getLogger(name) for name in ('extrapolation', 'absl'))
+  handlers, levels = log.handlers[:], (log.level, absl.level)
+  logs.setup()
+  own = [h for h in log.handlers if h not in handlers]  # pytest has some too
+  yield
+  for handler in own:
+    log.removeHandler(handler)
+  log.propagate = True
+  log.setLevel(levels[0])
+  absl.setLevel(levels[1])
+
+
 @pytest.fixture(params=rpe.names())
-def encoding(request) -> rpe.RPE:
+def encoding(request: pytest.FixtureRequest) -> rpe.RPE:
   """Every encoding there is, for H heads; a new file is under every law."""
   return rpe.get(request.param, H)
 
 
-def tiny_config(path: pathlib.Path) -> ConfigDict:
+def tiny_config(path: pathlib.Path) -> config.Experiment:
   """A config that trains in a second or two, on text made for it in `path`."""
   (path / 'text').mkdir()
   for split, lines in dict(train=900, valid=120, test=200).items():
@@ -28,10 +66,27 @@ def tiny_config(path: pathlib.Path) -> ConfigDict:
   c.optim.update(lr=1e-2, warmup=2)
   c.train.update(T=16, B=4, steps=6, log_every=1, checkpoint_every=2)
   c.train.update(valid_every=3, valid_tokens=64)
+  c.parallel.data = 1
   c.eval.update(lengths=(8, 16, 64), tokens=200, batch_tokens=128)
   return config.override(c, {})
 
 
 @pytest.fixture
-def tiny(tmp_path) -> ConfigDict:
+def tiny(tmp_path: pathlib.Path) -> config.Experiment:
   return tiny_config(tmp_path)
+
+
+@pytest.fixture(scope='session')
+def trained(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  """The folder of a finished run of `tiny_config`; `trained_copy` to write."""
+  from extrapolation import train
+
+  path = tmp_path_factory.mktemp('trained')
+  train.train(tiny_config(path), str(path / 'run'))
+  return path / 'run'
+
+
+@pytest.fixture
+def trained_copy(trained: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+  """A finished run that a test may change; its text is not copied."""
+  return shutil.copytree(trained, tmp_path / 'trained')

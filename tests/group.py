@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from extrapolation import checkpoint, commit, config
+from extrapolation import config
+from extrapolation.runs import checkpoint, commit
 from tests import conftest
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -30,22 +31,19 @@ class Runs:
   """A config in a folder, and commands that train it in float64 by SGD."""
 
   def __init__(self, path: pathlib.Path, steps: int):
-    c = conftest.tiny_config(path).unlock()
-    c.model.dtype = 'float64'
-    c.optim.rule = 'sgd'
-    c.train.update(steps=steps, checkpoint_every=5, valid_every=0)
-    c.parallel.update(data=1, fsdp=4)
-    (path / 'tiny.json').write_text(
-      json.dumps(config.override(c, {}).to_dict())
-    )
+    e = conftest.tiny_config(path)
+    e = config.override(e, {'optim.rule': 'sgd', 'train.steps': str(steps)})
+    values = e.to_dict()
+    values['model']['dtype'] = 'float64'  # which this process may not have
+    values['train'].update(checkpoint_every=5, valid_every=0)
+    values['parallel'].update(data=1, fsdp=4)
+    (path / 'tiny.json').write_text(json.dumps(values))
     (path / 'tiny.py').write_text(CONFIG)
     self.path = path
     self.env = os.environ | dict(
       PYTHONPATH=str(ROOT),
       PYTHONUNBUFFERED='1',
       JAX_ENABLE_X64='1',
-      JAX_COMPILATION_CACHE_DIR=str(path / 'compiled'),
-      JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0',
     )
 
   def command(self, name: str, *flags: str) -> list[str]:
@@ -95,13 +93,13 @@ class Runs:
 
   def arrays(self, name: str) -> dict[str, np.ndarray]:
     """All arrays of the newest checkpoint; JAX has no float64 in a test."""
-    found = checkpoint.Checkpoints(str(self.path / name), read_only=True)
-    newest = found.path / str(found.steps()[-1])
+    saved = checkpoint.Checkpoints(str(self.path / name), read_only=True)
+    newest = saved.path / str(saved.steps()[-1])
     body = json.loads((newest / commit.FILE).read_text())
     arrays = {
       f'{item}.{key}': x
       for item, keys in body['arrays'].items()
-      for key, x in found.numpy(newest / item, keys).items()
+      for key, x in saved.numpy(newest / item, keys).items()
     }
     assert {x.dtype.name for x in arrays.values()} >= {'float64'}
     return arrays | {'step': np.asarray(body['step'])}

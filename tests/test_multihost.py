@@ -10,7 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from extrapolation import cli, config, lifeline, multihost, run, train
+from extrapolation import cli, config, train
+from extrapolation.parallel import multihost, peers
+from extrapolation.runs import read_metrics
 from tests import group
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -24,20 +26,18 @@ def difference(a, b):
 def meet(port, abouts, n=None, timeout=10.0, ids=None):
   """What becomes of processes 0.. that say `abouts`: an address or an error."""
   n = n or len(abouts)
-  found = {}
+  outcomes = {}
 
   def one(i, about):
-    line = lifeline.Lifeline(f'localhost:{port}', n, i)
+    line = peers.Lifeline(f'localhost:{port}', n, i)
     try:
       if i == 0:
         line.gather(about, difference, 'there:1', timeout)
-        found[i] = 'there:1'
+        outcomes[i] = 'there:1'
       else:
-        found[i] = line.join(about, timeout)
-    except OSError as e:
-      found[i] = e
-    except ValueError as e:
-      found[i] = e
+        outcomes[i] = line.join(about, timeout)
+    except (OSError, ValueError) as e:
+      outcomes[i] = e
 
   threads = [
     threading.Thread(target=one, args=(i, about))
@@ -47,12 +47,12 @@ def meet(port, abouts, n=None, timeout=10.0, ids=None):
     t.start()
   for t in threads:
     t.join()
-  return found
+  return outcomes
 
 
 @pytest.fixture
 def port():
-  return lifeline.free_port(23_000 + int(time.monotonic() * 1000) % 20_000)
+  return peers.free_port(23_000 + int(time.monotonic() * 1000) % 20_000)
 
 
 def test_all_get_the_address_when_all_are_there(port):
@@ -60,31 +60,31 @@ def test_all_get_the_address_when_all_are_there(port):
 
 
 def test_who_is_missing_is_named_to_those_who_came(port):
-  found = meet(port, [{}, {}], n=4, timeout=1.0)
+  outcomes = meet(port, [{}, {}], n=4, timeout=1.0)
   for i in (0, 1):
-    assert isinstance(found[i], lifeline.LostError)
-    assert '2 of 4 processes came within 1 s' in str(found[i])
-    assert 'missing: process 2, 3' in str(found[i])
+    assert isinstance(outcomes[i], peers.LostError)
+    assert '2 of 4 processes came within 1 s' in str(outcomes[i])
+    assert 'missing: process 2, 3' in str(outcomes[i])
 
 
 def test_process_0_missing_is_named(port):
-  found = meet(port, [{}], n=2, timeout=1.0, ids=[1])
-  assert isinstance(found[1], lifeline.LostError)
-  assert 'missing: process 0' in str(found[1])
+  outcomes = meet(port, [{}], n=2, timeout=1.0, ids=[1])
+  assert isinstance(outcomes[1], peers.LostError)
+  assert 'missing: process 0' in str(outcomes[1])
 
 
 def test_another_config_is_refused_in_all_and_named(port):
   ours, theirs = {'config': {'B': 4}}, {'config': {'B': 8}}
-  found = meet(port, [ours, ours, theirs])
+  outcomes = meet(port, [ours, ours, theirs])
   for i in (0, 2):
-    assert isinstance(found[i], ValueError)
-    assert 'process 2 differs from process 0' in str(found[i])
-    assert 'config.B: 4 -> 8' in str(found[i])
+    assert isinstance(outcomes[i], ValueError)
+    assert 'process 2 differs from process 0' in str(outcomes[i])
+    assert 'config.B: 4 -> 8' in str(outcomes[i])
 
 
 def test_two_with_one_number_are_refused(port):
-  found = meet(port, [{}, {}, {}], n=3, ids=[0, 1, 1])
-  assert 'two processes say --process_id=1' in str(found[0])
+  outcomes = meet(port, [{}, {}, {}], n=3, ids=[0, 1, 1])
+  assert 'two processes say --process_id=1' in str(outcomes[0])
 
 
 def test_strangers_at_the_door_do_no_harm(port):
@@ -109,9 +109,9 @@ def test_strangers_at_the_door_do_no_harm(port):
 
 def test_a_port_in_use_is_named(port):
   with socket.create_server(('', port)):
-    found = meet(port, [{}], n=2, ids=[0])
-  assert f'port {port} cannot be used' in str(found[0])
-  assert not isinstance(found[0], lifeline.LostError)
+    outcomes = meet(port, [{}], n=2, ids=[0])
+  assert f'port {port} cannot be used' in str(outcomes[0])
+  assert not isinstance(outcomes[0], peers.LostError)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,11 @@ def test_slurm_is_found_by_its_variables(monkeypatch):
     monkeypatch.setenv(name, value)
   address, n, me = multihost._detected()
   assert (address.split(':')[0], n, me) == ('gpu07', 3, 2)
+
+
+def test_the_code_of_all_processes_is_compared():
+  code = multihost._code()
+  assert {'train.py', 'model/network.py', 'parallel/multihost.py'} <= {*code}
 
 
 def test_the_launcher_says_what_it_would_run():
@@ -232,11 +237,17 @@ def test_two_processes_equal_one_device(runs):
     np.testing.assert_allclose(two[name], x, rtol=0, atol=1e-12, err_msg=name)
     assert x.dtype == two[name].dtype
   assert two['params.embed.embedding'].dtype == np.float64
-  a, b = (run.read_metrics(str(runs.path / name)) for name in ('one', 'two'))
+  a, b = (read_metrics(str(runs.path / name)) for name in ('one', 'two'))
   assert [r['step'] for r in b] == [*range(1, 13)]
   for x, y in zip(a, b, strict=True):
     for name in ('loss', 'grad_norm', 'param_norm'):
       np.testing.assert_allclose(y[name], x[name], rtol=1e-12)
+
+
+def test_one_process_speaks_for_all(runs):
+  said = runs.said('two').splitlines()
+  ours = [line for line in said if ' parameters, steps ' in line]
+  assert len(ours) == 1 and ours[0].startswith('[0] ')
 
 
 def test_both_processes_hold_and_save_parts(runs):
@@ -261,7 +272,7 @@ def test_one_process_goes_on_where_two_stopped(runs):
 
 
 def start_two(runs, name, *second):
-  port = lifeline.free_port(31_000)
+  port = peers.free_port(31_000)
   env = runs.env | dict(JAX_NUM_CPU_DEVICES='2')
   return [
     subprocess.Popen(
@@ -307,8 +318,8 @@ def test_a_death_ends_the_other_at_once_with_a_message(runs, victim):
 def test_a_notice_while_the_group_forms_ends_both_to_be_run_again(victim, port):
   code = f"""
 import argparse, jax, sys
-from extrapolation import lifeline, multihost
-lifeline.GRACE = 2.0
+from extrapolation.parallel import multihost, peers
+peers.GRACE = 2.0
 real = jax.distributed.initialize
 def initialize(*args, **kw):
   real(*args, **kw)

@@ -9,17 +9,11 @@ import jax
 import numpy as np
 import pytest
 
-from extrapolation import (
-  config,
-  evaluate,
-  grid,
-  predict,
-  protocol,
-  report,
-  rpe,
-  run,
-  table,
-)
+from extrapolation import config, report, rpe, runs
+from extrapolation.output import files, table
+from extrapolation.report import __main__ as command
+from extrapolation.report import theory_vs_measured
+from extrapolation.runs import sweep_grid
 
 LENGTHS = (8, 16, 64)
 # Perplexity at the longest length over that at 16, by encoding and seed.
@@ -39,13 +33,15 @@ def make(folder: pathlib.Path, names=tuple(RATIOS), seeds=(0, 1)):
   c = config.base()
   c.model.update(H=2)
   c.train.update(T=16, steps=20)
+  c.optim.warmup = 2
   c.eval.update(lengths=LENGTHS)
   c.sweep.update(rpe=','.join(names), seeds=seeds)
-  grid.record(str(folder), c)
-  for name, one in grid.runs(c):
+  sweep = config.override(c, {})
+  sweep_grid.record(str(folder), sweep)
+  for name, one in sweep_grid.experiments(sweep):
     path = folder / name
     path.mkdir()
-    run.write_json(path / 'config.json', one.to_dict())
+    files.write_json(path / 'config.json', one.to_dict())
     with open(path / 'metrics.jsonl', 'w') as f:
       for step in (10, 20):
         row = dict(step=step, loss=4 / step, valid_loss=5 / step)
@@ -55,9 +51,8 @@ def make(folder: pathlib.Path, names=tuple(RATIOS), seeds=(0, 1)):
     first = {k: np.asarray(v).tolist() for k, v in params.items()}
     last = {k: [R1[one.seed]] * 2 for k in first}
     about = dict(name=one.model.rpe, H=2, hyper={}, train_length=16)
-    run.write_json(path / 'rpe.json', {**about, 'init': first, 'final': last})
-    s = protocol.Settings(**one.eval.to_dict())
-    evaluate.csv_path(str(path), s).parent.mkdir()
+    files.write_json(path / 'rpe.json', {**about, 'init': first, 'final': last})
+    runs.csv_path(str(path), one.eval).parent.mkdir()
     ratio = RATIOS[one.model.rpe][seeds.index(one.seed)]
     rows = []
     for n in LENGTHS:
@@ -66,8 +61,8 @@ def make(folder: pathlib.Path, names=tuple(RATIOS), seeds=(0, 1)):
       about |= dict(split='test', protocol='nonoverlap', step=20, length=n)
       about |= dict(ppl=value, ppl_last=value, bits_per_byte=2.5, tokens=200)
       rows.append({**about, 'commit': 'abc', 'device': 'cpu', 'versions': '1'})
-    table.write(evaluate.csv_path(str(path), s), rows)
-  return c
+    table.write(runs.csv_path(str(path), one.eval), rows)
+  return sweep
 
 
 class Page(html.parser.HTMLParser):
@@ -132,7 +127,9 @@ def test_theory_is_of_what_each_seed_learned(made):
   runs = [r for r in report.read(str(made)) if r.rows]
   found = {
     e.name: e
-    for e in predict.encodings([(r.label, r.folder, r.rows) for r in runs])
+    for e in theory_vs_measured.encodings(
+      [(r.label, r.folder, r.rows) for r in runs]
+    )
   }
   assert found['sinusoidal'].why and not found['none'].why
   kerple = found['kerple_log']
@@ -140,19 +137,29 @@ def test_theory_is_of_what_each_seed_learned(made):
   assert kerple.trf == math.inf and math.isfinite(kerple.seeds[1].trf)
   assert [s.ratio for s in kerple.seeds] == pytest.approx([1.2, 1.0])
   assert found['none'].ratio == pytest.approx(1.45)
-  text = '\n'.join(predict.sentences(list(found.values())))
+  text = '\n'.join(theory_vs_measured.sentences(list(found.values())))
   # 2 converge (0.995, 1.02), 3 do not (1.1, 1.2, 1.45): 6 of 6 pairs.
   assert '(2 encodings): median ratios from 0.995 to 1.020' in text
   assert '(3 encodings): median ratios from 1.100 to 1.450' in text
   assert 'Verdict: in 100% of the pairs' in text
-  assert 'in 10.0% of orders' in text  # 1 of 5! / 2! 3!
+  assert 'permutation p = 0.100' in text  # 1 of 5! / 2! 3!
   assert 'not counted below: sinusoidal' in text
   # No weight falls with distance: 48 of 64 keys are beyond 16.
   assert found['none'].far == pytest.approx(0.75)
   assert found['alibi'].far < found['harmonic'].far < 0.75
   assert text.count('Share of weight beyond the training length') == 2
-  few = predict.sentences([found['none'], found['alibi'], found['type1']])
+  few = theory_vs_measured.sentences(
+    [found['none'], found['alibi'], found['type1']]
+  )
   assert 'too few to rank' in few[-1] and not any('tau' in s for s in few)
+
+
+def test_a_statistic_that_is_undefined_is_not_given():
+  seeds = [theory_vs_measured.Seed('converges', 7.0, 0.1, 1.5, 'a proof')] * 2
+  same = [theory_vs_measured.Encoding(f'e{i}', seeds) for i in range(4)]
+  text = '\n'.join(theory_vs_measured.sentences(same))
+  assert text.count('undefined (all values are equal)') == 4
+  assert 'nan' not in text and 'Verdict' not in text
 
 
 def test_a_head_that_differs_is_told():
@@ -160,7 +167,7 @@ def test_a_head_that_differs_is_told():
   heads = [one, dict(one, trf={'0.01': dict(low=5, high=5)})]
   for h, far in zip(heads, (0.1, 0.3), strict=True):
     h.update(argument='a proof', horizon=dict(far_mass=far))
-  assert predict._seed(heads, 1.5) == predict.Seed(
+  assert theory_vs_measured._seed(heads, 1.5) == theory_vs_measured.Seed(
     'converges', 7.0, 0.2, 1.5, 'a proof'
   )
   heads.append(
@@ -169,12 +176,12 @@ def test_a_head_that_differs_is_told():
       trf={'0.01': dict(low=None, high=None)},
     )
   )  # fmt: skip
-  seed = predict._seed(heads, 1.5)
+  seed = theory_vs_measured._seed(heads, 1.5)
   assert seed.verdict == '2 of 3 heads: converges, 1 of 3 heads: diverges'
   assert seed.trf == math.inf and seed.argument == 'b -> 0'
   assert math.isnan(seed.far)
   unknown = dict(one, verdict='unknown', trf={})
-  assert math.isnan(predict._seed([one, unknown], 1.5).trf)
+  assert math.isnan(theory_vs_measured._seed([one, unknown], 1.5).trf)
 
 
 def test_the_ratio_starts_at_the_training_length():
@@ -182,8 +189,12 @@ def test_the_ratio_starts_at_the_training_length():
     dict(train_length=16, length=n, ppl=p)
     for n, p in ((8, 9.0), (16, 4.0), (64, 6.0))
   ]
-  assert predict.ratio(rows) == (1.5, 16, 64)
-  assert predict.ratio(rows[::2]) == (6 / 9, 8, 64)  # the nearest there is
+  assert theory_vs_measured.ratio(rows) == (1.5, 16, 64)
+  assert theory_vs_measured.ratio(rows[::2]) == (
+    6 / 9,
+    8,
+    64,
+  )  # the nearest there is
 
 
 def test_an_unfinished_sweep_says_what_is_missing(tmp_path, capsys):
@@ -193,7 +204,9 @@ def test_an_unfinished_sweep_says_what_is_missing(tmp_path, capsys):
   cut = tmp_path / 'none-s0' / 'metrics.jsonl'
   cut.write_text(cut.read_text().splitlines()[0] + '\n{"step": 2')
   (tmp_path / 'none-s0' / 'eval' / 'test-nonoverlap.csv').unlink()
-  grid.fail(str(tmp_path / 'none-s0'), FloatingPointError('loss is <nan>'))
+  sweep_grid.fail(
+    str(tmp_path / 'none-s0'), FloatingPointError('loss is <nan>')
+  )
   report.write(str(tmp_path))
   page = Page(tmp_path / 'report.html')
   assert '1 of 3 runs finished' in page.text
@@ -205,11 +218,36 @@ def test_an_unfinished_sweep_says_what_is_missing(tmp_path, capsys):
   assert 'too few to rank' in page.text
 
 
+def test_what_a_run_folder_says_is_shown_and_not_obeyed(tmp_path):
+  attack = '<script>alert("1")</script><img src=x onerror=alert(1)>'
+  e = make(tmp_path, names=('kerple_log', 'none'), seeds=(0,))
+  whole, failed = (tmp_path / name for name in ('kerple_log-s0', 'none-s0'))
+  path = runs.csv_path(str(whole), e.eval)
+  table.write(path, [{**r, 'commit': attack} for r in table.read(path)])
+  known = json.loads((whole / 'rpe.json').read_text())
+  known['init'] = {attack: [1.0, 2.0]}
+  files.write_json(whole / 'rpe.json', known)
+  runs.csv_path(str(failed), e.eval).unlink()
+  (failed / 'metrics.jsonl').unlink()
+  sweep_grid.fail(str(failed), ValueError(attack))
+  for folder in (tmp_path / 'sweep.json', *tmp_path.glob('*/config.json')):
+    values = json.loads(folder.read_text())
+    values['data']['source'] = f'files:{attack}'
+    files.write_json(folder, values)
+  report.write(str(tmp_path))
+  page = Page(tmp_path / 'report.html')
+  assert 'script' not in page.tags
+  assert all(s.startswith('data:image/svg+xml') for s in page.sources)
+  for said in (f'ValueError: {attack}', f'data.source: {"stdlib"!r} -> '):
+    assert said in page.text
+  assert page.text.count(attack) >= 5
+
+
 def test_a_sweep_with_nothing_finished_has_a_page_and_no_table(
   tmp_path, capsys
 ):
   c = make(tmp_path, names=('alibi', 'none'), seeds=(0,))
-  for name, _ in grid.runs(c):
+  for name, _ in sweep_grid.experiments(c):
     for path in sorted((tmp_path / name).rglob('*'), reverse=True):
       path.rmdir() if path.is_dir() else path.unlink()
   report.write(str(tmp_path))
@@ -221,7 +259,7 @@ def test_a_sweep_with_nothing_finished_has_a_page_and_no_table(
 def test_a_folder_of_no_sweep_is_refused_and_left_alone(tmp_path):
   for folder in (tmp_path, tmp_path / 'absent'):
     with pytest.raises(ValueError, match='not the folder of a sweep'):
-      report.main([f'--workdir={folder}'])
+      command.main([f'--workdir={folder}'])
   assert list(tmp_path.iterdir()) == []
 
 

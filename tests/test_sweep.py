@@ -8,9 +8,12 @@ import threading
 
 import pytest
 
-from extrapolation import config, grid, lease, run, sweep, table, train
+from extrapolation import config, runs, sweep, train
+from extrapolation.output import table
+from extrapolation.runs import leases, sweep_grid
+from extrapolation.runs.sweep_worker import Worker
 from tests import chaos
-from tests.test_lease import verify_log
+from tests.test_leases import verify_log
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -21,14 +24,14 @@ def with_(c, **overrides):
 
 def test_the_grid_is_encodings_by_seeds(tiny):
   c = with_(tiny, rpe='alibi,power:exponent=0.5,window', seeds='3,4')
-  found = list(grid.runs(c))
-  assert [name for name, _ in found] == [
+  grid = list(sweep_grid.experiments(c))
+  assert [name for name, _ in grid] == [
     'alibi-s3', 'power-exponent=0.5-s3', 'window-s3',
     'alibi-s4', 'power-exponent=0.5-s4', 'window-s4',
   ]  # fmt: skip
-  assert [one.model.rpe for _, one in found][:3] == ['alibi', 'power', 'window']
-  assert found[1][1].model.rpe_args.exponent == 0.5
-  assert [one.seed for _, one in found] == [3, 3, 3, 4, 4, 4]
+  assert [one.model.rpe for _, one in grid][:3] == ['alibi', 'power', 'window']
+  assert grid[1][1].model.rpe_args['exponent'] == 0.5
+  assert [one.seed for _, one in grid] == [3, 3, 3, 4, 4, 4]
 
 
 @pytest.mark.parametrize(
@@ -102,9 +105,9 @@ def test_more_encodings_and_lengths_cost_only_themselves(
   folder = str(tmp_path / 'sweep')
   sweep.sweep(with_(tiny, rpe='alibi'), folder)
   steps = []
-  real = run.Metrics.write
+  real = runs.Metrics.write
   monkeypatch.setattr(
-    run.Metrics,
+    runs.Metrics,
     'write',
     lambda m, step, **v: (steps.append(step), real(m, step, **v)),
   )
@@ -124,10 +127,10 @@ def test_a_failed_run_is_reported_and_the_others_finish(
 ):
   real = train.train
 
-  def fails(c, workdir, say=print, held=None):
-    if c.model.rpe == 'type1':
+  def fails(e, workdir, lease=None):
+    if e.model.rpe == 'type1':
       raise FloatingPointError('loss is nan at step 3')
-    return real(c, workdir, say, held)
+    return real(e, workdir, lease)
 
   monkeypatch.setattr(train, 'train', fails)
   c = with_(tiny, rpe='type1,alibi')
@@ -146,22 +149,23 @@ class Fake:
     self.runs, self.does, self.reports = [], does, []
     monkeypatch.setattr(train, 'train', self.train)
     monkeypatch.setattr(sweep.evaluate, 'evaluate', lambda *a, **k: None)
-    monkeypatch.setattr(grid, 'finished', self.finished)
+    monkeypatch.setattr(sweep_grid, 'evaluated_rows', self.finished)
     monkeypatch.setattr(sweep.report, 'write', self.reports.append)
 
-  def train(self, c, folder, say=print, held=None):
-    held.check()
+  def train(self, e, folder, lease=None):
+    lease.check()
     self.runs.append(pathlib.Path(folder).name)
     if error := self.does(folder):
       raise error
     (pathlib.Path(folder) / 'done').touch()
 
-  def finished(self, folder, c):
+  def finished(self, folder, e):
     return [{}] if (pathlib.Path(folder) / 'done').exists() else []
 
 
-def worker(c, folder) -> sweep._Worker:
-  return sweep._Worker(str(folder), dict(grid.runs(c)), 1.0)
+def worker(e, folder) -> Worker:
+  todo = dict(sweep_grid.experiments(e))
+  return Worker(str(folder), todo, sweep._execute, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_a_run_that_another_has_is_waited_for(
 ):
   c = with_(tiny, rpe='alibi,none,type1')
   fake = Fake(monkeypatch)
-  other = lease.take(tmp_path / 'alibi-s0', 60.0)
+  other = leases.take(tmp_path / 'alibi-s0', 60.0)
 
   def finish():
     (tmp_path / 'alibi-s0' / 'done').touch()
@@ -215,7 +219,7 @@ def test_a_run_lost_to_another_is_left_to_it(tiny, tmp_path, monkeypatch):
   def steal(folder):  # it slept, and another one came
     if not stolen:
       stolen.append(folder)
-      return lease.Lost('lost the claim')
+      return leases.Lost('lost the claim')
 
   fake = Fake(monkeypatch, steal)
   one = worker(c, tmp_path)
@@ -227,7 +231,7 @@ def test_a_run_that_never_gets_finished_is_not_done_for_ever(
   tiny, tmp_path, monkeypatch
 ):
   fake = Fake(monkeypatch)
-  monkeypatch.setattr(grid, 'finished', lambda folder, c: [])
+  monkeypatch.setattr(sweep_grid, 'evaluated_rows', lambda folder, e: [])
   one = worker(with_(tiny, rpe='alibi'), tmp_path)
   one.work()
   assert fake.runs == ['alibi-s0'] and 'lacks' in one.failed['alibi-s0']
@@ -260,8 +264,8 @@ def once(sweep: chaos.Sweep, names, steps: int, every: int) -> int:
   """Every run done exactly once, by one worker at a time; takings-up."""
   losses = sweep.losses()
   assert sorted(losses) == sorted(names)
-  for name, found in losses.items():
-    assert [step for step, _ in found] == [*range(1, steps + 1)], name
+  for name, rows in losses.items():
+    assert [step for step, _ in rows] == [*range(1, steps + 1)], name
   log = '\n'.join(sweep.lines())
   # A save goes on while steps do, and the next save waits for it.
   return verify_log(log, names, steps, every, 2 * every)
@@ -313,7 +317,7 @@ def test_two_workers_with_many_kills_do_what_one_does_undisturbed(
     sweep, 20, seed=1, most=60, notices=0.3,
     pauses=0.25 if where == 'elsewhere' else 0.0,
   )  # fmt: skip
-  names = [name for name, _ in grid.runs(c)]
+  names = [name for name, _ in sweep_grid.experiments(c)]
   taken = once(sweep, names, 240, 12)
   print(where, killed, 'killed', slept, 'slept', taken, 'taken up')
   print(chaos.summary(sweep.folder))
@@ -352,6 +356,6 @@ def test_a_new_encoding_is_one_file(tmp_path):
   args += ['--config.model.rpe_args.offset=3', '--config.sweep.rpe=all']
   assert 'brand_new-s0' in python(*run, *args)
   laws = python(
-    '-m', 'pytest', 'tests/rpe/test_laws.py', '-q', '-k', 'brand_new'
+    '-m', 'pytest', 'tests/rpe/test_laws.py', '-n0', '-q', '-k', 'brand_new'
   )
   assert '18 passed' in laws, laws

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -14,13 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from extrapolation import config, run, train
+from extrapolation import config, runs, train, training
 
 ROOT = pathlib.Path(__file__).parent.parent
-
-
-def quiet(text):
-  del text
+V = 257  # bytes, and the end of a text
+OFTEN = dict(train__checkpoint_every=3, train__valid_every=0)
 
 
 def with_(c, **overrides):
@@ -31,7 +30,7 @@ def with_(c, **overrides):
 
 
 def final(workdir):
-  return run.load(str(workdir), say=quiet).params
+  return runs.load(str(workdir)).params
 
 
 def assert_same_bits(a, b):
@@ -39,17 +38,31 @@ def assert_same_bits(a, b):
 
 
 @pytest.fixture
-def plain(tiny, tmp_path):
+def tiny(trained):
+  """The config of the run that all tests share."""
+  return runs.load_config(str(trained))
+
+
+@pytest.fixture(scope='module')
+def plain(trained):
   """The parameters of an undisturbed run."""
-  train.train(tiny, str(tmp_path / 'plain'), say=quiet)
-  return final(tmp_path / 'plain')
+  return final(trained)
 
 
-def test_a_run_is_a_folder_that_says_all(tiny, tmp_path):
+@pytest.fixture(scope='module')
+def longer(trained, tmp_path_factory):
+  """A config of 150 steps, long enough to be killed in, and its plain run."""
+  c = with_(runs.load_config(str(trained)), train__steps=150, **OFTEN)
+  folder = tmp_path_factory.mktemp('longer') / 'run'
+  train.train(c, str(folder))
+  return c, folder
+
+
+def test_a_run_is_a_folder_that_says_all(tiny, tmp_path, capsys):
   workdir = tmp_path / 'run'
-  said = []
-  last = train.train(tiny, str(workdir), say=said.append)
-  rows = run.read_metrics(str(workdir))
+  last = train.train(tiny, str(workdir))
+  out = capsys.readouterr().out
+  rows = runs.read_metrics(str(workdir))
   assert [row['step'] for row in rows] == [1, 2, 3, 4, 5, 6]
   assert rows[-1] == last
   for name in ('loss', 'grad_norm', 'param_norm', 'lr', 'tokens_per_s'):
@@ -57,55 +70,62 @@ def test_a_run_is_a_folder_that_says_all(tiny, tmp_path):
   assert [row['step'] for row in rows if 'valid_loss' in row] == [3, 6]
   names = {p.name for p in workdir.iterdir()}
   assert {'config.json', 'data.json', 'rpe.json', 'metrics.jsonl',
-          'checkpoints', 'tensorboard'} <= names  # fmt: skip
-  assert any('files:' in text and 'sha256' in text for text in said)
+          'tokenizer.json', 'checkpoints', 'tensorboard'} <= names  # fmt: skip
+  assert 'files:' in out and 'sha256' in out
 
 
-def test_rpe_json_is_in_units_of_the_formula(tiny, tmp_path):
-  train.train(tiny, str(tmp_path / 'run'), say=quiet)
-  about = json.loads((tmp_path / 'run' / 'rpe.json').read_text())
+def test_rpe_json_is_in_units_of_the_formula(trained):
+  about = json.loads((trained / 'rpe.json').read_text())
   assert (about['name'], about['H'], about['train_length']) == (
     'kerple_log', 2, 16)  # fmt: skip
-  r = run.load(str(tmp_path / 'run'), say=quiet)
+  r = runs.load(str(trained), text=False)
   want = r.model.rpe_params(r.params)
   np.testing.assert_allclose(about['final']['r1'], want['r1'][0], rtol=1e-6)
   assert np.shape(about['init']['r1']) == (2,)
   assert about['init'] != about['final']
 
 
-def test_loss_falls_on_text_that_can_be_learnt(tiny, tmp_path):
-  c = with_(tiny, train__steps=60, train__log_every=10, train__valid_every=0)
-  train.train(c, str(tmp_path / 'run'), say=quiet)
-  rows = run.read_metrics(str(tmp_path / 'run'))
-  assert rows[-1]['loss'] < 0.65 * np.log(257)
+def test_loss_falls_on_text_that_can_be_learnt(longer):
+  rows = runs.read_metrics(str(longer[1]))
+  assert rows[-1]['loss'] < 0.65 * np.log(V)
 
 
-def test_half_precision_trains_in_every_form(tiny, tmp_path):
+def test_half_precision_trains_in_every_form(tiny, tmp_path, trained):
   c = with_(tiny, model__dtype='bfloat16', model__scan=True, model__remat=True)
-  row = train.train(c, str(tmp_path / 'short'), say=quiet)
-  full = train.train(tiny, str(tmp_path / 'full'), say=quiet)
+  row = train.train(c, str(tmp_path / 'short'))
+  full = runs.read_metrics(str(trained))[-1]
   assert abs(row['loss'] - full['loss']) < 0.02
 
 
-def test_the_same_command_again_is_a_no_op(tiny, tmp_path, plain):
-  before = (tmp_path / 'plain' / 'metrics.jsonl').read_text()
-  assert train.train(tiny, str(tmp_path / 'plain'), say=quiet) == {}
-  assert (tmp_path / 'plain' / 'metrics.jsonl').read_text() == before
-  assert_same_bits(final(tmp_path / 'plain'), plain)
+def test_the_same_command_again_is_a_no_op(tiny, trained_copy, plain):
+  before = (trained_copy / 'metrics.jsonl').read_text()
+  assert train.train(tiny, str(trained_copy)) == {}
+  assert (trained_copy / 'metrics.jsonl').read_text() == before
+  assert_same_bits(final(trained_copy), plain)
 
 
 class Killed(Exception):
   """Stands for a kill at a given step."""
 
 
+@pytest.fixture(scope='module', params=[0.0, 0.3])
+def with_dropout(request, trained, tmp_path_factory):
+  """A config with more or less dropout, and the folder of its plain run."""
+  c = runs.load_config(str(trained))
+  if not request.param:
+    return c, trained
+  c = with_(c, model__dropout=request.param)
+  folder = tmp_path_factory.mktemp('dropout') / 'run'
+  train.train(c, str(folder))
+  return c, folder
+
+
 @pytest.mark.parametrize('at', [1, 3, 5])
-@pytest.mark.parametrize('dropout', [0.0, 0.3])
 def test_an_interrupted_run_ends_with_the_same_bits(
-  tiny, tmp_path, monkeypatch, at, dropout
+  with_dropout, tmp_path, monkeypatch, at
 ):
-  c = with_(tiny, model__dropout=dropout)
-  train.train(c, str(tmp_path / 'plain'), say=quiet)
-  real = run.Metrics.write
+  c, undisturbed = with_dropout
+  real = runs.Metrics.write
 
   def write(self, step, **values):
     if step == at:
@@ -113,29 +133,29 @@ def test_an_interrupted_run_ends_with_the_same_bits(
     real(self, step, **values)
 
   with monkeypatch.context() as m:
-    m.setattr(run.Metrics, 'write', write)
+    m.setattr(runs.Metrics, 'write', write)
     with pytest.raises(Killed):
-      train.train(c, str(tmp_path / 'again'), say=quiet)
-  train.train(c, str(tmp_path / 'again'), say=quiet)
-  assert_same_bits(final(tmp_path / 'again'), final(tmp_path / 'plain'))
-  a, b = (run.read_metrics(str(tmp_path / n)) for n in ('again', 'plain'))
+      train.train(c, str(tmp_path / 'again'))
+  train.train(c, str(tmp_path / 'again'))
+  assert_same_bits(final(tmp_path / 'again'), final(undisturbed))
+  a, b = (runs.read_metrics(str(n)) for n in (tmp_path / 'again', undisturbed))
   for x, y in zip(a, b, strict=True):
     x.pop('tokens_per_s'), y.pop('tokens_per_s')
     assert x == y
 
 
 def test_a_damaged_newest_checkpoint_costs_steps_and_no_bits(
-  tiny, tmp_path, plain
+  tiny, trained_copy, plain, capsys
 ):
-  folder = tmp_path / 'plain' / 'checkpoints' / '6' / 'params'
+  folder = trained_copy / 'checkpoints' / '6' / 'params'
   path = max((p for p in folder.rglob('*') if p.is_file()),
              key=lambda p: p.stat().st_size)  # fmt: skip
   path.write_bytes(path.read_bytes()[:100])
-  said = []
-  train.train(tiny, str(tmp_path / 'plain'), say=said.append)
-  assert any('step 6 is damaged' in text for text in said)
-  assert any('resuming' in text and 'after step 4' in text for text in said)
-  assert_same_bits(final(tmp_path / 'plain'), plain)
+  train.train(tiny, str(trained_copy))
+  out, err = capsys.readouterr()
+  assert 'warning: checkpoint of step 6 is damaged' in err
+  assert re.search('resuming .* after step 4', out)
+  assert_same_bits(final(trained_copy), plain)
 
 
 def test_accumulation_is_the_same_step_in_parts(tiny, tmp_path):
@@ -144,67 +164,72 @@ def test_accumulation_is_the_same_step_in_parts(tiny, tmp_path):
   key = jax.random.key(0)
   out = []
   for c in (whole, parts):
-    p = train.program(c, 9)
-    state, metrics = p.step(p.init(key), batch, key)
+    p = training.make(c, V)
+    state = p.init(key)
+    state, metrics = p.step(state, batch, key, p.bias_table(state.params))
     out.append((metrics['loss'], metrics['grad_norm'], state.step))
   np.testing.assert_allclose(out[0], out[1], rtol=1e-5)
 
 
 def test_every_step_drops_something_else(tiny):
-  p = train.program(with_(tiny, model__dropout=0.5), 9)
+  p = training.make(with_(tiny, model__dropout=0.3), V)
   batch = np.ones((4, 17), np.int32)
   losses = []
   for step in (0, 1):
     state = p.init(jax.random.key(0))._replace(step=jnp.asarray(step))
-    losses.append(float(p.step(state, batch, jax.random.key(0))[1]['loss']))
+    bias = p.bias_table(state.params)
+    metrics = p.step(state, batch, jax.random.key(0), bias)[1]
+    losses.append(float(metrics['loss']))
   assert losses[0] != losses[1]
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_last_good(
   tiny, tmp_path, monkeypatch
 ):
-  real = train.program
+  real = training.make
 
-  def poisoned(c, V):
-    p = real(c, V)
+  def poisoned(e, V):
+    p = real(e, V)
 
-    def step(state, batch, key):
+    def step(state, batch, key, bias):
       bad = int(state.step) == 4  # the fifth step
-      state, metrics = p.step(state, batch, key)
+      state, metrics = p.step(state, batch, key, bias)
       if bad:
         metrics['loss'] = jnp.asarray(np.nan)
       return state, metrics
 
     return dataclasses.replace(p, step=step)
 
-  monkeypatch.setattr(train, 'program', poisoned)
+  monkeypatch.setattr(training, 'make', poisoned)
   with pytest.raises(
     FloatingPointError, match='loss is nan at step 5.*step 4 in'
   ):
-    train.train(tiny, str(tmp_path / 'run'), say=quiet)
-  assert run.read_metrics(str(tmp_path / 'run'))[-1]['step'] == 4
-  assert run.load(str(tmp_path / 'run'), say=quiet).step == 4
+    train.train(tiny, str(tmp_path / 'run'))
+  assert runs.read_metrics(str(tmp_path / 'run'))[-1]['step'] == 4
+  assert runs.load(str(tmp_path / 'run')).step == 4
 
 
 def test_a_real_divergence_stops_too(tiny, tmp_path):
   c = with_(tiny, optim__lr=1e30, optim__clip=0, optim__warmup=0)
   with pytest.raises(FloatingPointError, match=r'at step \d; stopped'):
-    train.train(c, str(tmp_path / 'run'), say=quiet)
+    train.train(c, str(tmp_path / 'run'))
 
 
 def test_nothing_is_made_when_the_config_is_wrong(tiny, tmp_path):
   for bad in (dict(model__H=3), dict(data__source='files:/absent'),
               dict(train__T=10**6)):  # fmt: skip
     with pytest.raises((ValueError, FileNotFoundError)):
-      train.train(with_(tiny, **bad), str(tmp_path / 'run'), say=quiet)
+      train.train(with_(tiny, **bad), str(tmp_path / 'run'))
     assert not (tmp_path / 'run').exists()
 
 
-def test_another_config_in_the_same_folder_is_refused(tiny, tmp_path, plain):
+def test_another_config_in_the_same_folder_is_refused(
+  tiny, trained_copy, plain
+):
   c = with_(tiny, optim__lr=0.5)
   with pytest.raises(ValueError, match='optim.lr: 0.01 -> 0.5'):
-    train.train(c, str(tmp_path / 'plain'), say=quiet)
-  assert_same_bits(final(tmp_path / 'plain'), plain)
+    train.train(c, str(trained_copy))
+  assert_same_bits(final(trained_copy), plain)
 
 
 CONFIG = """
@@ -225,11 +250,8 @@ def command(tiny, tmp_path, *argv):
           f'--config={tmp_path}/tiny.py', *argv]  # fmt: skip
 
 
-def kill_at_random(tiny, tmp_path, kills: int, steps: int):
+def kill_at_random(c, plain, tmp_path, kills: int):
   """Kills a training process `kills` times, at moments spread over its life."""
-  c = with_(tiny, train__steps=steps, train__log_every=1,
-            train__checkpoint_every=3, train__valid_every=0)  # fmt: skip
-  train.train(c, str(tmp_path / 'plain'), say=quiet)
   workdir = tmp_path / 'killed'
   argv = command(c, tmp_path, f'--workdir={workdir}')
   rng = np.random.default_rng(0)
@@ -250,9 +272,9 @@ def kill_at_random(tiny, tmp_path, kills: int, steps: int):
     argv, cwd=ROOT, capture_output=True, text=True, check=False
   )
   assert end.returncode == 0, end.stderr
-  assert_same_bits(final(workdir), final(tmp_path / 'plain'))
-  rows = run.read_metrics(str(workdir))
-  assert [r['step'] for r in rows] == list(range(1, steps + 1))
+  assert_same_bits(final(workdir), final(plain))
+  rows = runs.read_metrics(str(workdir))
+  assert [r['step'] for r in rows] == list(range(1, c.train.steps + 1))
   return done
 
 
@@ -261,13 +283,16 @@ def _size(workdir):
   return os.path.getsize(path) if path.exists() else 0
 
 
-def test_kill_9_and_resume(tiny, tmp_path):
-  assert kill_at_random(tiny, tmp_path, kills=2, steps=150) == 2
+def test_kill_9_and_resume(longer, tmp_path):
+  assert kill_at_random(*longer, tmp_path, kills=2) == 2
 
 
+# What is compiled would not fit the disk either.
+NO_CACHE = os.environ | {'JAX_ENABLE_COMPILATION_CACHE': 'false'}
 FULL = """
 import resource, signal, sys
-from extrapolation import checkpoint, cli, train
+from extrapolation import cli, train
+from extrapolation.runs import checkpoint
 save = checkpoint.Checkpoints.save
 def full(self, step, *args, **kw):
   if step == 4:  # from here on no file can grow beyond 4 KiB
@@ -280,26 +305,27 @@ cli.run(train.main, sys.argv[1:])
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_costs_no_bit(
-  tiny, tmp_path, plain
+  tiny, tmp_path, plain, capsys
 ):
   argv = command(tiny, tmp_path, f'--workdir={tmp_path / "full"}')
   argv = argv[3:]  # without python -m extrapolation.train
   done = subprocess.run(
     [sys.executable, '-c', FULL, *argv], cwd=ROOT, capture_output=True,
-    text=True, check=False,
+    text=True, check=False, env=NO_CACHE,
   )  # fmt: skip
   assert done.returncode == 2, done.stderr
   assert 'File too large' in done.stderr
   assert 'last good checkpoint: step 2' in done.stderr
-  said = []
-  train.train(tiny, str(tmp_path / 'full'), say=said.append)
-  assert any('after step 2' in line for line in said)
+  train.train(tiny, str(tmp_path / 'full'))
+  assert 'after step 2' in capsys.readouterr().out
   assert_same_bits(final(tmp_path / 'full'), plain)
 
 
 @pytest.mark.slow
 def test_kill_9_ten_times_and_resume(tiny, tmp_path):
-  assert kill_at_random(tiny, tmp_path, kills=10, steps=600) == 10
+  c = with_(tiny, train__steps=600, **OFTEN)
+  train.train(c, str(tmp_path / 'plain'))
+  assert kill_at_random(c, tmp_path / 'plain', tmp_path, kills=10) == 10
 
 
 @pytest.mark.parametrize(
@@ -324,7 +350,7 @@ def test_mistakes_on_the_command_line_are_one_line(
 ):
   from extrapolation import cli
 
-  c = with_(tiny, **{'model__rpe': 'alibi'})
+  c = with_(tiny, model__rpe='alibi')
   argv = command(c, tmp_path, '--workdir', str(tmp_path / 'run'), *argv)[3:]
   with pytest.raises(SystemExit) as stopped:
     cli.run(train.main, argv)

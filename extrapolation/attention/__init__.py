@@ -3,6 +3,7 @@
 import functools
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,10 @@ from jaxtyping import Array, Float
 from extrapolation.attention import blockwise, cudnn, pallas_tpu, reference
 from extrapolation.attention.precision import wide
 
+log = logging.getLogger(__name__)
 DTYPES = ('float16', 'bfloat16', 'float32', 'float64')
-# Below this length one dense product is faster than blocks (CPU, measured).
-SHORT = 96
+# Below these one dense product is faster than blocks (on a CPU: measured).
+DENSE_MAX_LENGTH, DENSE_MAX_LENGTH_CPU = 96, 16
 
 
 def attend(
@@ -34,12 +36,13 @@ def attend(
   Args:
     q: queries; k: keys; v: values.
     bias: the encoding's table, `rpe.bias(arange(n), params)`, n >= T.
-    window: attend to the nearest `window` keys only (one number, or one a
-      head); None for all.
+    window: attend to the nearest `window` keys only (one number, or one
+      per head); None for all.
     implementation: 'reference' is the dense definition; 'blockwise' takes O(T)
       memory anywhere, and under 'seq' passes keys around a ring, which
       'gather' collects first; 'pallas' is a TPU kernel; 'cudnn' writes the
-      bias out. 'auto' picks by backend, dtype and length and logs its choice.
+      bias out. 'auto' picks by backend, dtype and length and logs its
+      choice at DEBUG (`--verbose`).
 
   Raises:
     ValueError: shapes, dtypes, window or implementation that do not fit.
@@ -58,7 +61,7 @@ def attend(
   return _IMPLEMENTATIONS[implementation](q, k, v, bias, window)
 
 
-def attend_and_log_sum(
+def attend_with_lse(
   q: Float[Array, 'B T H K'],
   k: Float[Array, 'B T H K'],
   v: Float[Array, 'B T H K'],
@@ -69,40 +72,42 @@ def attend_and_log_sum(
   """What `attend` gives, and ln sum_j exp(q_i . k_j / sqrt K + bias[i - j]).
 
   The sum is over the keys that are seen, so that a bound of the others' weight
-  becomes a bound of what they could change (theory/window.py).
+  becomes a bound of what they could change (theory/certified_window.py).
   """
   window = _check(q, k, v, bias, window)
-  return blockwise.attend(q, k, v, bias, window, log_sum=True)
+  return blockwise.attend(q, k, v, bias, window, return_lse=True)
 
 
 @functools.cache
 def choose(backend: str, dtype: str, T: int, kind: str = '') -> str:
-  """What 'auto' is, on devices called `kind`; logged once for every answer.
+  """What 'auto' is, on devices called `kind`; logged once per choice.
 
   On a GPU it is 'blockwise' until a measurement says otherwise, and on a TPU
   before v5, which has no strided rotate.
   """
   old = kind.startswith(('TPU v2', 'TPU v3', 'TPU v4'))
-  if T < SHORT:
+  if T < (DENSE_MAX_LENGTH_CPU if backend == 'cpu' else DENSE_MAX_LENGTH):
     chosen = 'reference'
   elif backend == 'tpu' and dtype in ('float32', 'bfloat16') and not old:
     chosen = 'pallas'
   else:
     chosen = 'blockwise'
-  logging.getLogger(__name__).info(
-    'attention: %s (%s, %s, T = %d)', chosen, backend, dtype, T
-  )
+  log.debug('attention: %s (%s, %s, T = %d)', chosen, backend, dtype, T)
   return chosen
 
 
-def _reference(q, k, v, bias, window):
+def _reference(
+  q: Array, k: Array, v: Array, bias: Array, window: tuple[int, ...] | None
+) -> Array:
   if window is not None:
     beyond = jnp.arange(bias.shape[1]) >= jnp.asarray(window)[:, None]
     bias = jnp.where(beyond, -jnp.inf, bias)
   return reference.attend(q, k, v, bias)[0]
 
 
-def _pallas(q, k, v, bias, window):
+def _pallas(
+  q: Array, k: Array, v: Array, bias: Array, window: tuple[int, ...] | None
+) -> Array:
   interpret = jax.default_backend() != 'tpu'
   short = q.dtype == jnp.float16 and not interpret  # no TPU loads it
   if short or wide(q, bias) != jnp.float32:
@@ -114,7 +119,9 @@ def _pallas(q, k, v, bias, window):
   return blockwise.attend(q, k, v, bias, window, kernel=kernel)
 
 
-def _cudnn(q, k, v, bias, window):
+def _cudnn(
+  q: Array, k: Array, v: Array, bias: Array, window: tuple[int, ...] | None
+) -> Array:
   if jax.default_backend() != 'gpu':
     raise ValueError(
       f'cudnn needs a GPU, and this is a {jax.default_backend()}; take '
@@ -132,8 +139,10 @@ _IMPLEMENTATIONS = dict(
 )
 
 
-def _check(q, k, v, bias, window):
-  """The window as one number a head, or None; raises what `attend` says."""
+def _check(
+  q: Array, k: Array, v: Array, bias: Array, window: Any
+) -> tuple[int, ...] | None:
+  """The window as one number per head, or None; raises what `attend` says."""
   if q.ndim != 4 or k.shape != q.shape or v.shape != q.shape:
     raise ValueError(
       f'q {q.shape}, k {k.shape}, v {v.shape}: attention needs three equal '
@@ -164,6 +173,6 @@ def _check(q, k, v, bias, window):
   ):
     raise ValueError(
       f'window {window}: it must be whole and at least 1, one number or {H}, '
-      'one a head'
+      'one per head'
     )
   return tuple(int(w) for w in np.broadcast_to(windows, (H,)))

@@ -13,10 +13,12 @@ from jaxtyping import Array, Float
 
 from extrapolation.attention import rows, sequence, tiles
 from extrapolation.attention.precision import wide
+from extrapolation.parallel import axes
 
 ROWS = 512  # longest sequence for which `rows` wins (CPU, float32)
-# XLA of jax 0.11.2 dies, on a CPU, of the gradient of `rows` in a shard_map.
-DIES = jax.__version__.startswith('0.11.')
+# XLA of jax 0.11 crashes on a CPU when it compiles the gradient of `rows` in a
+# shard_map over batch axes (0.10.2 and 0.12.0 do not).
+XLA_BUG_ROWS_GRADIENT = jax.__version__.startswith('0.11.')
 
 
 def attend(
@@ -27,7 +29,7 @@ def attend(
   window: tuple[int, ...] | None = None,
   gather: bool = False,
   kernel: Callable | None = None,
-  log_sum: bool = False,
+  return_lse: bool = False,
 ) -> Float[Array, 'B T H K'] | tuple[Array, Array]:
   """`reference.attend` without its probabilities; gradients to all operands.
 
@@ -43,7 +45,7 @@ def attend(
       values on every device instead of passing them around.
     kernel: `(q, k, v, table, windows) -> o` in place of both forms, for the
       tokens of one device.
-    log_sum: return (o, ln sum exp(logit + bias) [B, T, H]) instead of o.
+    return_lse: return (o, ln sum exp(logit + bias) [B, T, H]) instead of o.
   """
   T, H = q.shape[1:3]
   window = tuple(min(w, T) for w in window or (T,) * H)
@@ -54,18 +56,20 @@ def attend(
   on_cpu = jax.default_backend() == 'cpu' and kernel is None
   short = table.dtype if on_cpu else q.dtype
 
-  def local(q, k, v, table):
+  batch, shards = axes.in_use()
+  bug = batch and on_cpu and XLA_BUG_ROWS_GRADIENT
+
+  def local(q: Array, k: Array, v: Array, table: Array):
     if shards > 1:
       o, lse = sequence.attend(q, k, v, table, window, shards, gather)
     elif kernel is not None:
       return kernel(q, k, v, table, window)
-    elif T <= ROWS and not log_sum and not (batch and on_cpu and DIES):
+    elif T <= ROWS and not return_lse and not bug:
       return rows.attend(q, k, v, table, max(window))
     else:
       o, lse = tiles.attend(q, k, v, table, window)
-    return (o, lse) if log_sum else o
+    return (o, lse) if return_lse else o
 
-  batch, shards = sequence.axes()
   operands = [x.astype(short) for x in (q, k, v)]
   if extra := sequence.padding(T, shards):
     table = jnp.pad(table, ((0, 0), (0, extra)), constant_values=-jnp.inf)
@@ -73,6 +77,6 @@ def attend(
       jnp.pad(x, ((0, 0), (0, extra), (0, 0), (0, 0))) for x in operands
     ]
   out = sequence.spread(local, *operands, table, batch, shards)
-  if log_sum:
+  if return_lse:
     return out[0][:, :T].astype(v.dtype), out[1][:, :T]
   return out[:, :T].astype(v.dtype)

@@ -6,13 +6,21 @@ bfloat16, an error of up to 1/256 of its value. Memory grows with T^2.
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from extrapolation.attention import toeplitz
 
 UNSEEN = -1e4  # in place of -inf, which cuDNN turns into NaN; float16 holds it
 
 
-def attend(q, k, v, table, windows: tuple[int, ...], backend: str = 'cudnn'):
+def attend(
+  q: Array,
+  k: Array,
+  v: Array,
+  table: Array,
+  windows: tuple[int, ...],
+  backend: str = 'cudnn',
+):
   """o [B, T, H, K]; `table` [H, T] is masked already, gradients by cuDNN.
 
   Raises:

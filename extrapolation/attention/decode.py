@@ -1,7 +1,7 @@
-"""Attention of one new token to cached keys: a ring of w keys a head.
+"""Attention of one new token to cached keys: a ring of w keys per head.
 
 A key at position j lies in slot j mod w, so the newest w are there whatever
-the length of the text: constant memory and constant time a token. Only
+the length of the text: constant memory and constant time per token. Only
 distances enter the bias, and a slot knows its distance.
 """
 
@@ -12,6 +12,7 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from extrapolation.attention.precision import FLOOR, dot
@@ -27,8 +28,9 @@ class Cache:
   """Keys and values of one layer; heads of equal windows share a buffer.
 
   Attributes:
-    k, v: per group of heads, [B h, w, K]. One buffer a layer, and no axis of
-      length 1: XLA copies a slice of stacked layers, and all of [1, h, w, K].
+    k, v: per group of heads, [B h, w, K]. One buffer per layer, and no
+      axis of length 1: XLA copies a slice of stacked layers, and all of
+      [1, h, w, K].
     heads: per group, which heads.
   """
 
@@ -38,17 +40,21 @@ class Cache:
 
 
 def init_cache(
-  B: int, H: int, K: int, window: int | tuple[int, ...], dtype=jnp.float32
+  B: int,
+  H: int,
+  K: int,
+  window: int | tuple[int, ...],
+  dtype: DTypeLike = jnp.float32,
 ) -> Cache:
-  """An empty cache that keeps `window` keys (one number, or one a head).
+  """An empty cache that keeps `window` keys (one number, or one per head).
 
   Raises:
-    ValueError: a window below 1, or not one a head.
+    ValueError: a window below 1, or not one per head.
   """
   windows = window if isinstance(window, tuple) else (window,) * H
   if len(windows) != H or min(windows) < 1:
     raise ValueError(
-      f'window {window}: it must be at least 1, one number or {H}, one a head'
+      f'window {window}: it must be at least 1, one number or {H}, one per head'
     )
   sizes = sorted(set(windows))
   heads = tuple(
@@ -103,10 +109,10 @@ def step(
     distance = (position - jnp.arange(w)) % w
     row = bias[:, :w] if len(heads) == H else bias[jnp.asarray(heads), :w]
     row = jnp.where(distance <= position, row[:, distance], -jnp.inf)
-    found = _attend(pick(q)[:, 0], keys[-1], values[-1], jnp.tile(row, (B, 1)))
-    found = found.reshape(B, len(heads), -1)
+    out = _attend(pick(q)[:, 0], keys[-1], values[-1], jnp.tile(row, (B, 1)))
+    out = out.reshape(B, len(heads), -1)
     for i, h in enumerate(heads):
-      o[h] = found[:, i]
+      o[h] = out[:, i]
   o = jnp.stack(o, 1)[:, None].astype(v.dtype)
   return o, Cache(tuple(keys), tuple(values), cache.heads)
 
@@ -127,18 +133,18 @@ def prefill(
   return Cache(*new, cache.heads)
 
 
-def _pick(x, heads):
+def _pick(x: Array, heads: tuple[int, ...]):
   """[B, T, H, K] -> [B h, T, K]."""
   x = jnp.moveaxis(x, 2, 1)
   x = x if len(heads) == x.shape[1] else x[:, jnp.asarray(heads)]
   return x.reshape(-1, *x.shape[2:])
 
 
-def _write(buffer, x, slot):
+def _write(buffer: Array, x: Array, slot: ArrayLike):
   return lax.dynamic_update_slice(buffer, x.astype(buffer.dtype), (0, slot, 0))
 
 
-def _attend(q, k, v, bias):
+def _attend(q: Array, k: Array, v: Array, bias: Array):
   """[n, K] x [n, w, K] -> [n, K] in float32 or wider."""
   logits = dot('nk,nsk->ns', q, k) / math.sqrt(q.shape[-1]) + bias
   # A query that sees no key, its table being -inf, gives 0.

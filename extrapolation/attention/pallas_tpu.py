@@ -3,14 +3,17 @@
 Grid: sequence, head, block of queries, diagonal. Block i meets block i - d at
 step d, so a window of w keys ends the last axis after w / block steps.
 """
+# ruff: noqa: E741  (l is the field's name)
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
+from jaxtyping import Array
 
 from extrapolation.attention import tiles
 from extrapolation.attention.precision import FLOOR, dot
@@ -19,7 +22,14 @@ BLOCK, UNIT = 512, 64  # the strided rotate needs blocks of whole UNITs
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def attend(q, k, v, table, windows: tuple[int, ...], interpret: bool = False):
+def attend(
+  q: Array,
+  k: Array,
+  v: Array,
+  table: Array,
+  windows: tuple[int, ...],
+  interpret: bool = False,
+):
   """o [B, T, H, K]; `table` [H, T] is float32 and masked already.
 
   The backward pass is that of `tiles`. `interpret` runs the kernel without a
@@ -28,7 +38,14 @@ def attend(q, k, v, table, windows: tuple[int, ...], interpret: bool = False):
   return _forward(q, k, v, table, windows, interpret)[0]
 
 
-def _forward(q, k, v, table, windows, interpret):
+def _forward(
+  q: Array,
+  k: Array,
+  v: Array,
+  table: Array,
+  windows: tuple[int, ...],
+  interpret: bool,
+):
   B, T, H, K = q.shape
   block = block_size(T)
   N = -(-T // block)
@@ -81,11 +98,11 @@ def _forward(q, k, v, table, windows, interpret):
 
 
 def block_size(T: int) -> int:
-  """Tokens a block: T tokens in one, or as many as a core holds."""
+  """Tokens per block: T tokens in one, or as many as a core holds."""
   return min(BLOCK, -(-T // UNIT) * UNIT)
 
 
-def _rows(table, N, block):
+def _rows(table: Array, N: int, block: int):
   """[H, N, 1, 2 block]: y of diagonal d is distance (d + 1) block - 1 - y."""
   pad = ((0, 0), (block, N * block - table.shape[1]))
   u = jnp.pad(table, pad, constant_values=-jnp.inf)  # from distance -block on
@@ -94,14 +111,27 @@ def _rows(table, N, block):
   return jnp.flip(u, axis=-1)[:, :, None]
 
 
-def _step(last, q, k, v, row, o, lse, top, total, acc, *, scale):
-  """One tile; `top`, `total`, `acc` are the running softmax of the block."""
+def _step(
+  last: Any,
+  q: Any,
+  k: Any,
+  v: Any,
+  row: Any,
+  o: Any,
+  lse: Any,
+  m: Any,
+  l: Any,
+  acc: Any,
+  *,
+  scale: float,
+):
+  """One tile; `m`, `l`, `acc` are the running softmax of the block."""
   h, i, d = (pl.program_id(n) for n in (1, 2, 3))
 
   @pl.when(d == 0)
   def _():
-    top[...] = jnp.full_like(top, FLOOR)
-    total[...] = jnp.zeros_like(total)
+    m[...] = jnp.full_like(m, FLOOR)
+    l[...] = jnp.zeros_like(l)
     acc[...] = jnp.zeros_like(acc)
 
   @pl.when((d <= i) & (d < last[h]))
@@ -111,26 +141,35 @@ def _step(last, q, k, v, row, o, lse, top, total, acc, *, scale):
     bias = jnp.broadcast_to(row[0, 0], (block, 2 * block))
     bias = pltpu.roll(bias, block + 1, 1, stride=1, stride_axis=0)[:, :block]
     s = scale * dot('rk,sk->rs', q[0, 0], k[0, 0]) + bias
-    new = jnp.maximum(top[...], jnp.max(s, -1, keepdims=True))
-    p, shrink = jnp.exp(s - new), jnp.exp(top[...] - new)
-    total[...] = total[...] * shrink + jnp.sum(p, -1, keepdims=True)
+    m_new = jnp.maximum(m[...], jnp.max(s, -1, keepdims=True))
+    p, shrink = jnp.exp(s - m_new), jnp.exp(m[...] - m_new)
+    l[...] = l[...] * shrink + jnp.sum(p, -1, keepdims=True)
     add = dot('rs,sk->rk', p.astype(v.dtype), v[0, 0])
     acc[...] = acc[...] * shrink + add
-    top[...] = new
+    m[...] = m_new
 
   @pl.when(d == pl.num_programs(3) - 1)
   def _():
-    some = jnp.where(total[...] == 0, 1, total[...])
+    some = jnp.where(l[...] == 0, 1, l[...])
     o[0, 0] = (acc[...] / some).astype(o.dtype)
-    lse[0, 0] = top[...] + jnp.log(some)
+    lse[0, 0] = m[...] + jnp.log(some)
 
 
-def _attend_fwd(q, k, v, table, windows, interpret):
+def _attend_fwd(
+  q: Array,
+  k: Array,
+  v: Array,
+  table: Array,
+  windows: tuple[int, ...],
+  interpret: bool,
+):
   o, lse = _forward(q, k, v, table, windows, interpret)
   return o, (q, k, v, table, o, lse)
 
 
-def _attend_bwd(windows, interpret, residuals, g):
+def _attend_bwd(
+  windows: tuple[int, ...], interpret: bool, residuals: tuple, g: Array
+):
   del interpret
   q, k, v, table, o, lse = residuals
   return tiles.gradients(q, k, v, table, windows, o, lse, g)

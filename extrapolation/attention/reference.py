@@ -18,7 +18,7 @@ def attend(
   o_i = sum_{j <= i} p_ij v_j,  p_ij ~ exp(q_i . k_j / sqrt(K) + bias[i - j]).
 
   Softmax and bias are float32 or wider whatever the dtype of q, k, v; the
-  output has the dtype of v. `bias` holds one value a distance, n >= T; a
+  output has the dtype of v. `bias` holds one value per distance, n >= T; a
   query all of whose keys are at -inf gives 0.
   """
   T, K = q.shape[1], q.shape[3]

@@ -2,10 +2,12 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array
 
 from extrapolation.attention import toeplitz
 from extrapolation.attention.precision import FLOOR, dot, width_sum
@@ -15,19 +17,19 @@ CACHE = 1 << 19  # scores that stay in cache while a block is worked on
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
-def attend(q, k, v, table, window: int):
+def attend(q: Array, k: Array, v: Array, table: Array, window: int):
   """o [B, T, H, K] in float32 or wider; `table` [H, T] is masked already."""
   return _forward(q, k, v, table, window)[0]
 
 
-def _forward(q, k, v, table, window):
+def _forward(q: Array, k: Array, v: Array, table: Array, window: int):
   T, H, K = q.shape[1:]
   scale = 1 / math.sqrt(K)
   block, last, u = _geometry(T, table)
   # One tile of distances last + r - s serves every block of queries.
-  tile = toeplitz.by_query(u, block)
+  tile = toeplitz.stored(jnp.flip(u, -1), block)  # as by_query
 
-  def group(q, k, v):
+  def group(q: Array, k: Array, v: Array):
     q = jnp.einsum('bthk->bhtk', q)
     k = jnp.einsum('bthk->bhtk', k)
     v = jnp.einsum('bthk->bhtk', v)
@@ -51,16 +53,16 @@ def _forward(q, k, v, table, window):
   return o, (q, k, v, table, o, lse)
 
 
-def _backward(window, residuals, g):
+def _backward(window: int, residuals: tuple, g: Array):
   q, k, v, table, o, lse = residuals
   T, H, K = q.shape[1:]
   scale = 1 / math.sqrt(K)
   block, _, u = _geometry(T, table)
   # Keys are the rows here: with P^T and dS^T at hand no product below needs
   # a transposed operand of the size of the scores.
-  tile = toeplitz.by_key(u, block)
+  tile = toeplitz.stored(u, block)  # as by_key
 
-  def group(q, k, v, o, lse, g):
+  def group(q: Array, k: Array, v: Array, o: Array, lse: Array, g: Array):
     delta = jnp.einsum('bth->bht', width_sum(o * g))[:, :, None]
     lse = lse[:, :, None]
     g = g.astype(v.dtype)
@@ -96,7 +98,7 @@ def _backward(window, residuals, g):
 attend.defvjp(_forward, _backward)
 
 
-def _geometry(T, table):
+def _geometry(T: int, table: Array):
   """Block size, first row of the last block, values by distance from 1 - block.
 
   The padding is where causality enters: a negative distance weighs nothing.
@@ -107,12 +109,12 @@ def _geometry(T, table):
   return block, end - block, u
 
 
-def _sum(x):
+def _sum(x: Array):
   """Over the leading axis; a few by hand, XLA's reduction is 4 x slower."""
   return sum(x[i] for i in range(len(x))) if len(x) <= 16 else x.sum(0)
 
 
-def _over_batch(f, scores, *arrays):
+def _over_batch(f: Callable, scores: int, *arrays: Array):
   """f over groups of sequences, as many as fit in cache at `scores` each."""
   B = arrays[0].shape[0]
   room = max(1, CACHE // scores) if jax.default_backend() == 'cpu' else B

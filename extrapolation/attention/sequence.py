@@ -7,50 +7,20 @@ window ends the journey when nothing is left to see.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
+from jaxtyping import Array
 
 from extrapolation.attention import tiles
 from extrapolation.attention.precision import FLOOR
+from extrapolation.parallel import axes
+from extrapolation.parallel.axes import SEQUENCE
 
-BATCH, SEQUENCE = ('data', 'fsdp'), 'seq'
 UNIT = 64  # tokens: a long shard is a multiple of it, so that tiles divide it
-
-
-def axes() -> tuple[tuple[str, ...], int]:
-  """Batch axes of the mesh in use and the size of its sequence axis.
-
-  Axes of size 1, and those that an enclosing shard_map has taken over, do not
-  count.
-
-  Raises:
-    ValueError: an Explicit axis.
-  """
-  free = _free()
-  explicit = [name for name in (*BATCH, SEQUENCE)
-              if free.get(name) == AxisType.Explicit]  # fmt: skip
-  sizes = jax.sharding.get_abstract_mesh().shape
-  if any(sizes[name] > 1 for name in explicit):
-    raise ValueError(
-      f'mesh axes {explicit} are Explicit: attention divides the work of Auto '
-      'axes; make the mesh with axis_types=(jax.sharding.AxisType.Auto,) * n'
-    )
-  size = {name: sizes[name] for name in free}
-  batch = tuple(name for name in BATCH if size.get(name, 1) > 1)
-  return batch, size.get(SEQUENCE, 1)
-
-
-def _free() -> dict[str, AxisType]:
-  """Axes of the mesh in use that no enclosing shard_map has taken over."""
-  mesh = jax.sharding.get_abstract_mesh()
-  if mesh.empty:
-    return {}
-  kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
-  return {name: kind for name, kind in kinds if kind != AxisType.Manual}
 
 
 def padding(T: int, shards: int) -> int:
@@ -59,7 +29,15 @@ def padding(T: int, shards: int) -> int:
   return -T % (unit * shards) if shards > 1 else 0
 
 
-def spread(f, q, k, v, bias, batch, shards):
+def spread(
+  f: Callable,
+  q: Array,
+  k: Array,
+  v: Array,
+  bias: Array,
+  batch: tuple[str, ...],
+  shards: int,
+):
   """f(q, k, v, bias) on the part of the batch, and of T, of each device."""
   sizes = jax.sharding.get_abstract_mesh().shape
   parts = 1
@@ -70,7 +48,7 @@ def spread(f, q, k, v, bias, batch, shards):
   if not names:
     return f(q, k, v, bias)
   # Axes of length 1 go along: outside of jit all must be taken over.
-  names |= {name for name in _free() if sizes[name] == 1}
+  names |= {name for name in axes.free() if sizes[name] == 1}
   x = P(batch or None, SEQUENCE if shards > 1 else None)
   g = jax.shard_map(
     f, in_specs=(x, x, x, P()), out_specs=x, axis_names=names, check_vma=False
@@ -78,13 +56,21 @@ def spread(f, q, k, v, bias, batch, shards):
   return g(q, k, v, bias)
 
 
-def attend(q, k, v, table, windows, shards: int, gather: bool = False):
+def attend(
+  q: Array,
+  k: Array,
+  v: Array,
+  table: Array,
+  windows: tuple[int, ...],
+  shards: int,
+  gather: bool = False,
+):
   """o and lse of this device's queries, [B, T / shards, H, .]; in shard_map.
 
   Args:
     q, k, v: this device's tokens.
     table: [H, T] for the whole sequence, masked already.
-    windows: one a head.
+    windows: one per head.
     shards: devices along the sequence.
     gather: hold all keys and values at once instead of passing them on.
   """
@@ -113,7 +99,15 @@ def attend(q, k, v, table, windows, shards: int, gather: bool = False):
   return o, lse
 
 
-def _shard(q, table, windows, block, n, k, v):
+def _shard(
+  q: Array,
+  table: Array,
+  windows: tuple[int, ...],
+  block: int,
+  n: int,
+  k: Array,
+  v: Array,
+):
   """o and lse over the keys of the device n places before."""
   T = q.shape[1]
   if n == 0:
@@ -126,13 +120,13 @@ def _shard(q, table, windows, block, n, k, v):
   return tiles.partial(q, k, v, u, windows, block, first, n * T)
 
 
-def _nothing(o, lse, k, v):
+def _nothing(o: Array, lse: Array, k: Array, v: Array):
   """What no key at all adds."""
   del k, v
   return jnp.zeros_like(o), jnp.full_like(lse, FLOOR)
 
 
-def _join(a, b):
+def _join(a: tuple[Array, Array], b: tuple[Array, Array]):
   """One softmax of two over different keys."""
   lse = jnp.logaddexp(a[1], b[1])
   o = sum(o * jnp.exp(part - lse)[..., None] for o, part in (a, b))

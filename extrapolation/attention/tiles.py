@@ -1,17 +1,23 @@
 """Attention for long sequences: square tiles, one diagonal after another.
 
-A tile of bias depends on its diagonal alone, so it is made once a diagonal and
-serves every pair of blocks on it; what a diagonal adds goes into the running
-softmax of all queries. Memory is that of the operands.
+A tile of bias depends on its diagonal alone, so one serves every pair of blocks
+on it; what a diagonal adds goes into the running softmax of all queries, whose
+names are FlashAttention's (arXiv 2205.14135): m the maximum of the logits s, l
+the sum of exp(s - m), acc that of the values. Memory is that of the operands.
 """
+# ruff: noqa: E741  (l is the field's name)
 
 import functools
 import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array
 
 from extrapolation.attention import toeplitz
 from extrapolation.attention.precision import FLOOR, dot, width_sum
@@ -25,26 +31,37 @@ SCORES = 1 << 26  # at once, on an accelerator
 
 
 def block_size(B: int, H: int, T: int, window: int) -> int:
-  """Tokens a side of a tile."""
+  """Tokens along a side of a tile."""
   if jax.default_backend() == 'cpu':
     return LONG_BLOCK if window >= WIDE else min(BLOCK, T)
   fits = [b for b in BLOCKS if B * H * b * b <= SCORES]
   return min((*fits, BLOCK)[0], T)
 
 
-def _heads_a_tile(H):
+def _heads_per_tile(H: int):
   if jax.default_backend() != 'cpu':
     return H
   return max(n for n in range(1, H + 1) if H % n == 0 and n <= HEADS)
 
 
-def attend(q, k, v, table, windows: tuple[int, ...]):
+def attend(
+  q: Array, k: Array, v: Array, table: Array, windows: tuple[int, ...]
+):
   """o [B, T, H, K] and lse [B, T, H]; `table` [H, T] is masked already."""
   u, block = _extended(q, table, max(windows))
   return partial(q, k, v, u, windows, block, 0)
 
 
-def gradients(q, k, v, table, windows, o, lse, g):
+def gradients(
+  q: Array,
+  k: Array,
+  v: Array,
+  table: Array,
+  windows: tuple[int, ...],
+  o: Array,
+  lse: Array,
+  g: Array,
+):
   """Of q, k, v and table for the cotangent g of o, however o was computed."""
   u, block = _extended(q, table, max(windows))
   last = min(-(-q.shape[1] // block), (max(windows) + block - 2) // block + 1)
@@ -53,7 +70,7 @@ def gradients(q, k, v, table, windows, o, lse, g):
   return *grads, du[:, block - 1 : block - 1 + q.shape[1]]
 
 
-def _extended(q, table, window):
+def _extended(q: Array, table: Array, window: int):
   """Values by distance from 1 - block to the last tile, and the block."""
   B, T, H, _ = q.shape
   block = block_size(B, H, T, window)
@@ -62,14 +79,23 @@ def _extended(q, table, window):
   return jnp.pad(table, pad, constant_values=-jnp.inf), block
 
 
-def partial(q, k, v, u, windows, block, first, shift=0):
+def partial(
+  q: Array,
+  k: Array,
+  v: Array,
+  u: Array,
+  windows: tuple[int, ...],
+  block: int,
+  first: int,
+  shift: int = 0,
+):
   """o and log of the softmax's denominator over these keys alone.
 
   Args:
     q, k, v: [B, T, H, K]; query i is at distance shift + i - j from key j.
     u: [H, .] values by i - j, from (first - 1) * block + 1 on; -inf if unseen.
-    windows: one a head, in distances.
-    block: tokens a side of a tile.
+    windows: one per head, in distances.
+    block: tokens along a side of a tile.
     first: lowest diagonal of tiles: 0 if causal, 1 - T / block for all keys.
     shift: distance of query 0 from key 0.
   """
@@ -92,29 +118,33 @@ def partial(q, k, v, u, windows, block, first, shift=0):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
-def _partial(q, k, v, u, first, last, block):
+def _partial(
+  q: Array, k: Array, v: Array, u: Array, first: int, last: int, block: int
+):
   return _forward(q, k, v, u, first, last, block)[0]
 
 
-def _forward(q, k, v, u, first, last, block):
+def _forward(
+  q: Array, k: Array, v: Array, u: Array, first: int, last: int, block: int
+):
   scale = 1 / math.sqrt(q.shape[3])
 
-  def one(u, q, k, v):
+  def one(u: Array, q: Array, k: Array, v: Array):
     k = jnp.einsum('nhsk->nhks', k)
     N, heads = q.shape[:2]
 
-    def diagonal(d, state):
+    def diagonal(d: ArrayLike, state: tuple):
       tile = toeplitz.by_query(_around(u, d - first, block), block)
 
-      def step(i, state):
-        top, total, acc = (_at(x, i) for x in state)
+      def step(i: ArrayLike, state: tuple):
+        m, l, acc = (_at(x, i) for x in state)
         k_j, v_j = _at(k, i - d), _at(v, i - d)
         s = scale * dot('hrk,hks->hrs', _at(q, i), k_j) + tile
-        new = jnp.maximum(top, jnp.max(s, -1, keepdims=True))
-        p, shrink = jnp.exp(s - new), jnp.exp(top - new)
-        total = total * shrink + jnp.sum(p, -1, keepdims=True)
+        m_new = jnp.maximum(m, jnp.max(s, -1, keepdims=True))
+        p, shrink = jnp.exp(s - m_new), jnp.exp(m - m_new)
+        l = l * shrink + jnp.sum(p, -1, keepdims=True)
         acc = acc * shrink + dot('hrs,hsk->hrk', p.astype(v.dtype), v_j)
-        return _put(state, (new, total, acc), i)
+        return _put(state, (m_new, l, acc), i)
 
       return lax.fori_loop(
         jnp.maximum(d, 0), jnp.minimum(N, N + d), step, state
@@ -124,16 +154,18 @@ def _forward(q, k, v, u, first, last, block):
       jnp.full((N, heads, block, size), value, u.dtype)
       for size, value in ((1, FLOOR), (1, 0), (v.shape[3], 0))
     )
-    top, total, acc = lax.fori_loop(first, last, diagonal, state)
-    total = jnp.where(total == 0, 1, total)
-    return acc / total, top + jnp.log(total)
+    m, l, acc = lax.fori_loop(first, last, diagonal, state)
+    l = jnp.where(l == 0, 1, l)
+    return acc / l, m + jnp.log(l)
 
   o, lse = _over_sequences(one, u, block, q, k, v)
   lse = lse[..., 0]
   return (o, lse), (q, k, v, u, o, lse)
 
 
-def _backward(first, last, block, residuals, g):
+def _backward(
+  first: int, last: int, block: int, residuals: tuple, g: tuple[Array, Array]
+):
   q, k, v, u, o, lse = residuals
   scale = 1 / math.sqrt(q.shape[3])
 
@@ -141,17 +173,19 @@ def _backward(first, last, block, residuals, g):
   # p and dlse / ds are one: the cotangent of lse joins that of the softmax.
   delta = width_sum(o * g) - g_lse
 
-  def one(u, q, k, v, lse, delta, g):
+  def one(
+    u: Array, q: Array, k: Array, v: Array, lse: Array, delta: Array, g: Array
+  ):
     lse, delta, kT = (jnp.einsum('nhtk->nhkt', x) for x in (lse, delta, k))
     N = len(q)
 
     # Keys are the rows here: with P^T and dS^T at hand no product below needs
     # a transposed operand of the size of the scores.
-    def diagonal(d, state):
+    def diagonal(d: ArrayLike, state: tuple):
       tile = toeplitz.by_key(_around(u, d - first, block), block)
       *grads, du = state
 
-      def step(i, state):
+      def step(i: ArrayLike, state: tuple):
         dq, dk, dv, dtile = state
         at_q, at_k = (functools.partial(_at, i=n) for n in (i, i - d))
         s = scale * dot('hsk,hrk->hsr', at_k(k), at_q(q)) + tile
@@ -191,26 +225,26 @@ def _backward(first, last, block, residuals, g):
 _partial.defvjp(_forward, _backward)
 
 
-def _over_sequences(f, u, block, *arrays):
+def _over_sequences(f: Callable, u: Array, block: int, *arrays: Array):
   """f(u [h, .], [N, h, block, K] ...) for all sequences and groups of heads.
 
   `arrays` are [B, T, H, K]; so are those of what f returns, while what it
   returns for u is [B, H, .]. Few at a time fit a cache, all fill a device.
   """
   T, H = arrays[0].shape[1:3]
-  h = _heads_a_tile(H)
+  h = _heads_per_tile(H)
 
-  def blocks(x):
+  def blocks(x: Array):
     x = jnp.pad(x, ((0, -len(x) % block), (0, 0), (0, 0)))
     x = x.reshape(-1, block, H // h, h, x.shape[2])
     return jnp.einsum('nsghk->gnhsk', x)
 
-  def tokens(x):
+  def tokens(x: Array):
     if x.ndim == 3:
       return x.reshape(H, -1)
     return jnp.einsum('gnhsk->nsghk', x).reshape(-1, H, x.shape[-1])[:T]
 
-  def sequence(arrays):
+  def sequence(arrays: tuple[Array, ...]):
     xs = u.reshape(H // h, h, -1), *map(blocks, arrays)
     return jax.tree.map(tokens, over(lambda x: f(*x), xs))
 
@@ -218,20 +252,20 @@ def _over_sequences(f, u, block, *arrays):
   return over(sequence, arrays)
 
 
-def _vmap(f, xs):
+def _vmap(f: Callable, xs: Any):
   return jax.vmap(f)(xs)
 
 
-def _around(u, n, block):
+def _around(u: Array, n: ArrayLike, block: int):
   """Values by distance of the n-th diagonal of u."""
   return lax.dynamic_slice_in_dim(u, n * block, 2 * block - 1, 1)
 
 
-def _at(x, i):
+def _at(x: Array, i: ArrayLike):
   return lax.dynamic_index_in_dim(x, i, keepdims=False)
 
 
-def _put(state, new, i):
+def _put(state: tuple, new: tuple, i: ArrayLike):
   return tuple(
     lax.dynamic_update_index_in_dim(x, y, i, 0)
     for x, y in zip(state, new, strict=True)

@@ -1,9 +1,18 @@
 """Text as token streams: sources, tokenizers, a prepared corpus, batches."""
 
-from extrapolation.data.dataset import Dataset
+from extrapolation.data.dataset import WINDOWS, Dataset
 from extrapolation.data.pipeline import batches
 from extrapolation.data.preparation import prepare
-from extrapolation.data.tokenizer import Tokenizer
-from extrapolation.data.tokenizer import load as load_tokenizer
+from extrapolation.data.sources import SPLITS
+from extrapolation.data.tokenizers import Tokenizer
+from extrapolation.data.tokenizers import load as load_tokenizer
 
-__all__ = ['Dataset', 'Tokenizer', 'batches', 'load_tokenizer', 'prepare']
+__all__ = [
+  'SPLITS',
+  'WINDOWS',
+  'Dataset',
+  'Tokenizer',
+  'batches',
+  'load_tokenizer',
+  'prepare',
+]

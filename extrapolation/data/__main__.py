@@ -8,14 +8,17 @@ that can be copied, and read as --config.data.source=prepared:DIR.
 """
 
 import inspect
-import sys
+import logging
 import time
 
-from extrapolation import flags
-from extrapolation.data import corpora, prepare
+from extrapolation import cli
+from extrapolation.cli import flags
+from extrapolation.data import prepare, sources
+
+log = logging.getLogger('extrapolation.data')  # also as __main__
 
 HELP = dict(
-  source=corpora.FORMS.replace('%', '%%'),
+  source=sources.FORMS.replace('%', '%%'),
   valid='another source, for validation',
   test='another source, to test',
   separator="line between documents; 'wikitext' is its articles",
@@ -39,20 +42,13 @@ def parser() -> flags.Parser:
   return out
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str]) -> None:
   args = vars(parser().parse_args(argv))
   start = time.monotonic()
-  try:
-    made = prepare(**args)
-  except (ValueError, OSError) as error:
-    print('error:', ' '.join(str(error).split()), file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    return 130
-  print(made.summary())
-  print(f'{time.monotonic() - start:.1f} s; {made.folder}')
-  return 0
+  dataset = prepare(**args)
+  log.info('%s', dataset.summary())
+  log.info('%.1f s; %s', time.monotonic() - start, dataset.folder)
 
 
 if __name__ == '__main__':
-  sys.exit(main())
+  cli.run(main)

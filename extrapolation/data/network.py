@@ -1,4 +1,7 @@
-"""Refuses, within seconds, what needs a network that is not there."""
+"""Refuses, within seconds, what needs a network that is not there.
+
+Neither huggingface_hub's client nor tiktoken's has a timeout of its own.
+"""
 
 import threading
 import urllib.error
@@ -8,14 +11,14 @@ SECONDS = 5.0
 
 
 def require(what: str, url: str, instead: str) -> None:
-  """Raises OSError, naming what to do instead, unless `url` can be reached.
+  """Raises ConnectionError, naming what to do instead, if `url` is silent.
 
   The whole look-up is under a deadline: a name server that never answers, or
   a firewall that drops packets, would otherwise hold it for minutes.
   """
   answers, errors = [], []
 
-  def ask():
+  def ask() -> None:
     try:
       request = urllib.request.Request(url, method='HEAD')
       with urllib.request.urlopen(request, timeout=SECONDS):

@@ -27,18 +27,19 @@ def batches(
 
   Inputs are [:, :-1], targets [:, 1:]. Batch k is a pure function of the
   arguments and k: no state besides k, and no reading of the batches before.
-  Every window is read once an epoch, in another order each epoch. With
+  Every window is read once per epoch, in another order each epoch. With
   several processes, each gets its B / process_count rows of the same batch.
 
   documents: offsets, as of `Dataset.offsets`: every window then lies within
     one document, so that attention cannot cross to another. The last window
     of a document reaches back to be full, so some of its targets are read
-    twice an epoch, all others once; documents of T tokens or fewer, eos
-    counted, are left out (`within` counts both).
+    twice per epoch, all others once; documents of T tokens or fewer, eos
+    counted, are left out (`left_out` counts both).
   parts, weights: part i is tokens[parts[i]:parts[i + 1]], and windows are
     taken from the parts by these shares, each endless with epochs of its own.
 
-  Raises ValueError if the text does not fill one batch.
+  Raises:
+    ValueError: the text does not fill one batch, or sizes that do not fit.
   """
   for name, value in (('B', B), ('T', T), ('process_count', process_count)):
     if value < 1:
@@ -62,10 +63,10 @@ def batches(
   stream = np.asarray(tokens)  # still mapped; np.memmap is slow to index
   rows = B // process_count
   # Rows are cut from the global batch, so the process count changes nothing.
-  mine = slice(process_index * rows, (process_index + 1) * rows)
+  own = slice(process_index * rows, (process_index + 1) * rows)
 
   def read(batch: Int[np.ndarray, ' B']) -> Int32[np.ndarray, 'b t']:
-    window = batch[mine]
+    window = batch[own]
     span = np.searchsorted(stop, window, side='right')
     number = window - (stop - counts)[span]
     start = np.minimum(spans[span] + number * T, spans[span + 1] - T - 1)
@@ -104,7 +105,7 @@ def _counts(
   return np.where(targets >= T, -(-targets // T), 0)
 
 
-def within(
+def left_out(
   documents: Integer[np.ndarray, ' d'], T: int
 ) -> tuple[int, int, int]:
   """Documents too short for a window of T, their tokens, targets read twice."""
@@ -115,7 +116,13 @@ def within(
   return int(short.sum()), int(length[short].sum()), int(twice.sum())
 
 
-def _check(spans, counts, B: int, T: int, whole: bool) -> None:
+def _check(
+  spans: Integer[np.ndarray, ' d'],
+  counts: Int[np.ndarray, ' s'],
+  B: int,
+  T: int,
+  whole: bool,
+) -> None:
   windows, n = int(counts.sum()), int(spans[-1] - spans[0])
   longest = int(np.diff(spans).max()) - 1
   if not windows and whole:

@@ -2,18 +2,25 @@
 
 import array
 import dataclasses
+import functools
 import hashlib
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from extrapolation.data.corpora import Part
-from extrapolation.data.reading import BLOCK, SPLITS, documents, size
-from extrapolation.data.tokenizer import Cut, after_line, pieces
+from extrapolation.data import held_out
+from extrapolation.data.sources import (
+  BLOCK,
+  SPLITS,
+  Part,
+  documents,
+)
+from extrapolation.data.tokenizers.tokenizer import Cut, after_line, pieces
 
-HELD_OUT = {'test': 0.05, 'valid': 0.05}
+Spans = Int[np.ndarray, '_ 2']  # first byte and end of each document
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +33,7 @@ class Text:
   """
 
   path: pathlib.Path
-  spans: dict[str, Int[np.ndarray, 'n 2']]
+  spans: dict[str, Spans]
   parts: dict[str, Int[np.ndarray, ' n']]
   weights: tuple[float, ...] = (0.0,)
 
@@ -48,15 +55,15 @@ class Text:
 
     Of a weighted mixture, each part by its weight.
     """
-    length = np.diff(self.spans['train'])[:, 0]
-    parts = np.bincount(self.parts['train'], length, len(self.weights))
+    lengths = np.diff(self.spans['train'])[:, 0]
+    totals = np.bincount(self.parts['train'], lengths, len(self.weights))
     wanted = np.array(self.weights) * size
     if not any(self.weights):
-      wanted = parts / parts.sum() * size
-    share = np.minimum(1.0, wanted / np.maximum(parts, 1)).tolist()
+      wanted = totals / totals.sum() * size
+    share = np.minimum(1.0, wanted / np.maximum(totals, 1)).tolist()
     due = 0.0
-    of = self.parts['train'].tolist()
-    for part, document in zip(of, self.documents('train'), strict=True):
+    parts = self.parts['train'].tolist()
+    for part, document in zip(parts, self.documents('train'), strict=True):
       for piece in document:
         length = len(piece.encode())
         advance(length)
@@ -79,58 +86,59 @@ class Text:
 
 
 def gather(
-  parts: list[Part],
+  parts: Sequence[Part],
   path: pathlib.Path,
   advance: Callable[[int], None] = lambda n: None,
 ) -> Text:
   """Writes the text of all inputs to `path` and splits it by document.
 
   Splits that are given stay as they are. The others take 5 % each of a part's
-  training documents: by the hash of a document's path (one document a file),
-  or of its text (several in one, so that equal ones stay together). Too few
-  documents for that are cut at line ends, the first 90 % to train.
+  training documents, see `held_out`.
 
   Parts follow each other in the train split; in the others their documents
-  alternate, so that any beginning holds each in proportion.
+  are interleaved, so that any beginning holds each in proportion.
 
-  `advance` is told the number of bytes read from each input. Raises
-  ValueError for a split without text and a separator that never occurs.
+  `advance` takes the number of bytes read from each input.
+
+  Raises:
+    ValueError: a split without text, or a separator that never occurs.
   """
-  spans, of, marks = {}, {}, False
+  spans: dict[str, list[Spans]] = {}
+  part_of: dict[str, list[np.ndarray]] = {}
+  separated = False
   with open(path, 'wb') as out:
     for k, part in enumerate(parts):
-      found, marked = _gather(part, out, advance)
-      marks |= marked or not part.separator
-      if len(parts) == 1 and not marks:
+      by_split, occurs = _gather(part, out, advance)
+      separated |= occurs or not part.separator
+      if len(parts) == 1 and not separated:
         raise _no_separator(part)
-      _check(part, found)
-      for split, table in found.items():
-        spans.setdefault(split, []).append(table)
-        of.setdefault(split, []).append(np.full(len(table), k))
-  if not marks:
+      _check(part, by_split)
+      for split, rows in by_split.items():
+        spans.setdefault(split, []).append(rows)
+        part_of.setdefault(split, []).append(np.full(len(rows), k))
+  if not separated:
     raise _no_separator(parts[0])
-  weights = tuple(p.weight for p in parts)
-  text = Text(path, {}, {}, weights)
+  text = Text(path, {}, {}, tuple(p.weight for p in parts))
   for split in (s for s in SPLITS if s in spans):
-    order = slice(None) if split == 'train' else _alternate(spans[split])
+    order = slice(None) if split == 'train' else _interleaved(spans[split])
     text.spans[split] = np.concatenate(spans[split])[order]
-    text.parts[split] = np.concatenate(of[split])[order]
+    text.parts[split] = np.concatenate(part_of[split])[order]
   return text
 
 
-def _alternate(tables: list[np.ndarray]) -> Int[np.ndarray, ' m']:
-  """The order in which documents of several tables end at equal shares."""
-  ends = [np.cumsum(np.diff(t)[:, 0]) for t in tables]
+def _interleaved(spans: Sequence[Spans]) -> Int[np.ndarray, ' m']:
+  """The order in which documents of several parts end at equal shares."""
+  ends = [np.cumsum(np.diff(rows)[:, 0]) for rows in spans]
   shares = [e / max(e[-1], 1) if len(e) else e for e in ends]
   return np.argsort(np.concatenate(shares), kind='stable')
 
 
 def _gather(
-  part: Part, out, advance: Callable[[int], None]
-) -> tuple[dict[str, Int[np.ndarray, 'n 2']], bool]:
+  part: Part, out: IO[bytes], advance: Callable[[int], None]
+) -> tuple[dict[str, Spans], bool]:
   """Documents of one part by split, and whether its separator occurs."""
   spans, splits, hashes = array.array('q'), bytearray(), array.array('d')
-  marks, begin = 0, out.tell()
+  documents_ended, begin = 0, out.tell()
   end = begin
   for entry in part.inputs:
     by_text = bool(part.separator) or entry.many
@@ -142,97 +150,50 @@ def _gather(
         if by_text:
           digest.update(block)
         continue
-      marks += 1
+      documents_ended += 1
       if end > start:  # separators may follow each other
         spans.extend((start, end))
         splits.append(SPLITS.index(entry.split))
         hashes.append(int.from_bytes(digest.digest()[:8], 'big') / 2**64)
       start, digest = end, hashlib.sha256(name)
-    advance(size(entry))
+    advance(entry.size())
   if end == begin:
     many = f'{len(part.inputs)} files' if len(part.inputs) > 1 else 'a file'
     raise ValueError(f'{part.source} is empty: {many} without text')
-  table = np.frombuffer(spans, np.int64).reshape(-1, 2)
-  which = np.frombuffer(bytes(splits), np.int8)
-  found = {s: table[which == k] for k, s in enumerate(SPLITS)}
+  rows = np.frombuffer(spans, np.int64).reshape(-1, 2)
+  number = np.frombuffer(bytes(splits), np.int8)
+  by_split = {s: rows[number == k] for k, s in enumerate(SPLITS)}
   given = {i.split for i in part.inputs}
   if 'train' in given:
-    missing = [s for s in HELD_OUT if s not in given | part.elsewhere]
-    train = np.frombuffer(hashes)[which == 0]
-    found |= _hold_out(out, found['train'], train, missing)
+    missing = [s for s in held_out.SHARES if s not in given | part.elsewhere]
+    out.flush()
+    read = functools.partial(_read, pathlib.Path(out.name))
+    of_train = np.frombuffer(hashes)[number == 0]
+    by_split |= held_out.split(by_split['train'], of_train, missing, read)
     given |= {*missing}
-  return {s: found[s] for s in SPLITS if s in given}, marks > len(part.inputs)
+  return (
+    {s: by_split[s] for s in SPLITS if s in given},
+    documents_ended > len(part.inputs),
+  )
 
 
 def _no_separator(part: Part) -> ValueError:
   return ValueError(
     f'no line of {part.source} is the separator {part.separator!r}; '
-    'correct data.separator, or leave it empty for one document a file'
+    'correct data.separator, or leave it empty for one document per file'
   )
 
 
-def _check(part: Part, found: dict[str, Int[np.ndarray, 'n 2']]) -> None:
+def _check(part: Part, by_split: dict[str, Spans]) -> None:
   """Raises ValueError for a split without text."""
-  for split, table in found.items():
-    if not len(table):
-      size = sum(int(np.diff(t).sum()) for t in found.values())
-      count = sum(map(len, found.values()))
+  for split, rows in by_split.items():
+    if not len(rows):
+      size = sum(int(np.diff(r).sum()) for r in by_split.values())
+      count = sum(map(len, by_split.values()))
       raise ValueError(
         f'split {split!r} of {part.source} is empty: {size} bytes in {count} '
         f'documents; give more text, or a source of its own in data.{split}'
       )
-
-
-def _hold_out(
-  out,
-  spans: Int[np.ndarray, 'n 2'],
-  hashes: Float[np.ndarray, ' n'],
-  missing: list[str],
-) -> dict[str, Int[np.ndarray, 'm 2']]:
-  if not missing:
-    return {}
-  if len(spans) <= len(missing):
-    out.flush()
-    return _cut(pathlib.Path(out.name), spans, missing)
-  found, low = {}, 0.0
-  free = np.ones(len(spans), bool)
-  for split in missing:
-    # A fixed threshold keeps a document in its split when others come or go.
-    mine = free & (low <= hashes) & (hashes < low + HELD_OUT[split])
-    low += HELD_OUT[split]
-    if not mine.any():  # few documents: the nearest one
-      mine = hashes == np.where(free, hashes, np.inf).min()
-    free &= ~mine
-    found[split] = spans[mine]
-  return found | {'train': spans[free]}
-
-
-def _cut(
-  path: pathlib.Path, spans: Int[np.ndarray, 'n 2'], missing: list[str]
-) -> dict[str, Int[np.ndarray, 'm 2']]:
-  order = ('train', *reversed(missing))
-  held = [HELD_OUT[s] for s in reversed(missing)]
-  shares = np.cumsum([1 - sum(held), *held])
-  found = {split: [] for split in order}
-  for start, end in spans.tolist():
-    cut = start
-    for split, share in zip(order, shares, strict=True):
-      stop = end
-      if split != order[-1]:
-        stop = _line_end(path, start + int((end - start) * share), end)
-      if stop > cut:
-        found[split].append((cut, stop))
-        cut = stop
-  return {s: np.array(v, np.int64).reshape(-1, 2) for s, v in found.items()}
-
-
-def _line_end(path: pathlib.Path, start: int, end: int) -> int:
-  ahead = _read(path, start, min(end, start + BLOCK))
-  newline = ahead.find(b'\n')
-  if newline >= 0:
-    return start + newline + 1
-  # One long line: at least not inside a character.
-  return start + len(ahead) - len(ahead.lstrip(bytes(range(0x80, 0xC0))))
 
 
 def _read(path: pathlib.Path, start: int, end: int) -> bytes:

@@ -10,27 +10,50 @@ gets receptive_field/SPLIT-LENGTH.json, .csv and .png; --out ranks.csv, .json
 and .png.
 """
 
+import argparse
 import dataclasses
+import logging
 import os
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
-from extrapolation import cli, memory, run, table
+from extrapolation import cli, config, runs
+from extrapolation.cli import allocator, compilation_cache
+from extrapolation.output import files, table
 from extrapolation.receptive_field import (
+  Settings,
   comparison,
   figure,
-  lab,
-  rank,
+  rank_agreement,
   record,
-  text,
+  study,
+  tables,
 )
-from extrapolation.receptive_field.settings import OUTPUTS, Settings
+from extrapolation.receptive_field.estimators.settings import OUTPUTS
+
+log = logging.getLogger('extrapolation.receptive_field')  # also as __main__
 
 OUTPUT = 'receptive_field'  # in the folder of a run
 
+HELP = dict(
+  tokens='of text, in windows',
+  eps='shares in (0, 1), separated by commas',
+  split='train | valid | test',
+  nats='a context as good as the full one',
+  queries='of attention mass, per window; 0: length / 64',
+  output=f'what is differentiated: {" | ".join(OUTPUTS)}',
+  recomputed='windows on which the model is run again; 0 is all',
+  batch_tokens='tokens computed at once',
+  resamples='of the bootstrap',
+  seed='of the bootstrap and of replaced tokens',
+)
+
 
 def main(argv: list[str]) -> None:
-  memory.keep()
   args = _parser().parse_args(argv)
+  allocator.keep()
+  compilation_cache.enable()
   given = {k: v for k, v in vars(args).items() if v is not None}
   folders = [f for f in given.pop('workdir').split(',') if f]
   out, step = given.pop('out', None), given.pop('step', None)
@@ -41,98 +64,103 @@ def main(argv: list[str]) -> None:
   if out and len(folders) == 1:
     raise ValueError('--out is where several runs are compared; this is one')
   target = _target(folders, out) if len(folders) > 1 else None
-  configs = _ready(folders, target)
+  experiments = _ready(folders, target)
   if 'length' not in given:
-    given['length'] = 4 * min(c.train.T for c in configs)
-  s = Settings(**given)
-  found = []
+    given['length'] = 4 * min(e.train.T for e in experiments)
+  settings = Settings(**given)
+  studies = []
   for i, folder in enumerate(folders):
     if len(folders) > 1:
-      print(f'[{i + 1}/{len(folders)}] {folder}')
-    found.append(lab.study(folder, s, step))
-    _write(folder, s, *found[-1])
+      log.info('[%d/%d] %s', i + 1, len(folders), folder)
+    studies.append(study(folder, settings, step))
+    _write(folder, settings, studies[-1])
   if target:
-    _compare(target, s, *map(list, zip(*found, strict=True)))
+    _compare(target, settings, studies)
 
 
-def _ready(folders, target) -> list:
+def _ready(
+  folders: Sequence[str], target: pathlib.Path | None
+) -> list[config.Experiment]:
   """The configs of all runs; finds what would end the work half-way."""
   names = [os.path.realpath(f) for f in folders]
   if twice := {n for n in names if names.count(n) > 1}:
     raise ValueError(f'--workdir names {min(twice)!r} twice')
-  configs = [run.load_config(f) for f in folders]
+  experiments = [runs.load_config(f) for f in folders]
   for folder in folders:
-    run.newest(folder)
-    run.writable(pathlib.Path(folder) / OUTPUT)
+    runs.newest(folder)
+    files.writable(pathlib.Path(folder) / OUTPUT)
   if target:
-    run.writable(target)
-  return configs
+    files.writable(target)
+  return experiments
 
 
-def _write(folder, s, made, draws, weights):
-  del draws
-  path = pathlib.Path(folder) / OUTPUT / f'{s.split}-{s.length}'
-  figure.one(path.with_suffix('.png'), made, weights)
-  table.write(path.with_suffix('.csv'), record.rows(made))
-  run.write_json(path.with_suffix('.json'), made)
-  print(text.tables(made))
-  print(f'wrote {path}.json, .csv and .png')
+def _write(folder: str, settings: Settings, made: record.Study) -> None:
+  name = f'{settings.split}-{settings.length}'
+  path = pathlib.Path(folder) / OUTPUT / name
+  figure.one(path.with_suffix('.png'), made.record, made.weights)
+  table.write(path.with_suffix('.csv'), record.rows(made.record))
+  files.write_json(path.with_suffix('.json'), made.record)
+  log.info('%s', tables.tables(made.record))
+  log.info('wrote %s.json, .csv and .png', path)
 
 
-def _target(folders, out) -> pathlib.Path:
+def _target(folders: Sequence[str], out: str | None) -> pathlib.Path:
   """Where a comparison goes: --out, or the folder that holds all runs."""
   parents = {os.path.dirname(os.path.abspath(f)) for f in folders}
   if not out and len(parents) > 1:
     raise ValueError(
-      'runs of several folders are compared: say with --out=DIR where the '
-      'comparison is to go'
+      'runs of several folders are compared: give --out=DIR, where the '
+      'comparison goes'
     )
   return pathlib.Path(out or parents.pop())
 
 
-def _compare(target, s, records, draws, weights):
-  del weights
-  rows = rank.table(records, draws, s.eps)
-  about = dict(
-    length=s.length, tokens=s.tokens, split=s.split, runs=len(records)
+def _compare(
+  target: pathlib.Path, settings: Settings, studies: Sequence[record.Study]
+) -> None:
+  records = [made.record for made in studies]
+  origin = dict(
+    length=settings.length,
+    tokens=settings.tokens,
+    split=settings.split,
+    runs=len(records),
+    **runs.provenance(),
   )
-  rows = [{**row, **about, **run.provenance()} for row in rows]
-  path = target / f'receptive_field-{s.length}'
-  comparison.save(path.with_suffix('.png'), records, rows, s)
-  rows_of = [row for made in records for row in record.rows(made)]
+  ranks = [
+    {**row, **origin}
+    for row in rank_agreement.table(
+      records, [made.draws for made in studies], settings.eps
+    )
+  ]
+  path = target / f'receptive_field-{settings.length}'
+  comparison.save(path.with_suffix('.png'), records, ranks)
+  rows = [row for made in records for row in record.rows(made)]
   table.write(
-    path.with_suffix('.csv'), [row for row in rows_of if not row['layer']]
+    path.with_suffix('.csv'), [row for row in rows if not row['layer']]
   )
-  table.write(target / f'receptive_field-{s.length}-ranks.csv', rows)
-  run.write_json(path.with_suffix('.json'), dict(runs=records, ranks=rows))
-  first = [r for r in rows if r['first'] in ('trf', 'trf_below')]
-  print(f'\nrank correlation with the theoretical field, {len(records)} runs\n')
+  table.write(path.with_name(f'{path.name}-ranks.csv'), ranks)
+  files.write_json(path.with_suffix('.json'), dict(runs=records, ranks=ranks))
+  first = [r for r in ranks if r['first'] in ('trf', 'trf_below')]
   columns = ('eps', 'first', 'second', 'rho', 'low', 'high', 'encodings')
-  print(table.text(first, columns))
-  print(f'\nwrote {path}.json, .csv, .png and -ranks.csv')
-
-
-def _parser():
-  parser = cli.parser(__doc__)
-  add, default = (
-    parser.add_argument,
-    {f.name: f.default for f in dataclasses.fields(Settings)},
+  log.info(
+    '\nrank correlation with the theoretical field, %d runs\n\n%s',
+    len(records),
+    table.text(first, columns),
   )
+  log.info('\nwrote %s.json, .csv, .png and -ranks.csv', path)
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = cli.parser(__doc__)
+  fields = dataclasses.fields(Settings)
+  default: dict[str, Any] = {f.name: f.default for f in fields}
+  add = parser.add_argument
   add('--workdir', required=True, metavar='DIR,..', help='folders of runs')
-  add('--length', type=int, help='tokens a window; 4 training lengths')
-  helps = dict(
-    tokens='of text, in windows', eps='shares in (0, 1), parted by commas',
-    split='train | valid | test', nats='a context as good as the full one',
-    queries='of attention mass, a window; 0: length / 64',
-    output=f'what is differentiated: {" | ".join(OUTPUTS)}',
-    recomputed='windows run anew many times; 0 is all',
-    batch_tokens='tokens computed at once', resamples='of the bootstrap',
-    seed='of the bootstrap and of replaced tokens',
-  )  # fmt: skip
-  for name, about in helps.items():
+  add('--length', type=int, help='tokens per window; default: 4 x training')
+  for name, text in HELP.items():
     kind = str if name == 'eps' else type(default[name])
     shown = ','.join(default[name]) if name == 'eps' else default[name]
-    add(f'--{name}', type=kind, help=f'{about} (default {shown})')
+    add(f'--{name}', type=kind, help=f'{text} (default {shown})')
   add('--step', type=int, help='of the checkpoint; default: the newest')
   add('--out', metavar='DIR', help='where a comparison of runs goes')
   return parser

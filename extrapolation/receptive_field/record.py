@@ -2,145 +2,199 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
-from extrapolation import run
-from extrapolation.receptive_field import estimators, expected, samples
-from extrapolation.receptive_field import truncation as truncation_lib
+from extrapolation import runs
+from extrapolation.receptive_field import bootstrap, fields, predicted
+from extrapolation.receptive_field.estimators import truncation
+from extrapolation.receptive_field.estimators.settings import Settings
 
 
-def make(about: dict, m, params, s, train, sums, M, heads, checked, costs):
-  """(record, draws): everything measured, beside what theory says.
+class Study(NamedTuple):
+  """A run measured.
 
-  `heads` are theory's records by layer, or None for an encoding that is not a
-  function of distance alone.
+  Attributes:
+    record: all of it, as it is written to JSON.
+    draws: [R, ..] of `fields.draws`, and of theory's fields, which do not vary.
+    weights: by distance, [n] of sum 1, of each of the network's fields.
   """
-  draws = estimators.statistics(s, train, sums)
-  n, eps = s.length, [float(e) for e in s.shares]
-  tables = np.asarray(m.bias(params, n), np.float64)
+
+  record: dict
+  draws: dict[str, np.ndarray]
+  weights: dict[str, np.ndarray]
+
+
+def make(
+  origin: dict,
+  settings: Settings,
+  bias: Float[np.ndarray, 'N H n'],
+  sums: bootstrap.Sums,
+  M: Float[np.ndarray, 'N H'],
+  theory: predicted.Heads | None,
+  windows: Sequence[dict] = (),
+  costs: Sequence[dict] = (),
+) -> Study:
+  """Everything measured, beside what theory says.
+
+  Args:
+    origin: which run it is; its `train_length` in tokens.
+    theory: records of the heads, or None for an encoding that is not a
+      function of distance alone.
+    windows, costs: rows of `window_check.check` and of `measure.measure`.
+  """
+  train, n = origin['train_length'], settings.length
+  draws = fields.draws(settings, train, sums)
   network, weights = {}, {}
-  if heads:
-    for name, (w, found) in expected.network(tables, eps).items():
-      draws[name] = np.repeat(found[None], len(draws['gradient']), 0)
+  if theory:
+    eps = [float(e) for e in settings.shares]
+    for name, (w, lengths) in predicted.network(bias, eps).items():
+      draws[name] = np.repeat(lengths[None], len(draws['gradient']), 0)
       weights[name] = w
       network[name] = {
-        e: dict(n=int(f), low=int(f), high=int(f))
-        for e, f in zip(s.eps, found, strict=True)
+        e: dict.fromkeys(('n', 'low', 'high'), int(length))
+        for e, length in zip(settings.eps, lengths, strict=True)
       }
-  for name, needs in estimators.NETWORK.items():
+  for name, needs in fields.NETWORK.items():
     if name in draws:
-      network[name] = _by_eps(s.eps, draws[name])
-      total = {k: sums.sums[k].sum(0)[None] for k in needs}
-      weights[name] = estimators.weights(name, n, total)[0]
+      network[name] = _by_eps(settings.eps, draws[name])
+      weights[name] = fields.weights(name, n, sums.total(needs))[0]
   truncated = draws.pop('truncation')  # [R, 1 + eps, 3]
   network['truncation'] = {
-    e: dict(_one(truncated[:, i, 0]), bracket=_whole(truncated[0, i, 1:]))
-    for i, e in enumerate((f'{s.nats:g} nats', *s.eps))
+    e: dict(_field(truncated[:, i, 0]), bracket=_whole(truncated[0, i, 1:]))
+    for i, e in enumerate((f'{settings.nats:g} nats', *settings.eps))
   }
   draws['truncation'] = truncated[:, 1:, 0]
   record = dict(
-    about=dict(about, windows=sums.windows, groups=sums.groups),
-    settings=dataclasses.asdict(s),
+    about=dict(origin, windows=sums.windows, groups=sums.groups),
+    settings=dataclasses.asdict(settings),
     network=network,
-    heads=_heads(s, train, tables, draws, M, heads),
+    heads=_heads(settings, train, bias, draws, M, theory),
     truncation=_curve(n, draws.pop('loss')),
     share=sums.mean('share').tolist(),
-    windows=checked,
-    costs=costs,
-    provenance=run.provenance(),
+    windows=list(windows),
+    costs=list(costs),
+    provenance=runs.provenance(),
   )
-  kept = {k: w / w.sum() for k, w in weights.items() if w.sum() > 0}
-  return record, draws, kept
+  shares = {k: w / w.sum() for k, w in weights.items() if w.sum() > 0}
+  return Study(record, draws, shares)
 
 
-def _heads(s, train, tables, draws, M, heads):
-  """A row a head, top layer last."""
+def _heads(
+  settings: Settings,
+  train: int,
+  bias: np.ndarray,
+  draws: dict[str, np.ndarray],
+  M: np.ndarray,
+  theory: predicted.Heads | None,
+) -> list[dict]:
+  """A row per head, top layer last."""
   out = []
-  share = expected.far_mass(expected.kernels(tables), train)
-  low, high = samples.interval(draws['far'])
+  share = predicted.far_mass(predicted.kernels(bias), train)
+  low, high = bootstrap.interval(draws['far'])
   for i, h in np.ndindex(*M.shape):
-    row = dict(layer=i + 1, head=h + 1, M=float(M[i, h]))
-    if heads:
-      row['verdict'] = heads[i][h]['verdict']
-      row['trf'] = heads[i][h]['trf']  # {eps: {low, high}}; None: infinite
-      row['trf_below'] = heads[i][h]['horizon']['trf']
+    row: dict[str, Any] = dict(layer=i + 1, head=h + 1, M=float(M[i, h]))
+    if theory:
+      row['verdict'] = theory[i][h]['verdict']
+      row['trf'] = theory[i][h]['trf']  # {eps: {low, high}}; None: infinite
+      row['trf_below'] = theory[i][h]['horizon']['trf']
       row['far_mass'] = float(share[i, h])
-    row['attention_mass'] = _by_eps(s.eps, draws['heads'][:, i, h])
+    row['attention_mass'] = _by_eps(settings.eps, draws['heads'][:, i, h])
     row['far_mass_seen'] = dict(
       share=float(draws['far'][0, i, h]),
-      low=float(low[i, h]), high=float(high[i, h]),
-    )  # fmt: skip
+      low=float(low[i, h]),
+      high=float(high[i, h]),
+    )
     out.append(row)
   return out
 
 
-def _by_eps(names, draws) -> dict:
-  return {e: _one(draws[:, i]) for i, e in enumerate(names)}
+def _by_eps(eps: Sequence[str], draws: np.ndarray) -> dict[str, dict]:
+  return {e: _field(draws[:, i]) for i, e in enumerate(eps)}
 
 
-def _one(draws) -> dict:
-  low, high = samples.interval(draws)
-  n, low, high = _whole((draws[0], low, high))
-  return dict(n=n, low=low, high=high)
+def _field(draws: np.ndarray) -> dict:
+  """Draw 0 and the interval of the others; None where no weight is left."""
+  low, high = bootstrap.interval(draws)
+  return dict(
+    zip(('n', 'low', 'high'), _whole((draws[0], low, high)), strict=True)
+  )
 
 
-def _whole(values) -> list:
+def _whole(values: Iterable) -> list[int | None]:
   return [None if math.isnan(v) else int(v) for v in map(float, values)]
 
 
-def _curve(n, loss):
-  low, high = samples.interval(loss - loss[:, -1:])
+def _curve(n: int, loss: Float[np.ndarray, 'R c']) -> list[dict]:
+  """The loss by context, over that of the full one with its interval."""
+  low, high = bootstrap.interval(loss - loss[:, -1:])
   return [
-    dict(context=c, nats=float(loss[0, i]),
-         excess=float(loss[0, i] - loss[0, -1]),
-         low=float(low[i]), high=float(high[i]))
-    for i, c in enumerate(truncation_lib.contexts(n))
-  ]  # fmt: skip
+    dict(
+      context=context,
+      nats=float(loss[0, i]),
+      excess=float(loss[0, i] - loss[0, -1]),
+      low=float(low[i]),
+      high=float(high[i]),
+    )
+    for i, context in enumerate(truncation.contexts(n))
+  ]
 
 
 def rows(record: dict) -> list[dict]:
-  """Rows of a CSV: one a field; `low` and `high` bound a 95 % interval.
+  """Rows of a CSV, one per field; `low` and `high` bound a 95 % interval.
 
-  An infinite field is `inf`, one that cannot be told is empty.
+  An infinite field is `inf`, one that is unknown is empty.
   """
-  about = dict(record['about'])
-  cost = {c['estimator']: c for c in record['costs']}
+  costs = {c['estimator']: c for c in record['costs']}
   out = []
 
-  def add(estimator, eps, layer, head, found):
-    c = cost.get(estimator.split('_')[0], cost.get(estimator, {}))
-    out.append({
-      **about, 'estimator': estimator, 'layer': layer, 'head': head,
-      'eps': eps, **{k: found.get(k) for k in ('n', 'low', 'high')},
-      'flops_a_window': c.get('flops', 0), 'seconds': c.get('seconds', 0),
-      **record['provenance'],
-    })  # fmt: skip
+  def add(
+    estimator: str, eps: str, field: dict, layer: int | str = '',
+    head: int | str = '',
+  ) -> None:  # fmt: skip
+    cost = costs.get(estimator.split('_')[0], costs.get(estimator, {}))
+    out.append(
+      {
+        **record['about'],
+        'estimator': estimator,
+        'layer': layer,
+        'head': head,
+        'eps': eps,
+        **{k: field.get(k) for k in ('n', 'low', 'high')},
+        'flops_a_window': cost.get('flops', 0),
+        'seconds': cost.get('seconds', 0),
+        **record['provenance'],
+      }
+    )
 
-  for name, found in record['network'].items():
-    for eps, field in found.items():
-      add(name, eps, '', '', field)
+  for name, by_eps in record['network'].items():
+    for eps, field in by_eps.items():
+      add(name, eps, field)
   for h in record['heads']:
     at = h['layer'], h['head']
     for eps, field in h['attention_mass'].items():
-      add('attention_mass', eps, *at, field)
-    for eps, field in (h.get('trf') or {}).items():
-      add('trf', eps, *at, _infinite(field))
+      add('attention_mass', eps, field, *at)
+    for eps, bracket in (h.get('trf') or {}).items():
+      add('trf', eps, _bracket(**bracket), *at)
     for eps, n in (h.get('trf_below') or {}).items():
-      add('trf_below', eps, *at, dict(n=n, low=n, high=n))
+      add('trf_below', eps, _exactly(n), *at)
     far = h['far_mass_seen']
-    add('far_mass_seen', '', *at, dict(far, n=far['share']))
+    add('far_mass_seen', '', dict(far, n=far['share']), *at)
     if 'far_mass' in h:
-      add(
-        'far_mass', '', *at, dict.fromkeys(('n', 'low', 'high'), h['far_mass'])
-      )
-    add('logit_bound', '', *at, dict(n=h['M']))
+      add('far_mass', '', _exactly(h['far_mass']), *at)
+    add('logit_bound', '', dict(n=h['M']), *at)
   return out
 
 
-def _infinite(found) -> dict:
+def _exactly(n: int | float | None) -> dict:
+  return dict.fromkeys(('n', 'low', 'high'), n)
+
+
+def _bracket(low: int | None, high: int | None) -> dict:
   """Theory's bracket as a field; without ends it is infinite."""
-  low, high = found['low'], found['high']
   if low is None:
-    return dict.fromkeys(('n', 'low', 'high'), math.inf)
+    return _exactly(math.inf)
   return dict(n=high if low == high else None, low=low, high=high)

@@ -10,19 +10,41 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from extrapolation.rpe.base import RPE, Params, slopes
+if TYPE_CHECKING:  # JAX is imported with the first of these, or encoding
+  from extrapolation.rpe.base import RPE, Params, slopes
 
-__all__ = ['RPE', 'Params', 'defaults', 'get', 'names', 'parse', 'slopes']
+__all__ = [
+  'RPE',
+  'Params',
+  'defaults',
+  'get',
+  'label',
+  'names',
+  'parse',
+  'slopes',
+]
+
+
+def __getattr__(name: str) -> Any:
+  if name in ('RPE', 'Params', 'slopes'):
+    return getattr(importlib.import_module(f'{__name__}.base'), name)
+  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
 def names() -> list[str]:
-  """Every encoding there is, in alphabetical order."""
-  found = (m.name for m in pkgutil.iter_modules(__path__))
-  return sorted(n for n in found if n != 'base' and not n.startswith('_'))
+  """Every encoding there is, in alphabetical order.
+
+  >>> 'alibi' in names()
+  True
+  """
+  files = (m.name for m in pkgutil.iter_modules(__path__))
+  return sorted(n for n in files if n != 'base' and not n.startswith('_'))
 
 
-def _make(name: str):
+def _make(name: str) -> Callable:
   if name not in names():
     close = difflib.get_close_matches(name, names(), 1)
     hint = f' (did you mean {close[0]!r}?)' if close else ''
@@ -33,20 +55,42 @@ def _make(name: str):
 
 
 def parse(spec: str) -> tuple[str, dict[str, str]]:
-  """`NAME:KEY=VALUE:...`, as lists of encodings write it, in its parts."""
+  """`NAME:KEY=VALUE:...`, as lists of encodings write it, in its parts.
+
+  >>> parse('harmonic:exponent=1.05')
+  ('harmonic', {'exponent': '1.05'})
+  """
   name, *hyper = spec.strip().split(':')
   pairs = (item.partition('=') for item in hyper)
   return name, {key: value for key, _, value in pairs}
 
 
+def label(name: str, hyper: Mapping) -> str:
+  """`NAME:KEY=VALUE:...` with the hyperparameters that are not the default.
+
+  >>> label('window', {'width': 64})
+  'window:width=64'
+  """
+  known = defaults(name)
+  changed = [f'{k}={v}' for k, v in hyper.items() if v != known[k]]
+  return ':'.join([name, *changed])
+
+
 def defaults(name: str) -> dict:
-  """The hyperparameters of an encoding with their default values."""
+  """The hyperparameters of an encoding with their default values.
+
+  >>> defaults('rotary')
+  {'base_period': 10000.0}
+  """
   parameters = list(inspect.signature(_make(name)).parameters.values())
   return {p.name: p.default for p in parameters[1:]}
 
 
-def get(name: str, H: int, **hyper) -> RPE:
+def get(name: str, H: int, **hyper: Any) -> 'RPE':
   """Builds the encoding `name` for H heads.
+
+  >>> get('alibi', 8).source
+  'Press et al. 2022, arXiv 2108.12409'
 
   Raises:
     ValueError: no such encoding, or a hyperparameter that it does not have or

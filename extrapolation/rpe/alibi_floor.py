@@ -10,7 +10,8 @@ def make(H: int, floor: float = 1e-6) -> base.RPE:
 
   Divergent, but near: no weight is ever below `floor`, so their sum is
   infinite, yet at 10^4 tokens the floor holds 1 % of one token's weight. With
-  `exp_sqrt` and `power`, convergent but far, it parts divergence from distance.
+  `exp_sqrt` and `power`, convergent but far, it separates divergence from
+  distance.
   """
   if not 0 < floor < 1:
     raise ValueError(f'floor = {floor}: a weight in (0, 1)')

@@ -7,12 +7,14 @@ index, in tokens, >= 0 (causal).
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 Params = dict[str, Array]
+QK = Float[Array, 'B T H K']
 
 
 def no_params(key: PRNGKeyArray) -> Params:
@@ -25,12 +27,12 @@ def _same_params(params: Params) -> Params:
   return params
 
 
-def _same_qk(q, k, positions):
+def _same_qk(q: QK, k: QK, positions: Num[Array, ' T']):
   del positions
   return q, k
 
 
-def _same_input(x, positions):
+def _same_input(x: Float[Array, 'B T D'], positions: Num[Array, ' T']):
   del positions
   return x
 
@@ -64,11 +66,42 @@ class RPE:
   source: str
   name: str = ''
 
+  @property
+  def learned(self) -> bool:
+    """Whether the bias has parameters that are trained."""
+    return self.init is not no_params
+
+  @property
+  def bias_only(self) -> bool:
+    """Whether the bias is all that tells the model of order."""
+    return not self.beside_bias
+
+  @property
+  def beside_bias(self) -> str:
+    """Where else order enters: 'rotate', 'embed', both, or ''."""
+    parts = dict(rotate=_same_qk, embed=_same_input)
+    return ' and '.join(
+      k for k, f in parts.items() if getattr(self, k) is not f
+    )
+
+  @property
+  def form(self) -> 'RPE':
+    """The record without its bias: equal where a table of numbers differs.
+
+    What is compiled takes the bias [H, T] as an argument, and is shared by
+    all encodings of one form.
+    """
+    return dataclasses.replace(self, bias=_no_table, source='', name='')
+
+
+def _no_table(distance: Num[Array, ' d'], params: Params):
+  raise TypeError('the form of an encoding has no bias of its own')
+
 
 def no_bias(H: int) -> Callable:
   """The bias of an encoding that has none: every distance weighs the same."""
 
-  def bias(distance, params):
+  def bias(distance: Num[Array, ' d'], params: Params):
     del params
     return jnp.zeros((H, distance.shape[0]), jnp.float32)
 
@@ -83,6 +116,9 @@ def slopes(H: int) -> Float[Array, 'H 1']:
   H = 12 gives 2^-1 .. 2^-8 and then 2^-0.5, 2^-1.5, 2^-2.5, 2^-3.5.
 
   Source: Press et al. 2022, section 3 and published code, arXiv 2108.12409.
+
+  >>> slopes(4)[:, 0]
+  Array([0.25      , 0.0625    , 0.015625  , 0.00390625], dtype=float32)
   """
   if H < 1:
     raise ValueError(f'H = {H} heads; at least 1 is needed')
@@ -95,31 +131,31 @@ def slopes(H: int) -> Float[Array, 'H 1']:
 def scaled(H: int, log_weight: Callable, source: str) -> RPE:
   """bias_h(t) = log_weight(k_h t): a fixed head scale inside the argument."""
 
-  def bias(distance, params):
+  def bias(distance: Num[Array, ' d'], params: Params):
     del params
     return log_weight(slopes(H) * distance.astype(jnp.float32))
 
   return RPE(bias=bias, source=source)
 
 
-def _softplus_inverse(y):
+def _softplus_inverse(y: Array):
   return y + jnp.log(-jnp.expm1(-y))
 
 
-def positive(**upper: float | None) -> dict[str, Callable]:
+def positive(**upper: float | None) -> dict[str, Any]:
   """`constrain` and `unconstrain` for parameters in (0, upper).
 
   softplus where `upper` is None, upper * sigmoid elsewhere. Clamping in place
   would leave the optimiser pushing against a wall with zero gradient.
   """
 
-  def constrain(raw):
+  def constrain(raw: Params):
     return {
       k: jax.nn.softplus(raw[k]) if u is None else u * jax.nn.sigmoid(raw[k])
       for k, u in upper.items()
     }
 
-  def unconstrain(params):
+  def unconstrain(params: Params):
     return {
       k: _softplus_inverse(params[k])
       if u is None

@@ -8,6 +8,10 @@ def make(H: int, exponent: float = 1.0) -> base.RPE:
 
   The sum of weights is finite where exponent > 1: with 1.05 it has the far
   mass of the control, and converges.
+
+  >>> bias = make(8).bias(jnp.arange(513), {})[-1]  # k = 2^-8
+  >>> print(f'{bias[512]:.4f}')  # -ln(1 + 2)
+  -1.0986
   """
   if not exponent > 0:
     raise ValueError(f'exponent = {exponent}: harmonic needs an exponent > 0')

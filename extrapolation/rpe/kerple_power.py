@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Num, PRNGKeyArray
 
 from extrapolation.rpe import base
 
@@ -11,13 +12,13 @@ def make(H: int) -> base.RPE:
   conditionally positive definite.
   """
 
-  def bias(distance, params):
+  def bias(distance: Num[Array, ' d'], params: base.Params):
     r1, r2 = params['r1'][:, None], params['r2'][:, None]
     t = distance.astype(jnp.float32)
     # d/dr2 of 0^r2 is 0 * log 0: keep the zero distance out of the power.
     return jnp.where(t > 0, -r1 * jnp.maximum(t, 1) ** r2, 0)
 
-  def init(key):
+  def init(key: PRNGKeyArray):
     k1, k2 = jax.random.split(key)
     return dict(
       r1=jax.random.uniform(k1, (H,), minval=0.01, maxval=1),

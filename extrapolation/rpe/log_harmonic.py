@@ -1,4 +1,5 @@
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from extrapolation.rpe import base
 
@@ -6,7 +7,7 @@ from extrapolation.rpe import base
 def make(H: int) -> base.RPE:
   r"""Divergent control 1/(n ln n): bias = -(z + ln z), z = ln(3 + k_h t)."""
 
-  def log_weight(x):
+  def log_weight(x: Float[Array, 'H d']):
     z = jnp.log(3 + x)
     return -(z + jnp.log(z))
 

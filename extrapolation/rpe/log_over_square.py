@@ -1,4 +1,5 @@
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from extrapolation.rpe import base
 
@@ -6,7 +7,7 @@ from extrapolation.rpe import base
 def make(H: int) -> base.RPE:
   r"""ln n / n^2: bias_h(t) = ln(1 + ln(1 + x)) - 2 ln(1 + x), x = k_h t."""
 
-  def log_weight(x):
+  def log_weight(x: Float[Array, 'H d']):
     z = jnp.log1p(x)
     return jnp.log1p(z) - 2 * z
 

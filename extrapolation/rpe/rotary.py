@@ -1,9 +1,10 @@
 import jax.numpy as jnp
+from jaxtyping import Array, Num
 
 from extrapolation.rpe import base
 
 
-def rotation(x, positions, base_period):
+def rotation(x: base.QK, positions: Num[Array, ' T'], base_period: float):
   """x [B, T, H, K] turned by position * base_period^(-2 (m - 1) / K), float32.
 
   Dimension m is paired with m + K/2.
@@ -24,7 +25,7 @@ def make(H: int, base_period: float = 10000.0) -> base.RPE:
   w_m = base_period^(-2 (m - 1) / K), so q.k depends on differences alone.
   """
 
-  def rotate(q, k, positions):
+  def rotate(q: base.QK, k: base.QK, positions: Num[Array, ' T']):
     turned = (rotation(x, positions, base_period) for x in (q, k))
     return tuple(y.astype(x.dtype) for x, y in zip((q, k), turned, strict=True))
 

@@ -1,4 +1,5 @@
 import jax.numpy as jnp
+from jaxtyping import Array, Num
 
 from extrapolation.rpe import base
 
@@ -13,7 +14,7 @@ def make(H: int, dbar: int = 128) -> base.RPE:
     raise ValueError(f'dbar = {dbar}: sandwich needs an even number >= 2')
   n = dbar // 2
 
-  def bias(distance, params):
+  def bias(distance: Num[Array, ' d'], params: base.Params):
     del params
     frequency = 10000.0 ** (-jnp.arange(1, n + 1, dtype=jnp.float32) / n)
     angle = distance.astype(jnp.float32)[:, None] * frequency

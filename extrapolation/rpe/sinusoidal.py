@@ -1,4 +1,5 @@
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
 
 from extrapolation.rpe import base
 
@@ -10,7 +11,7 @@ def make(H: int, base_period: float = 10000.0) -> base.RPE:
   w_i = base_period^(-(i - 1) / (m - 1)).
   """
 
-  def embed(x, positions):
+  def embed(x: Float[Array, 'B T D'], positions: Num[Array, ' T']):
     D = x.shape[-1]
     if D % 2 or D < 4:
       raise ValueError(f'D = {D}: sinusoidal needs an even model width >= 4')

@@ -1,11 +1,12 @@
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Num, PRNGKeyArray
 
 from extrapolation.rpe import base
 
 
 def make(H: int, buckets: int = 32, max_distance: int = 128) -> base.RPE:
-  r"""T5: one learned number a bucket and head, bias_h(t) = value[bucket(t), h].
+  r"""T5: bias_h(t) = value[bucket(t), h], one learned per bucket and head.
 
   With E = buckets / 2: bucket(t) = t for t < E, otherwise
   min(E + floor(E ln(t / E) / ln(max_distance / E)), buckets - 1).
@@ -17,14 +18,14 @@ def make(H: int, buckets: int = 32, max_distance: int = 128) -> base.RPE:
       'needs an even number of buckets and max_distance > half'
     )
 
-  def bias(distance, params):
+  def bias(distance: Num[Array, ' d'], params: base.Params):
     t = distance.astype(jnp.float32)
     log_share = jnp.log(jnp.maximum(t, E) / E) / jnp.log(max_distance / E)
     far = jnp.minimum(E + jnp.floor(E * log_share), buckets - 1)
     bucket = jnp.where(t < E, t, far).astype(jnp.int32)
     return params['value'].T[:, bucket]
 
-  def init(key):
+  def init(key: PRNGKeyArray):
     return dict(value=0.02 * jax.random.normal(key, (buckets, H)))
 
   return base.RPE(

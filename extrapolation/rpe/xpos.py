@@ -1,4 +1,5 @@
 import jax.numpy as jnp
+from jaxtyping import Array, Num
 
 from extrapolation.rpe import base
 from extrapolation.rpe.rotary import rotation
@@ -12,7 +13,7 @@ def make(
   zeta_m = (2 m / K + 0.4) / 1.4, m = 0 .. K/2 - 1 for each rotated pair.
   """
 
-  def rotate(q, k, positions):
+  def rotate(q: base.QK, k: base.QK, positions: Num[Array, ' T']):
     K, T = q.shape[-1], positions.shape[0]
     if T > 60 * scale_base:  # 0.286^-70 is the end of float32
       raise ValueError(

@@ -1,24 +1,48 @@
 """What can be known of an encoding before any training.
 
-  verdict   does the sum of the weights converge: a proof, head by head
+  verdict   does the sum of the weights converge: a proof per head
   trf       the theoretical receptive field, as integer brackets
   window    the smallest window for a wanted error of attention
   coverage  receptive field of measured weights, by the same definition
 
 `python -m extrapolation.theory --help` is the same from the command line.
+What goes wrong is a `TheoryError`, a ValueError; `errors` has its kinds.
 Nothing here imports Flax; sympy and jax are imported on first use.
 """
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
-# The function takes the name of its module, which is imported by full path.
-from extrapolation.theory.window import certified as window
+from extrapolation.theory.errors import (
+  FormulaError,
+  NotProved,
+  TheoryError,
+  UndefinedTotal,
+  UndefinedWeight,
+  UnreadableBias,
+)
 
-__all__ = ['coverage', 'trf', 'verdict', 'window']
+if TYPE_CHECKING:
+  from extrapolation.theory.convergence import Verdict
+  from extrapolation.theory.trf_bounds import Bracket
+
+__all__ = [
+  'FormulaError',
+  'NotProved',
+  'TheoryError',
+  'UndefinedTotal',
+  'UndefinedWeight',
+  'UnreadableBias',
+  'coverage',
+  'trf',
+  'verdict',
+  'window',
+]
 
 
-def verdict(subject, params: Mapping | None = None) -> list:
-  """`series.Verdict` of every head.
+def verdict(subject: Any, params: Mapping | None = None) -> 'list[Verdict]':
+  """`convergence.Verdict` of every head.
 
   Args:
     subject: an `rpe.RPE`, a function `distance [d] (, params) -> [d] | [H, d]`
@@ -27,39 +51,94 @@ def verdict(subject, params: Mapping | None = None) -> list:
       symbols and the verdict may be conditional.
 
   Raises:
-    ValueError: a bias that theory cannot read; the message says what of it.
-  """
-  from extrapolation.theory import series
-  from extrapolation.theory import subject as subjects
+    TheoryError: a bias that theory cannot read; the message says what of it.
+    UndefinedWeight: no real number at large distances.
 
-  return [series.judge(head) for head in subjects.heads(subject, params)]
+  >>> (head,) = verdict('-r1*log(1+r2*t)')
+  >>> head.verdict, head.condition
+  ('conditional', 'r1 > 1')
+  >>> [h.verdict for h in verdict(lambda t: -2.0 * t)]
+  ['converges']
+  """
+  from extrapolation.theory import convergence, head_formulas
+
+  return [
+    convergence.judge(head) for head in head_formulas.heads(subject, params)
+  ]
 
 
 def trf(
-  subject,
+  subject: Any,
   params: Mapping | None = None,
-  eps: Sequence = ('0.1', '0.01', '0.001'),
-) -> list[list]:
-  """`field.Bracket` of every head and eps: low <= n(eps) <= high, in tokens.
+  eps: Sequence[str | float | Fraction] = ('0.1', '0.01', '0.001'),
+) -> 'list[list[Bracket]]':
+  """`trf_bounds.Bracket` per head and eps: low <= n(eps) <= high, in tokens.
 
   (None, None) is infinite: the sum diverges. See `verdict` for the arguments;
   eps are shares in (0, 1), read as exact decimals.
 
   Raises:
-    ValueError: as `verdict`; parameters without a value; an infinite weight.
-    Undecided: no verdict, or no bound of the tail.
-  """
-  from extrapolation.theory import field
-  from extrapolation.theory import subject as subjects
+    TheoryError: as `verdict`; parameters without a value.
+    UndefinedTotal: an infinite weight, or all weights zero.
+    NotProved: no verdict, or no bound of the tail.
 
-  shares = [field.share(e) for e in eps]
+  >>> [(b.low, b.high) for b in trf('-2*log(1+t)')[0]]
+  [(6, 6), (61, 61), (608, 608)]
+  >>> trf('-log(1+t)', eps=['0.01'])
+  [[Bracket(low=None, high=None)]]
+  """
+  from extrapolation.theory import head_formulas, trf_bounds
+
+  shares = [trf_bounds.share(e) for e in eps]
   return [
-    field.receptive(head, shares) for head in subjects.heads(subject, params)
+    trf_bounds.receptive(head, shares)
+    for head in head_formulas.heads(subject, params)
   ]
 
 
-def coverage(weights, eps: Sequence[float] = (0.01,)):
-  """Cumulative share and n(eps) of finite weights; see `field.coverage`."""
-  from extrapolation.theory import field
+def window(
+  subject: Any,
+  params: Mapping | None = None,
+  *,
+  error: float | int,
+  M: Any,
+  v: float | int = 1,
+  horizon: int | None = None,
+) -> list[int | None]:
+  """Smallest window of every head whose error is at most `error`.
 
-  return field.coverage(weights, eps)
+  Args:
+    subject, params: as in `verdict`.
+    error: wanted bound of ||o - o_w||, in the units of v.
+    M: bound of |q.k| / sqrt K; one number, or one per head.
+    v: bound of ||v||.
+    horizon: contexts have at most so many tokens; None for any length.
+
+  Returns:
+    Window in tokens per head (w keys: distances 0 .. w - 1); None where no
+    window does it for every length, as when the sum diverges. With a horizon
+    there is always one, at most the horizon itself.
+
+  Raises:
+    ValueError: error, M or v out of range, or as `verdict`.
+
+  >>> window('-t', error=0.01, M=1)
+  [8]
+  """
+  from extrapolation.theory import certified_window
+
+  return certified_window.certified(
+    subject, params, error=error, M=M, v=v, horizon=horizon
+  )
+
+
+def coverage(weights: Any, eps: Sequence[float] = (0.01,)) -> tuple:
+  """Cumulative share and n(eps) of finite weights; see `trf_bounds.coverage`.
+
+  >>> share, n = coverage([3.0, 1.0, 0.0], eps=[0.5, 0.1])
+  >>> share.tolist(), n.tolist()
+  ([0.75, 1.0, 1.0], [1, 2])
+  """
+  from extrapolation.theory import trf_bounds
+
+  return trf_bounds.coverage(weights, eps)

@@ -6,15 +6,24 @@ python -m extrapolation.theory --formula='-r1*log(1+t)' --set=r1=1.05
 python -m extrapolation.theory --function=my_package.my_module:my_bias
 python -m extrapolation.theory --all --heads=8
 python -m extrapolation.theory --workdir=DIR
+python -m extrapolation.theory --rpe=alibi --window_error=0.01 --logit_bound=5
 """
 
+import argparse
 import json
 import sys
+from typing import TYPE_CHECKING, Any
 
-from extrapolation import flags
+from extrapolation import cli
+from extrapolation.cli import flags
+
+if TYPE_CHECKING:  # jax and sympy are loaded when the flags have been read
+  from extrapolation import rpe
+  from extrapolation.theory.certified_window import ErrorBound
 
 
 def parser() -> flags.Parser:
+  """The flags of the command."""
   out = flags.Parser(__doc__)
   what = out.add_mutually_exclusive_group(required=True)
   what.add_argument(
@@ -48,6 +57,24 @@ def parser() -> flags.Parser:
     type=int,
     help='tokens; mass beyond is far (default 512, or that of --workdir)',
   )
+  out.add_argument(
+    '--window_error',
+    type=float,
+    metavar='E',
+    help='smallest window of keys that moves no output by more than E',
+  )
+  out.add_argument(
+    '--logit_bound',
+    type=float,
+    metavar='M',
+    help='bound of |q.k| / sqrt K, for --window_error',
+  )
+  out.add_argument(
+    '--value_bound',
+    type=float,
+    metavar='V',
+    help='bound of ||v||, for --window_error (default 1)',
+  )
   out.add_argument('--format', choices=('text', 'json', 'csv'), default='text')
   out.add_argument(
     '--figure', metavar='FILE.png', help='weight, tail and TRF by distance'
@@ -55,55 +82,54 @@ def parser() -> flags.Parser:
   return out
 
 
-def main(argv=None) -> int:
+def main(argv: list[str]) -> None:
+  """Prints the records that the flags ask for."""
   args = parser().parse_args(argv)
   try:
     records, train = run(args)
-  except (ValueError, OverflowError, OSError) as e:
-    print('error:', ' '.join(str(e).split()), file=sys.stderr)
-    return 2
+  except (ValueError, OverflowError) as e:  # of other libraries: many lines
+    raise ValueError(' '.join(str(e).split())) from e
   sys.set_int_max_str_digits(0)
   if args.format == 'json':
     print(json.dumps(records[0] if len(records) == 1 else records, indent=2))
-  elif args.format == 'csv':
-    from extrapolation.theory import table
+    return
+  from extrapolation.theory import table
 
-    table.write(records, sys.stdout)
+  if args.format == 'csv':
+    table.write(records)
   else:
-    from extrapolation.theory import table
-
     table.show(records, train)
-  return 0
 
 
-def run(args) -> tuple[list[dict], int]:
+def run(args: argparse.Namespace) -> tuple[list[dict], int]:
   """The records asked for, and the training length that they used."""
-  from extrapolation.theory import grammar
+  from extrapolation.theory.expression import grammar
 
   if args.formula is not None:
-    grammar.parse(args.formula)  # a mistyped one is told before jax is loaded
-  from extrapolation.theory import answer, field, trained
+    grammar.parse(args.formula)  # reports a typo before jax is loaded
+  from extrapolation.theory import answer, trained, trf_bounds
 
-  eps = {e.strip(): field.share(e.strip()) for e in args.eps.split(',')}
+  eps = {e.strip(): trf_bounds.share(e.strip()) for e in args.eps.split(',')}
   if args.horizon < 2:
     raise ValueError(f'horizon = {args.horizon}: at least 2 tokens')
   train = 512 if args.train_length is None else args.train_length
   if train < 1:
     raise ValueError(f'train_length = {train}: at least 1 token')
+  window = _window(args)
   if args.workdir:
-    found = trained.read(args.workdir)
-    train = found.train_length if args.train_length is None else train
+    read = trained.read(args.workdir)
+    train = read.train_length if args.train_length is None else train
     first, last = (
-      answer.record(args.workdir, heads, eps, args.horizon, train)
-      for heads in (found.before, found.after)
+      answer.record(args.workdir, heads, eps, args.horizon, train, window)
+      for heads in (read.before, read.after)
     )
-    last['subject'] = f'{args.workdir}: {found.name}'
+    last['subject'] = f'{args.workdir}: {read.name}'
     last['before'] = first['heads']
-    records, subjects = [last], {last['subject']: found.after}
+    records, subjects = [last], {last['subject']: read.after}
   else:
     subjects = _subjects(args)
     records = [
-      answer.record(name, heads, eps, args.horizon, train)
+      answer.record(name, heads, eps, args.horizon, train, window)
       for name, heads in subjects.items()
     ]
   if args.figure:
@@ -113,11 +139,29 @@ def run(args) -> tuple[list[dict], int]:
   return records, train
 
 
-def _subjects(args) -> dict[str, list]:
+def _window(args: argparse.Namespace) -> 'ErrorBound | None':
+  """What the flags of the window ask for."""
+  from extrapolation.theory import certified_window
+
+  if args.window_error is None:
+    if args.logit_bound is not None or args.value_bound is not None:
+      raise ValueError('--logit_bound and --value_bound need --window_error')
+    return None
+  if args.logit_bound is None:
+    raise ValueError(
+      '--window_error needs --logit_bound: a bound of the logits'
+    )
+  v = 1.0 if args.value_bound is None else args.value_bound
+  certified_window.allowed(args.window_error, args.logit_bound, v)
+  return certified_window.ErrorBound(args.window_error, args.logit_bound, v)
+
+
+def _subjects(args: argparse.Namespace) -> dict[str, list]:
   """The heads of each subject by its name."""
   from extrapolation import rpe
-  from extrapolation.theory import grammar, subject
-  from extrapolation.theory.formula import Formula
+  from extrapolation.theory import head_formulas
+  from extrapolation.theory.expression import grammar
+  from extrapolation.theory.expression.formula import Formula
 
   values = {k: grammar.number(v) for k, v in _pairs(args.set, '--set').items()}
   if args.heads < 1:
@@ -126,23 +170,23 @@ def _subjects(args) -> dict[str, list]:
     text = args.formula
     return {text: [Formula(text).read(values)]}
   if args.function:
-    found = subject.load(args.function)
-    return {args.function: subject.heads(found, values or None)}
+    function = head_formulas.load(args.function)
+    return {args.function: head_formulas.heads(function, values or None)}
   names = rpe.names() if args.all else args.rpe.split(',')
   out = {}
   for spec in names:
     name, texts = rpe.parse(spec)
     texts |= {} if args.all else _pairs(args.rpe_args, '--rpe_args')
     encoding = rpe.get(name, args.heads, **_hyper(name, texts))
-    out[spec] = subject.heads(encoding, _filled(encoding, values))
+    out[spec] = head_formulas.heads(encoding, _filled(encoding, values))
   return out
 
 
-def _filled(encoding, values):
+def _filled(encoding: 'rpe.RPE', values: dict) -> dict:
   """Learned parameters with the values of --set, one for all heads."""
-  from extrapolation.theory import subject
+  from extrapolation.theory import head_formulas
 
-  params = subject.symbols(encoding)
+  params = head_formulas.symbols(encoding)
   for key, value in values.items():
     if key not in params:
       has = ', '.join(params) or 'none'
@@ -154,7 +198,8 @@ def _filled(encoding, values):
   return params
 
 
-def _hyper(name, texts):
+def _hyper(name: str, texts: dict[str, str]) -> dict[str, Any]:
+  """Hyperparameters, each of the type of its default."""
   from extrapolation import rpe
 
   defaults, out = rpe.defaults(name), {}
@@ -178,4 +223,4 @@ def _pairs(text: str, flag: str) -> dict[str, str]:
 
 
 if __name__ == '__main__':
-  sys.exit(main())
+  cli.run(main)

@@ -4,13 +4,22 @@ import time
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from extrapolation.theory import field, numeric, series
-from extrapolation.theory.expression import Node, nodes
-from extrapolation.theory.limit import limit
-from extrapolation.theory.oracle import Undecided, Undefined
-from extrapolation.theory.sums import Undefined as InfiniteWeight
+from extrapolation.theory import (
+  certified_window,
+  convergence,
+  finite_horizon,
+  trf_bounds,
+)
+from extrapolation.theory.certified_window import ErrorBound
+from extrapolation.theory.convergence import Verdict
+from extrapolation.theory.errors import (
+  UndefinedTotal,
+  UndefinedWeight,
+)
+from extrapolation.theory.expression.graph import Node, nodes
+from extrapolation.theory.time_limit import limit
 
-SECONDS = 30.0  # for the receptive fields of a head
+SECONDS = 30.0  # for the receptive fields, or the window, of a head
 
 
 def record(
@@ -19,6 +28,7 @@ def record(
   eps: Mapping[str, Fraction],
   horizon: int,
   train: int,
+  window: ErrorBound | None = None,
 ) -> dict:
   """Verdict, receptive fields and horizon form of every head.
 
@@ -28,28 +38,35 @@ def record(
     eps: shares by the text that they were given as.
     horizon: N in tokens.
     train: training length in tokens; mass at or beyond it is far.
+    window: adds the smallest windows that keep an error, for contexts of any
+      length and for those of at most N tokens.
+
+  Raises:
+    ValueError: no weight at large distances, or N too large to sum.
   """
   known = {}
   for head in heads:
     if head not in known:
       known[head] = _head(head, eps, horizon, train)
+      if window is not None:
+        known[head]['window'] = _windows(head, window, horizon)
   return dict(subject=subject, heads=[known[head] for head in heads])
 
 
-def _head(root, eps, n, train):
+def _head(root: Node, eps: Mapping[str, Fraction], n: int, train: int) -> dict:
   start = time.monotonic()
   notes = []
   try:
-    found = series.judge(root)
-  except Undefined as e:
+    verdict = convergence.judge(root)
+  except UndefinedWeight as e:
     raise ValueError(f'no weight at large distances: {e}') from e
-  fields = _fields(root, found, eps, notes)
+  fields = _fields(root, verdict, eps, notes)
   seen = _horizon(root, n, train, eps, notes)
-  margin = found.margin
+  margin = verdict.margin
   return dict(
-    verdict=found.verdict,
-    condition=found.condition,
-    argument=found.argument,
+    verdict=verdict.verdict,
+    condition=verdict.condition,
+    argument=verdict.argument,
     margin=float(margin) if margin is not None and margin.is_number else None,
     trf=fields,
     horizon=seen,
@@ -58,18 +75,30 @@ def _head(root, eps, n, train):
   )
 
 
-def _fields(root, found, eps, notes):
-  if found.verdict == 'diverges':
+def _windows(root: Node, bound: ErrorBound, n: int) -> dict:
+  below = certified_window.smallest(root, bound, n)
+  try:
+    with limit(SECONDS):
+      any_length = certified_window.smallest(root, bound)
+  except TimeoutError:
+    any_length = None
+  return dict(error=bound.error, any_length=any_length, n=n, below=below)
+
+
+def _fields(
+  root: Node, verdict: Verdict, eps: Mapping[str, Fraction], notes: list[str]
+) -> dict:
+  if verdict.verdict == 'diverges':
     return {name: dict(low=None, high=None) for name in eps}
-  if found.verdict != 'converges' or _open(root):
+  if verdict.verdict != 'converges' or _open(root):
     return {}
   try:
     with limit(SECONDS):
-      brackets = field.trf(root, found.rung, list(eps.values()))
-  except InfiniteWeight as e:
+      brackets = trf_bounds.trf(root, verdict.log_depth, list(eps.values()))
+  except UndefinedTotal as e:
     notes.append(str(e))
     return {}
-  except (TimeoutError, Undecided, ValueError) as e:
+  except (TimeoutError, ValueError) as e:
     why = str(e) or f'not bracketed within {SECONDS:g} s'
     notes.append(why)
     return {name: dict(low=1, high=None) for name in eps}
@@ -79,15 +108,19 @@ def _fields(root, found, eps, notes):
   }
 
 
-def _open(root):
+def _open(root: Node) -> bool:
   """Whether a parameter has no value."""
   return any(node.op == 'param' for node in nodes(root))
 
 
-def _horizon(root, n, train, eps, notes):
+def _horizon(
+  root: Node, n: int, train: int, eps: Mapping[str, Fraction], notes: list[str]
+) -> dict:
   if _open(root):
     return dict(n=n, far_mass=None, exponent=None, trf=None)
-  seen = numeric.horizon(root, n, train, [float(e) for e in eps.values()])
+  seen = finite_horizon.horizon(
+    root, n, train, [float(e) for e in eps.values()]
+  )
   if seen.trf is None and not notes:
     notes.append('a weight below the horizon is infinite or undefined')
   fields = None

@@ -1,13 +1,15 @@
 """Weight, tail and receptive field against distance."""
 
 import math
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from extrapolation.theory import numeric
-from extrapolation.theory.expression import Node
+from extrapolation.theory import finite_horizon
+from extrapolation.theory.expression.graph import Node
 
 matplotlib.use('Agg')
 
@@ -16,8 +18,14 @@ FLOOR = 1e-8  # of weight and tail; what is smaller is not drawn
 REACH = 10**7  # tokens on the axis
 
 
-def save(path, subjects: dict[str, list[Node]], records, train, horizon):
-  """Draws the heads of each subject into one PNG, a row a subject.
+def save(
+  path: str,
+  subjects: dict[str, list[Node]],
+  records: Sequence[dict],
+  train: int,
+  horizon: int,
+) -> None:
+  """Draws the heads of each subject into one PNG, one row per subject.
 
   Left: the weight e^b(t) relative to its largest. Middle: the share of the
   weight below the horizon that lies at or beyond t. Right: n(eps) of every
@@ -49,12 +57,19 @@ def save(path, subjects: dict[str, list[Node]], records, train, horizon):
     raise ValueError(f'cannot write the figure {path}: {e}') from e
 
 
-def _row(axes, name, heads, record, train, horizon):
+def _row(
+  axes: np.ndarray,
+  name: str,
+  heads: Sequence,
+  record: dict,
+  train: int,
+  horizon: int,
+):
   t = np.unique(np.geomspace(1, horizon, POINTS).astype(np.int64)) - 1
   colours = matplotlib.colormaps['viridis'](np.linspace(0, 0.9, len(heads)))
   every = np.arange(horizon, dtype=np.float64)
   for i, (head, colour) in enumerate(zip(heads, colours, strict=True)):
-    b = numeric.log_weights(head, every)
+    b = finite_horizon.log_weights(head, every)
     w = np.exp(b - b.max())
     tail = np.cumsum(w[::-1])[::-1] / w.sum()
     label = f'head {i + 1}' if i in (0, len(heads) - 1) else None
@@ -77,8 +92,8 @@ def _row(axes, name, heads, record, train, horizon):
   _fields(axes[2], record['heads'], train, horizon)
 
 
-def _fields(ax, heads, train, horizon):
-  """n(eps) a head: filled for all distances, hollow below the horizon."""
+def _fields(ax: Axes, heads: Sequence, train: int, horizon: int):
+  """n(eps) per head: filled for all distances, hollow below the horizon."""
   index = np.arange(1, len(heads) + 1)
   names = list(heads[0]['horizon']['trf'])
   colours = matplotlib.colormaps['plasma'](np.linspace(0.1, 0.75, len(names)))
@@ -107,7 +122,7 @@ def _fields(ax, heads, train, horizon):
   )  # fmt: skip
 
 
-def _low(bracket):
+def _low(bracket: dict | None) -> float | int | None:
   if bracket is None:
     return None
   return math.inf if bracket['low'] is None else bracket['low']

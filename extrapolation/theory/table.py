@@ -1,6 +1,7 @@
 """Records as a readable table, and as CSV."""
 
 import csv
+import sys
 
 import rich.box
 import rich.console
@@ -8,7 +9,7 @@ import rich.table
 
 
 def show(records: list[dict], train: int, width: int | None = None) -> None:
-  """Prints one table a record; plain text where stdout is no terminal."""
+  """Prints one table per record; plain text where stdout is no terminal."""
   console = rich.console.Console(
     width=width or (None if rich.console.Console().is_terminal else 120),
     highlight=False,
@@ -18,20 +19,20 @@ def show(records: list[dict], train: int, width: int | None = None) -> None:
     _one(console, record, train)
 
 
-def write(records: list[dict], file) -> None:
-  """One row a head."""
+def write(records: list[dict]) -> None:
+  """Writes CSV with one row per head to stdout."""
   rows = [
     _flat(record['subject'], i + 1, head)
     for record in records
     for i, head in enumerate(record['heads'])
   ]
   columns = list(dict.fromkeys(key for row in rows for key in row))
-  out = csv.DictWriter(file, columns, lineterminator='\n')
+  out = csv.DictWriter(sys.stdout, columns, lineterminator='\n')
   out.writeheader()
   out.writerows(rows)
 
 
-def _flat(subject, number, head):
+def _flat(subject: str, number: int, head: dict) -> dict:
   seen = head['horizon']
   row = dict(subject=subject, head=number)
   row |= {k: head[k] for k in ('verdict', 'condition', 'margin', 'argument')}
@@ -41,17 +42,19 @@ def _flat(subject, number, head):
   row |= dict(horizon=seen['n'], far_mass=seen['far_mass'])
   row |= dict(exponent=seen['exponent'])
   row |= {f'below_{eps}': j for eps, j in (seen['trf'] or {}).items()}
+  if 'window' in head:
+    any_length, below = head['window']['any_length'], head['window']['below']
+    row |= dict(window=any_length, window_below=below)
   return row
 
 
-def _one(console, record, train):
+def _one(console: rich.console.Console, record: dict, train: int) -> None:
   heads = record['heads']
   n = heads[0]['horizon']['n']
   names = list(dict.fromkeys(e for h in heads for e in h['trf']))
   table = rich.table.Table(
     box=rich.box.SIMPLE_HEAD, title=record['subject'], title_justify='left'
   )
-  before = record.get('before')
   before = record.get('before')
   shares = ' / '.join(names)
   table.add_column('head', justify='right', no_wrap=True)
@@ -67,6 +70,9 @@ def _one(console, record, train):
   if seen['trf'] is not None:
     table.add_column(f'beyond {train}', justify='right', no_wrap=True)
     table.add_column(f'TRF below {n}', no_wrap=True)
+  if 'window' in heads[0]:
+    table.add_column('window', justify='right', no_wrap=True)
+    table.add_column(f'window below {n}', justify='right', no_wrap=True)
   for i, label in _rows(heads, before):
     h = heads[i]
     cells = [label, _verdict(h)]
@@ -80,6 +86,9 @@ def _one(console, record, train):
     if seen['trf'] is not None:
       cells.append(_number(horizon['far_mass'], '.3f'))
       cells.append(' / '.join(map(str, (horizon['trf'] or {}).values())))
+    if 'window' in h:
+      for w in (h['window']['any_length'], h['window']['below']):
+        cells.append('-' if w is None else integer(w))
     table.add_row(*cells)
   console.print(table)
   arguments = dict.fromkeys(h['argument'] for h in heads)
@@ -92,7 +101,9 @@ def _one(console, record, train):
     console.print(f'  note: {note}', markup=False)
 
 
-def _rows(heads, before):
+def _rows(
+  heads: list[dict], before: list[dict] | None
+) -> list[tuple[int, str]]:
   """Index and label of every row: one row when all heads are the same."""
   kept = [{k: v for k, v in h.items() if k != 'seconds'} for h in heads]
   if len(heads) > 1 and not before and all(h == kept[0] for h in kept):
@@ -100,18 +111,18 @@ def _rows(heads, before):
   return [(i, str(i + 1)) for i in range(len(heads))]
 
 
-def _verdict(h):
+def _verdict(h: dict) -> str:
   if h['verdict'] == 'conditional':
     return f'iff {h["condition"]}'
   return h['verdict']
 
 
-def _joined(cells):
+def _joined(cells: list[str]) -> str:
   """a / b / c, or one of them when they are all infinite."""
   return cells[0] if set(cells) == {'infinite'} else ' / '.join(cells)
 
 
-def _margins(before, after):
+def _margins(before: dict, after: dict) -> str:
   if before['margin'] == after['margin']:
     return _number(after['margin'], '+.3f')
   return (
@@ -119,7 +130,7 @@ def _margins(before, after):
   )
 
 
-def _number(x, form):
+def _number(x: float | None, form: str) -> str:
   return '-' if x is None else format(x, form)
 
 
@@ -131,7 +142,7 @@ def integer(x: int) -> str:
   return f'{text[0]}.{text[1:3]}e{len(text) - 1}'
 
 
-def _bracket(b):
+def _bracket(b: dict | None) -> str:
   if b is None:
     return '-'
   low, high = b['low'], b['high']

@@ -8,12 +8,13 @@ layer has its own; `final` is absent until training has ended.
 import dataclasses
 import json
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
 from extrapolation import rpe as encodings
-from extrapolation.theory import subject
-from extrapolation.theory.expression import Node
+from extrapolation.theory import head_formulas
+from extrapolation.theory.expression.graph import Node
 
 NEEDED = ('name', 'H', 'hyper', 'train_length', 'init')
 
@@ -66,12 +67,14 @@ def read(folder: str) -> Run:
   )
 
 
-def _heads(rpe, params, path):
+def _heads(
+  rpe: encodings.RPE, params: Mapping, path: pathlib.Path
+) -> list[Node]:
   """The heads of one set of parameters, or of each layer's, in order."""
   arrays = {k: np.asarray(v, np.float32) for k, v in params.items()}
-  shapes = subject.shapes(rpe)
+  shapes = head_formulas.shapes(rpe)
   if {k: v.shape for k, v in arrays.items()} == shapes:
-    return subject.heads(rpe, arrays)
+    return head_formulas.heads(rpe, arrays)
   layers = {v.shape[0] for v in arrays.values() if v.ndim}
   split = {k: v.shape[1:] for k, v in arrays.items()}
   if len(layers) != 1 or split != shapes:
@@ -83,5 +86,5 @@ def _heads(rpe, params, path):
   return [
     head
     for i in range(layers.pop())
-    for head in subject.heads(rpe, {k: v[i] for k, v in arrays.items()})
+    for head in head_formulas.heads(rpe, {k: v[i] for k, v in arrays.items()})
   ]

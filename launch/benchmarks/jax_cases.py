@@ -1,51 +1,54 @@
 """Cases in JAX: the project's own code, and the plain form of each part.
 
 A case is a function of sizes that returns `(run, about)`: `run()` does it once
-and waits; `about` holds FLOPs, items and bytes a repetition, and temporary
-memory.
+and waits; `about` holds FLOPs, items and bytes per repetition, and temporary
+memory. `size` is N, D, H, F and V of the model.
 """
 
-import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from extrapolation import (
-  attention,
-  generate,
-  linear,
-  loss,
-  memory,
-  model,
-  optim,
-)
+from extrapolation import attention, config, model
 from extrapolation.attention import decode
+from extrapolation.cli import allocator
+from extrapolation.model import decoder, linear, transformer
+from extrapolation.training import optimizer
 
 ENCODING = 'alibi'
 
+Case = tuple[Callable[[], float | None], dict]
 
-def flops_forward(N, D, F, V, T, window=None):
-  """A token, mean over T causal ones; `window` keys each at most."""
+
+def flops_forward(T: int, window: float | None = None, **size: int) -> float:
+  """Per token, mean over T causal ones; `window` keys each at most."""
+  N, D, F, V = (size[name] for name in 'NDFV')
   seen = T / 2 if window is None else min(window, T / 2)
   return 2 * (N * (4 * D * D + 2 * D * F) + V * D) + 4 * N * D * seen
 
 
-def _compiled(f, *args, donate=()):
+def _compiled(
+  f: Callable, *args: Any, donate: int | tuple[int, ...] = ()
+) -> tuple[Callable, dict]:
   f = jax.jit(f, donate_argnums=donate).lower(*args).compile()
   memory = f.memory_analysis()
   return f, dict(temp_mb=memory.temp_size_in_bytes / 1e6) if memory else {}
 
 
-def _waits(f, *args):
+def _waits(f: Callable, *args: Any) -> Callable[[], None]:
   def run():
     jax.block_until_ready(f(*args))
 
   return run
 
 
-def peak(m=4096, k=256, n=1024, dtype='float32'):
+def peak(
+  m: int = 4096, k: int = 256, n: int = 1024, dtype: str = 'float32'
+) -> Case:
   """A matrix product: what the machine can do at most."""
   a, b = jnp.ones((m, k), dtype), jnp.ones((k, n), dtype)
   f = jax.jit(lambda a, b: a @ b)
@@ -53,15 +56,18 @@ def peak(m=4096, k=256, n=1024, dtype='float32'):
   return _waits(f, a, b), about
 
 
-def bandwidth(megabytes=268):
-  """Reads of an array that no cache holds: bytes a second."""
+def bandwidth(megabytes: int = 268) -> Case:
+  """Reads of an array that no cache holds: bytes per second."""
   x = jnp.ones(megabytes * 250_000, jnp.float32)
   f = jax.jit(jnp.sum)
   return _waits(f, x), dict(bytes=x.nbytes)
 
 
-def plain_attend(q, k, v, bias):
+def plain_attend(
+  q: jax.Array, k: jax.Array, v: jax.Array, bias: jax.Array, layer: int
+) -> jax.Array:
   """One product of all queries and keys, one softmax, one more product."""
+  del layer
   T, K = q.shape[1], q.shape[3]
   t = jnp.arange(T)[:, None] - jnp.arange(T)
   logits = jnp.einsum('bthk,bshk->bhts', q, k) / math.sqrt(K)
@@ -69,41 +75,41 @@ def plain_attend(q, k, v, bias):
   return jnp.einsum('bhts,bshk->bthk', jax.nn.softmax(logits, axis=-1), v)
 
 
-def _model(plain, N, D, H, F, V, dtype='float32', rpe=ENCODING):
+def _model(plain: bool, V: int, **fields: Any) -> tuple[model.Model, dict]:
   if plain:  # as anyone writes it, for the whole process
     linear.dense = lambda x, w, b=None: x @ w + (0 if b is None else b)
-    model.ACTIVATIONS['gelu'] = jax.nn.gelu
-  fields = dict(
-    N=N, D=D, H=H, F=F, rpe=rpe, dtype=dtype, activation='gelu', scan=False
-  )
-  m = model.make(V, **fields)
+    transformer.ACTIVATIONS['gelu'] = jax.nn.gelu
+  m = model.make(V, config.Model(rpe=ENCODING, activation='gelu', **fields))
   return m, m.init(jax.random.key(0))
 
 
-def _plain_nll(m, params, tokens, targets):
+def _plain_nll(
+  m: model.Model, params: dict, tokens: jax.Array, targets: jax.Array
+) -> jax.Array:
   logits = m.logits(params, tokens, attend=plain_attend)
   return optax.softmax_cross_entropy_with_integer_labels(logits, targets)
 
 
-def train(form, B, T, N, D, H, F, V, dtype='float32', rpe=ENCODING, keep=False):
+def train(
+  form: str, B: int, T: int, *, keep: bool = False, **size: int
+) -> Case:
   """One step: loss, gradient, clipping, AdamW; `form` is 'plain' or 'ours'.
 
-  `keep`: what `extrapolation.train` does first, `memory.keep`.
+  `keep`: call `allocator.keep` first, as `extrapolation.train` does.
   """
   if keep:
-    memory.keep()
-  m, params = _model(form == 'plain', N, D, H, F, V, dtype, rpe)
-  tx, _ = optim.make(1000, warmup=100)
-  batch = jax.random.randint(jax.random.key(1), (B, T + 1), 0, V)
+    allocator.keep()
+  m, params = _model(form == 'plain', **size)
+  tx, _ = optimizer.make(1000, config.Optim(warmup=100))
+  batch = jax.random.randint(jax.random.key(1), (B, T + 1), 0, m.V)
 
-  def mean_nll(params, tokens, targets):
+  def mean_nll(params: dict, tokens: jax.Array, targets: jax.Array):
     if form == 'plain':
       return _plain_nll(m, params, tokens, targets).mean()
-    x, E = m.hidden(params, tokens), params['embed']['embedding']
     even = jnp.full(targets.shape, 1 / targets.size)
-    return loss.total_nll(x, E, targets, even)
+    return m.total_nll(params, tokens, targets, even)
 
-  def step(state, batch):
+  def step(state: tuple, batch: jax.Array):
     params, opt = state
     value, grads = jax.value_and_grad(mean_nll)(
       params, batch[:, :-1], batch[:, 1:]
@@ -119,34 +125,48 @@ def train(form, B, T, N, D, H, F, V, dtype='float32', rpe=ENCODING, keep=False):
     return round(float(value), 6)
 
   # Every form is given the count of the full square, so that ratios compare.
-  flops = 3 * B * T * flops_forward(N, D, F, V, 2 * T)
+  flops = 3 * B * T * flops_forward(2 * T, **size)
   return run, about | dict(items=B * T, flops=flops)
 
 
-def evaluate(form, T, N, D, H, F, V, window=None):
+def evaluate(
+  form: str, T: int, *, window: int | list[int] | None = None, **size: int
+) -> Case:
   """NLL of one sequence; `form` is 'plain' or 'ours'."""
-  m, params = _model(form == 'plain', N, D, H, F, V)
-  tokens = jax.random.randint(jax.random.key(1), (1, T + 1), 0, V)
-  window = tuple(window) if isinstance(window, list) else window
+  m, params = _model(form == 'plain', **size)
+  tokens = jax.random.randint(jax.random.key(1), (1, T + 1), 0, m.V)
+  per_head = isinstance(window, list)
+  mean = sum(window) / len(window) if per_head else window
+  keys = tuple(window) if per_head else window
 
-  def nll(params, tokens):
+  def attend(q, k, v, bias, layer):
+    del layer
+    return attention.attend(q, k, v, bias, window=keys)
+
+  def nll(params: dict, tokens: jax.Array):
     inputs, targets = tokens[:, :-1], tokens[:, 1:]
     if form == 'plain':
       return _plain_nll(m, params, inputs, targets).mean()
-    attend = functools.partial(attention.attend, window=window)
-    n, params = model.for_length(m, params, T)
-    return n.nll(params, inputs, targets, attend=attend).mean()
+    network, stacked = model.for_length(m.network, params, T)
+    bias = m.bias(params, T)
+    return network.nll(stacked, bias, inputs, targets, attend=attend).mean()
 
   f, about = _compiled(nll, params, tokens)
-  w = sum(window) / H if isinstance(window, tuple) else window
-  flops = T * flops_forward(N, D, F, V, T, w)
+  flops = T * flops_forward(T, mean, **size)
   run = lambda: round(float(f(params, tokens)), 8)  # noqa: E731
   return run, about | dict(items=T, flops=flops)
 
 
 def attend(
-  implementation, B, T, H, K, dtype='float32', window=None, backward=True
-):
+  implementation: str,
+  B: int,
+  T: int,
+  H: int,
+  K: int,
+  dtype: str = 'float32',
+  window: int | None = None,
+  backward: bool = True,
+) -> Case:
   """Attention alone, forward or forward and backward."""
   keys = jax.random.split(jax.random.key(0), 4)
   q, k, v, g = (jax.random.normal(x, (B, T, H, K), dtype) for x in keys)
@@ -178,18 +198,20 @@ def attend(
   return run, about | dict(items=B * T, flops=flops)
 
 
-def generation(window, context, N, D, H, F, V, tokens=64):
+def generation(
+  window: int, context: int, *, tokens: int = 64, **size: int
+) -> Case:
   """`tokens` tokens of one sequence after `context`, greedily."""
-  m, params = _model(False, N, D, H, F, V)
-  windows = (window,) * H
-  _, step = generate.decoder(m, windows)
-  tables = m.bias(params, window)
+  m, params = _model(False, **size)
+  N, D, H = (size[name] for name in 'NDH')
+  _, step = decoder.decoder(m.network, (window,) * H)
+  bias = m.bias(params, window)
   caches = [decode.init_cache(1, H, D // H, window) for _ in range(N)]
 
-  def run_tokens(params, tables, caches, token, position):
+  def run_tokens(params, bias, caches, token, position):
     def one(carry, n):
       caches, token = carry
-      logits, caches = step(params, tables, caches, token, position + n)
+      logits, caches = step(params, bias, caches, token, position + n)
       return (caches, jnp.argmax(logits, -1).astype(token.dtype)), token
 
     (caches, token), _ = jax.lax.scan(one, (caches, token), jnp.arange(tokens))
@@ -197,12 +219,12 @@ def generation(window, context, N, D, H, F, V, tokens=64):
 
   state = [caches, jnp.zeros(1, jnp.int32)]
   position = jnp.int32(context - tokens)
-  f, about = _compiled(run_tokens, params, tables, *state, position, donate=2)
+  f, about = _compiled(run_tokens, params, bias, *state, position, donate=2)
 
   def run():
-    state[:] = f(params, tables, *state, position)
-    state[1].block_until_ready()
+    state[:] = f(params, bias, *state, position)
+    jax.block_until_ready(state)
 
-  size = sum(x.size for x in jax.tree.leaves(params))
-  moved = 4 * tokens * (size + 2 * N * window * D)
+  parameters = sum(x.size for x in jax.tree.leaves(params))
+  moved = 4 * tokens * (parameters + 2 * N * window * D)
   return run, about | dict(items=tokens, bytes=moved)

@@ -1,6 +1,6 @@
-"""Times cases side by side: each its own process, in turn, A B C ... C B A.
+"""Times cases side by side, each its own process: A B C ... C B A.
 
-A machine that others use too slows cases by turns, not alike. So ratios are
+Other work on a machine slows one case now and another then. So ratios are
 paired within a round, CPU seconds stand beside wall seconds, and every number
 comes with the load that other processes made meanwhile.
 """
@@ -35,7 +35,7 @@ class Case:
   about: dict = dataclasses.field(default_factory=dict)
 
 
-def _busy() -> float | None:
+def busy_seconds() -> float | None:
   """CPU seconds of all processes since start-up, where the system tells."""
   try:
     fields = pathlib.Path('/proc/stat').read_text().split('\n')[0].split()[1:]
@@ -48,8 +48,10 @@ def _busy() -> float | None:
 class _Child:
   """A process that built its case and repeats it on demand."""
 
-  def __init__(self, case: Case, python: str):
-    spec = dict(module=case.module, make=case.make, args=case.args)
+  def __init__(self, case: Case, python: str, seconds: float):
+    spec = dict(
+      module=case.module, make=case.make, args=case.args, seconds=seconds
+    )
     path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
     self.process = subprocess.Popen(
       [python, str(WORKER), json.dumps(spec)],
@@ -59,58 +61,69 @@ class _Child:
       stderr=subprocess.PIPE,
       text=True,
     )
+    assert self.process.stdin and self.process.stdout and self.process.stderr
+    self.stdin, self.stdout = self.process.stdin, self.process.stdout
+    self.stderr = self.process.stderr
 
   def read(self) -> dict:
-    line = self.process.stdout.readline()
+    line = self.stdout.readline()
     if not line:
-      lines = self.process.stderr.read().strip().splitlines()
+      lines = self.stderr.read().strip().splitlines()
       raise ChildProcessError(lines[-1] if lines else 'it ended')
     return json.loads(line)
 
   def repeat(self) -> dict:
-    self.process.stdin.write('go\n')
-    self.process.stdin.flush()
+    self.stdin.write('go\n')
+    self.stdin.flush()
     return self.read()
 
   def close(self) -> None:
-    self.process.stdin.close()
+    self.stdin.close()
     self.process.wait()
 
 
-def run(cases: list[Case], rounds: int, torch_python: str, say) -> list[Case]:
-  """Fills in the cases that could be built; names those that could not."""
+def run(
+  cases: list[Case], rounds: int, torch_python: str, seconds: float
+) -> list[Case]:
+  """Fills in the cases that could be built; names those that could not.
+
+  A measurement repeats its case until `seconds` are over, at least once.
+  """
   children, built = [], []
   for case in cases:
     is_torch = case.module == 'torch_cases'
-    child = _Child(case, torch_python if is_torch else sys.executable)
+    child = _Child(case, torch_python if is_torch else sys.executable, seconds)
     try:
       case.about = child.read()
     except ChildProcessError as e:
-      say(f'  left out: {case.name}: {e}')
+      print(f'  left out: {case.name}: {e}', flush=True)
       continue
-    say(f'  built {case.name} in {case.about["build_seconds"]:.0f} s')
+    print(
+      f'  built {case.name} in {case.about["build_seconds"]:.0f} s', flush=True
+    )
     children.append(child)
     built.append(case)
   pairs = list(zip(built, children, strict=True))
   for n in range(rounds):
     for case, child in pairs if n % 2 == 0 else reversed(pairs):
-      before, start = _busy(), time.monotonic()
+      before, start = busy_seconds(), time.monotonic()
       got = child.repeat()
       wall = time.monotonic() - start
       case.seconds.append(got['seconds'])
       case.cpu.append(got['cpu'])
       case.about |= got['about']
-      if before is not None:
-        others = _busy() - before - got['cpu_all']
+      after = busy_seconds()
+      if before is not None and after is not None:
+        others = after - before - got['cpu_all']
         case.load.append(max(0.0, others / wall))
-    say(f'  round {n + 1} of {rounds}')
+    print(f'  round {n + 1} of {rounds}', flush=True)
   for child in children:
     child.close()
   return built
 
 
 def rows(cases: list[Case], base: str) -> list[dict]:
-  """A row a case; ratios are how many times faster than the case `base`."""
+  """A row per case; ratios are how many times faster than the case `base`."""
   named = {c.name: c for c in cases}
   if base not in named:
     raise ValueError(f'case {base!r} could not be built; nothing to compare')
@@ -146,10 +159,10 @@ def _rate(case: Case) -> float:
   return case.about.get('flops', 0) / min(case.seconds)
 
 
-def _paired(base, own):
+def _paired(base: list[float], own: list[float]) -> float:
   ratios = [b / o for b, o in zip(base, own, strict=True)]
   return _round(statistics.median(ratios), 2)
 
 
-def _round(x, digits=4):
+def _round(x: float, digits: int = 4) -> float:
   return round(x, digits) if digits < 4 else float(f'{x:.4g}')

@@ -1,6 +1,7 @@
 """The same cases in PyTorch, as its own documentation would write them."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as nn
@@ -15,11 +16,11 @@ def _wait():
     torch.cuda.synchronize()
 
 
-def _slopes(H):
+def _slopes(H: int) -> torch.Tensor:
   return torch.tensor([2 ** (-8 * (h + 1) / H) for h in range(H)]).to(DEVICE)
 
 
-def _mask(T, H, dtype=torch.float32):
+def _mask(T: int, H: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
   """[H, T, T]: the bias written out, -inf for the future."""
   i = torch.arange(T, device=DEVICE)
   distance = (i[:, None] - i[None, :]).to(dtype)
@@ -27,7 +28,7 @@ def _mask(T, H, dtype=torch.float32):
   return bias.masked_fill(distance < 0, -math.inf)
 
 
-def attention(form, T, H, window=None):
+def attention(form: str, T: int, H: int, window: int | None = None) -> Callable:
   """A function of q, k, v [B, H, T, K]."""
   if form == 'eager':
     mask = _mask(T, H)
@@ -60,7 +61,7 @@ def attention(form, T, H, window=None):
 class Model(torch.nn.Module):
   """The shape of `extrapolation.model`: pre-norm, tied embeddings, gelu."""
 
-  def __init__(self, attend, N, D, H, F, V):
+  def __init__(self, attend: Callable, N: int, D: int, H: int, F: int, V: int):
     super().__init__()
     self.attend, self.H, self.D = attend, H, D
     self.embed = torch.nn.Embedding(V, D)
@@ -78,7 +79,9 @@ class Model(torch.nn.Module):
     self.layers = torch.nn.ModuleList(layer() for _ in range(N))
     self.norm = torch.nn.LayerNorm(D)
 
-  def forward(self, tokens, targets):
+  def forward(
+    self, tokens: torch.Tensor, targets: torch.Tensor
+  ) -> torch.Tensor:
     B, T = tokens.shape
     x = self.embed(tokens) * math.sqrt(self.D)
     for p in self.layers:
@@ -90,17 +93,20 @@ class Model(torch.nn.Module):
     return nn.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def _items(B, T, N, D, F, V, seen):
+def _items(B: int, T: int, seen: float, **size: int) -> dict[str, float]:
+  N, D, F, V = (size[name] for name in 'NDFV')
   forward = 2 * (N * (4 * D * D + 2 * D * F) + V * D) + 4 * N * D * seen
   return dict(items=B * T, flops=B * T * forward)
 
 
-def train(form, B, T, N, D, H, F, V, compiled=True):
+def train(
+  form: str, B: int, T: int, *, compiled: bool = True, **size: int
+) -> tuple[Callable, dict]:
   """One step: loss, gradient, clipping, AdamW."""
-  m = Model(attention(form, T, H), N, D, H, F, V).to(DEVICE)
+  m = Model(attention(form, T, size['H']), **size).to(DEVICE)
   step = torch.compile(m) if compiled else m
   tx = torch.optim.AdamW(m.parameters(), lr=5e-4, weight_decay=0.0)
-  batch = torch.randint(0, V, (B, T + 1), device=DEVICE)
+  batch = torch.randint(0, size['V'], (B, T + 1), device=DEVICE)
 
   def run():
     tx.zero_grad(set_to_none=True)
@@ -111,14 +117,16 @@ def train(form, B, T, N, D, H, F, V, compiled=True):
     _wait()
     return round(float(value.detach()), 6)
 
-  about = _items(B, T, N, D, F, V, T)
+  about = _items(B, T, T, **size)
   return run, about | dict(flops=3 * about['flops'])
 
 
-def evaluate(form, T, N, D, H, F, V, window=None):
+def evaluate(
+  form: str, T: int, *, window: int | None = None, **size: int
+) -> tuple[Callable, dict]:
   """NLL of one sequence, logits and all at once."""
-  m = Model(attention(form, T, H, window), N, D, H, F, V).to(DEVICE)
-  tokens = torch.randint(0, V, (1, T + 1), device=DEVICE)
+  m = Model(attention(form, T, size['H'], window), **size).to(DEVICE)
+  tokens = torch.randint(0, size['V'], (1, T + 1), device=DEVICE)
 
   @torch.no_grad()
   def run():
@@ -127,14 +135,28 @@ def evaluate(form, T, N, D, H, F, V, window=None):
     return round(value, 8)
 
   seen = T / 2 if window is None else min(window, T / 2)
-  return run, _items(1, T, N, D, F, V, seen)
+  return run, _items(1, T, seen, **size)
 
 
-def attend(form, B, T, H, K, dtype='float32', window=None, backward=True):
+def attend(
+  form: str,
+  B: int,
+  T: int,
+  H: int,
+  K: int,
+  dtype: str = 'float32',
+  window: int | None = None,
+  backward: bool = True,
+) -> tuple[Callable, dict]:
   """Attention alone, forward or forward and backward."""
-  dtype = getattr(torch, dtype)
   make = lambda: torch.randn(  # noqa: E731
-    B, H, T, K, dtype=dtype, device=DEVICE, requires_grad=backward
+    B,
+    H,
+    T,
+    K,
+    dtype=getattr(torch, dtype),
+    device=DEVICE,
+    requires_grad=backward,
   )
   q, k, v = make(), make(), make()
   f = attention(form, T, H, window)

@@ -8,8 +8,6 @@ import resource
 import sys
 import time
 
-TURN = 3  # seconds, at least one repetition
-
 
 def main() -> None:
   spec = json.loads(sys.argv[1])
@@ -24,14 +22,14 @@ def main() -> None:
   if time.monotonic() - begin < 30:  # else what it compiled does not matter
     begin = time.monotonic()
     run()
-  # Turns long enough for neighbours to even out, and for the first repetition
-  # after the others' turns, with cold caches, not to be all there is.
-  inner = math.ceil(TURN / (time.monotonic() - begin))
+  # One repetition at least, better some: so that other work on the machine
+  # evens out, and the first one, with cold caches, is not all there is.
+  inner = math.ceil(spec['seconds'] / (time.monotonic() - begin))
   about |= dict(build_seconds=time.monotonic() - start)
   print(json.dumps(about), file=out, flush=True)
   for _ in sys.stdin:
     waited = time.process_time()
-    begin, cpu = time.monotonic(), time.process_time()
+    result, begin, cpu = None, time.monotonic(), time.process_time()
     for _ in range(inner):
       result = run()
     seconds, cpu = time.monotonic() - begin, time.process_time() - cpu

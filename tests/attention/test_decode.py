@@ -17,22 +17,35 @@ def operands(seed=0):
   return tuple(jax.random.normal(key, (B, T, H, K)) for key in keys)
 
 
-def decoded(q, k, v, bias, window, first=0, turn=lambda q, k, p: (q, k)):
-  """Outputs of tokens first .. T - 1, one at a time."""
-  cache = decode.init_cache(B, H, K, window)
-  if first:
-    _, turned = turn(q[:, :first], k[:, :first], jnp.arange(first))
-    cache = decode.prefill(turned, v[:, :first], cache)
+def unturned(q, k, positions):
+  del positions
+  return q, k
 
-  def one(cache, x):
+
+@functools.cache  # one for all encodings that turn nothing
+def steps(turn):
+  """(cache, bias, (q, k, v, positions)) -> outputs of one token at a time."""
+
+  def one(bias, cache, x):
     q, k, v, position = x
     q, k = turn(q[:, None], k[:, None], position[None])
     o, cache = decode.step(q, k, v[:, None], bias, cache, position)
     return cache, o[:, 0]
 
+  def scan(cache, bias, xs):
+    return jax.lax.scan(functools.partial(one, bias), cache, xs)[1]
+
+  return jax.jit(scan)
+
+
+def decoded(q, k, v, bias, window, first=0, turn=unturned):
+  """Outputs of tokens first .. T - 1, one at a time."""
+  cache = decode.init_cache(B, H, K, window)
+  if first:
+    _, turned = turn(q[:, :first], k[:, :first], jnp.arange(first))
+    cache = decode.prefill(turned, v[:, :first], cache)
   xs = [jnp.moveaxis(x[:, first:], 1, 0) for x in (q, k, v)]
-  scan = jax.jit(functools.partial(jax.lax.scan, one))
-  _, o = scan(cache, (*xs, jnp.arange(first, T)))
+  o = steps(turn)(cache, bias, (*xs, jnp.arange(first, T)))
   return jnp.moveaxis(o, 0, 1)
 
 
@@ -84,7 +97,7 @@ def test_work_a_token_does_not_depend_on_the_position():
 
 
 def test_what_does_not_fit_is_named():
-  with pytest.raises(ValueError, match='one a head'):
+  with pytest.raises(ValueError, match='one per head'):
     decode.init_cache(1, H, K, (1, 2))
   q, k, v = (x[:, :1] for x in operands())
   cache = decode.init_cache(B, H, K, 8)

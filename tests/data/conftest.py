@@ -1,5 +1,6 @@
 """Small corpora on disk, made for each test."""
 
+import functools
 import random
 
 import pytest
@@ -8,6 +9,7 @@ STEMS = 'the of and head key query value distance token length bias'
 WORDS = [s + e for s in STEMS.split() for e in ('', 's', 'ed', 'er', 'ing')]
 
 
+@functools.cache
 def prose(lines: int, seed: int = 0) -> str:
   """Lines of words and numbers, equal for equal arguments."""
   rng = random.Random(seed)

@@ -8,8 +8,12 @@ import pytest
 import tensorflow_datasets as tfds
 
 from extrapolation import data
-from extrapolation.data import builders, reading
-from extrapolation.data.builders import _text, wikitext2, wikitext103
+from extrapolation.data.sources import SPLITS, tfds_builders
+from extrapolation.data.sources.tfds_builders import (
+  _text,
+  wikitext2,
+  wikitext103,
+)
 
 from .conftest import prose
 from .test_reading import article, table, zipped
@@ -54,11 +58,11 @@ def documents(made, split):
 
 
 def test_every_file_is_a_builder_with_its_name():
-  assert builders.names() == [
+  assert tfds_builders.names() == [
     'books', 'github_code', 'wikibook', 'wikitext103', 'wikitext2',
   ]  # fmt: skip
-  for name in builders.names():
-    builder = builders.get(name)
+  for name in tfds_builders.names():
+    builder = tfds_builders.get(name)
     assert builder.name == name and tfds.builder_cls(name) is builder
     assert 'Hugging Face Hub' in builder.FROM and '\n' not in builder.FROM
 
@@ -147,18 +151,18 @@ def test_other_text_of_the_same_counts_is_told(
 def test_files_or_parted_files_are_documents(write, tmp_path, name):
   texts = [prose(9, i) for i in range(3)]
   parted = '<|endoftext|>\n'.join(texts)
-  root = write({f'{s}.txt': parted for s in reading.SPLITS})
+  root = write({f'{s}.txt': parted for s in SPLITS})
   assert documents(prepare(name, root, tmp_path), 'test') == texts
   root = write({f'two/{i}.py': prose(3, i) for i in range(40)}) / 'two'
   made = prepare(name, root, tmp_path)
-  found = [d for s in reading.SPLITS for d in documents(made, s)]
+  found = [d for s in SPLITS for d in documents(made, s)]
   assert sorted(found) == sorted(prose(3, i) for i in range(40))
-  assert all(documents(made, s) for s in reading.SPLITS)
+  assert all(documents(made, s) for s in SPLITS)
 
 
 def test_the_folder_of_code_may_be_called_so(write, tmp_path):
   root = write({f'{n}/{s}.txt': f'{n}\n' for n in ('code', 'books')
-                for s in reading.SPLITS})  # fmt: skip
+                for s in SPLITS})  # fmt: skip
   for name, text in (('github_code', 'code\n'), ('books', 'books\n')):
     assert documents(prepare(name, root, tmp_path), 'test') == [text]
 
@@ -219,7 +223,7 @@ def test_prepared_for_tensorflow_only(tmp_path, monkeypatch):
     data.prepare(source='tfds:pg19', cache=str(tmp_path / 'c'))
 
 
-def corpora_of_wikibook(wikitext, splits=reading.SPLITS):
+def corpora_of_wikibook(wikitext, splits=SPLITS):
   files = {f'wikitext2/{s}.txt': wikitext[s] for s in splits}
   book = [f'book {i}\n' * 40 for i in range(3)]
   parted = '<|endoftext|>\n'.join(book)
@@ -260,7 +264,7 @@ def test_half_a_wikibook(wikitext, write, tmp_path, drop, says):
   assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('name', builders.names())
+@pytest.mark.parametrize('name', tfds_builders.names())
 @pytest.mark.parametrize('manual', ['', 'none', 'empty'])
 def test_errors_say_where_the_text_comes_from(
   tmp_path, monkeypatch, name, manual
@@ -275,7 +279,7 @@ def test_errors_say_where_the_text_comes_from(
 
 
 def test_other_files_make_another_dataset(write, tmp_path):
-  root = write({f'{s}.txt': 'a\n' for s in reading.SPLITS})
+  root = write({f'{s}.txt': 'a\n' for s in SPLITS})
   first = prepare('books', root, tmp_path)
   (root / 'train.txt').write_text('b\n')
   second = prepare('books', root, tmp_path)
@@ -284,7 +288,7 @@ def test_other_files_make_another_dataset(write, tmp_path):
 
 
 def test_shards_hold_everything_in_order(write, tmp_path, monkeypatch):
-  monkeypatch.setattr(_text, 'SHARD', 200)
+  monkeypatch.setattr(_text, 'SHARD_BYTES', 200)
   texts = [f'{i}\n' * 20 for i in range(30)]
   root = write(
     {
@@ -300,7 +304,7 @@ def test_shards_hold_everything_in_order(write, tmp_path, monkeypatch):
 
 
 def test_a_document_too_long_for_a_record(write, tmp_path, monkeypatch):
-  monkeypatch.setattr(_text, 'MOST', 100)
+  monkeypatch.setattr(_text, 'MAX_RECORD_BYTES', 100)
   with pytest.raises(ValueError, match='a document of more than 100 bytes'):
     prepare('books', write({'a.txt': 'x' * 101}), tmp_path)
 
@@ -308,9 +312,9 @@ def test_a_document_too_long_for_a_record(write, tmp_path, monkeypatch):
 CODE = """
 import sys
 import tensorflow_datasets as tfds
-from extrapolation.data import builders
+from extrapolation.data.sources import tfds_builders
 
-builder = builders.get('books')(
+builder = tfds_builders.get('books')(
   data_dir=sys.argv[2], file_format='array_record'
 )
 config = tfds.download.DownloadConfig(manual_dir=sys.argv[1])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from extrapolation import data
-from extrapolation.data import preparation, reading
+from extrapolation.data import SPLITS, preparation
 
 from .conftest import prose
 
@@ -48,7 +48,7 @@ def test_tokens_are_the_documents_and_bytes_add_up(
     cache=str(tmp_path / 'c'),
   )
   left = {text.encode() for text in files.values()}
-  for split in reading.SPLITS:
+  for split in SPLITS:
     tokens, offsets = made.tokens(split), made.offsets(split)
     about = made.manifest['splits'][split]
     assert tokens.dtype == np.uint16 and len(tokens) == about['tokens']
@@ -79,8 +79,8 @@ def test_standard_library_by_default_and_fast_again(tmp_path):
   names = [i['name'] for i in about['inputs']]
   assert 'argparse.py' in names and len(set(names)) == len(names)
   lines = first.summary().splitlines()
-  assert [line.split()[0] for line in lines] == list(reading.SPLITS)
-  for split, line in zip(reading.SPLITS, lines, strict=True):
+  assert [line.split()[0] for line in lines] == list(SPLITS)
+  for split, line in zip(SPLITS, lines, strict=True):
     assert f'stdlib, Python {about["python"]}' in line
     assert f'{first.bytes(split):,} bytes' in line
     assert about['splits'][split]['sha256'][:12] in line
@@ -122,6 +122,26 @@ def test_only_what_matters_makes_another_folder(write, tmp_path):
   assert len({first, more, renamed, bpe, smaller}) == 5
 
 
+def test_folders_keep_their_names_between_versions(write, tmp_path):
+  """What an earlier version prepared is found again: keys of commit 501f1e5."""
+  root = write({f'{s}.txt': f'{s} a\n##\n{s} b\n' for s in SPLITS})
+  source, cache = f'files:{root}', tmp_path / 'c'
+  folders = [
+    data.prepare(**arguments, cache=str(cache)).folder.name
+    for arguments in (
+      dict(source=source),
+      dict(source=f'mix:0.5*{source}+1.5*{source}', separator='##'),
+      dict(source='tfds:books', manual_dir=str(root)),
+    )
+  ]
+  assert folders == [
+    '0972d783d140954ff9682098',
+    '6c3599a77f3fb94bb0a05f57',
+    'd0963937a28a2d952d868597',
+  ]
+  assert (cache / 'tfds' / '6a987460493e5b54050071e3').is_dir()
+
+
 def test_tokenizers_learn_from_the_train_split_alone(write, tmp_path):
   files = {'train.txt': prose(400), 'valid.txt': 'x', 'test.txt': 'y'}
   other = files | {'valid.txt': prose(50, 1) + '\u20ac', 'test.txt': 'zz' * 99}
@@ -158,36 +178,42 @@ def test_a_saved_tokenizer_reads_another_corpus(write, tmp_path):
 
 
 def test_large_vocabularies_are_stored_whole(write, tmp_path, monkeypatch):
-  monkeypatch.setattr(preparation, 'SMALL', 256)
+  monkeypatch.setattr(preparation, 'UINT16_VOCAB', 256)
   made = data.prepare(source=f'files:{write(corpus())}', cache=str(tmp_path))
   assert made.tokens('train').dtype == np.uint32
   assert made.tokens('train').max() == 256
 
 
-@pytest.mark.parametrize('split', reading.SPLITS)
 @pytest.mark.parametrize('damage', ['cut', 'flip', 'gone', 'offsets'])
-def test_damaged_streams_are_noticed(write, tmp_path, split, damage):
+def test_damaged_streams_are_noticed(write, tmp_path, damage):
   def prepare():
     return data.prepare(source=f'files:{root}', cache=str(tmp_path / 'c'))
 
   root = write(corpus())
-  path = prepare().folder / f'{split}.uint16'
-  raw = path.read_bytes()
-  if damage == 'cut':
-    path.write_bytes(raw[:-100])
-  elif damage == 'flip':
-    path.write_bytes(raw[:50] + bytes([raw[50] ^ 1]) + raw[51:])
-  elif damage == 'gone':
-    path.unlink()
-  else:
-    np.save(path.parent / f'{split}.offsets.npy', np.arange(3))
-  with pytest.raises(
-    ValueError, match=r'is damaged .* delete that fold'
-  ) as error:
-    prepare()
-  assert '\n' not in str(error.value) and str(path.parent) in str(error.value)
-  shutil.rmtree(path.parent)
-  assert prepare().tokens(split).tobytes() == raw
+  folder = prepare().folder
+  whole = contents(folder)
+  for split in SPLITS:
+    path = folder / f'{split}.uint16'
+    raw = path.read_bytes()
+    if damage == 'cut':
+      path.write_bytes(raw[:-100])
+    elif damage == 'flip':
+      path.write_bytes(raw[:50] + bytes([raw[50] ^ 1]) + raw[51:])
+    elif damage == 'gone':
+      path.unlink()
+    else:
+      np.save(folder / f'{split}.offsets.npy', np.arange(3))
+    with pytest.raises(
+      ValueError, match=r'is damaged .* delete that fold'
+    ) as error:
+      prepare()
+    says = str(error.value)
+    assert '\n' not in says and str(folder) in says and split in says
+    for name, content in whole.items():
+      (folder / name).write_bytes(content)
+  shutil.rmtree(folder)
+  prepare()
+  assert contents(folder) == whole
 
 
 def test_damaged_manifest(write, tmp_path):
@@ -254,7 +280,7 @@ def start(source, cache, *where):
   'where',
   [
     ('extrapolation.data.splits', 'gather', 'after'),
-    ('extrapolation.data.tokenizer', 'train', 'before'),
+    ('extrapolation.data.tokenizers', 'train', 'before'),
     ('extrapolation.data.preparation', '_write', 'after'),
     ('os', 'replace', 'before'),
   ],

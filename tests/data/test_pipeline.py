@@ -80,7 +80,7 @@ def test_processes_read_the_rows_of_one_batch(count):
 
 
 @given(n=st.integers(2, 300), B=st.integers(1, 20), T=st.integers(1, 50))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_size_works_or_names_the_largest(n, B, T):
   tokens = STREAM[:n]
   most_T, most_B = n - 1, (n - 1) // T
@@ -138,15 +138,15 @@ def offsets_of(lengths):
 
 
 @given(
-  lengths=st.lists(st.integers(1, 40), min_size=1, max_size=12),
+  lengths=st.lists(st.integers(1, 25), min_size=1, max_size=9),
   T=st.integers(1, 12),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_windows_within_documents(lengths, T):
   offsets = offsets_of(lengths)
   tokens = np.arange(offsets[-1], dtype=np.uint16)
   kept = [i for i, n in enumerate(lengths) if n > T]
-  short, lost, twice = pipeline.within(offsets, T)
+  short, lost, twice = pipeline.left_out(offsets, T)
   assert short == len(lengths) - len(kept)
   assert lost == sum(n for n in lengths if n <= T)
   if len(tokens) < 2:
@@ -156,8 +156,7 @@ def test_windows_within_documents(lengths, T):
       batches(tokens, B=1, T=T, seed=0, documents=offsets)
     return
   count = sum(-(-(lengths[i] - 1) // T) for i in kept)
-  stream = batches(tokens, B=1, T=T, seed=0, documents=offsets)
-  rows = np.concatenate([stream[k] for k in range(count)])
+  rows = batches(tokens, B=count, T=T, seed=0, documents=offsets)[0]
   assert (np.diff(rows) == 1).all()
   document = np.searchsorted(offsets, rows, side='right')
   assert (document == document[:, :1]).all()  # no window crosses
@@ -173,16 +172,16 @@ def test_windows_within_documents(lengths, T):
 
 @pytest.mark.parametrize('documents', [None, offsets_of([100] * 10)])
 def test_a_mixture_is_read_by_its_weights(documents):
-  kw = dict(B=10, T=9, documents=documents, weights=(0.2, 0.8))
+  kw = dict(B=100, T=3, documents=documents, weights=(0.2, 0.8))
   stream = batches(STREAM, seed=0, parts=np.array([0, 700, 1000]), **kw)
-  rows = np.concatenate([stream[k] for k in range(200)])
+  rows = np.concatenate([stream[k] for k in range(5)])
   assert (np.diff(rows) == 1).all()
   first = (rows < 700).all(1)
-  assert first.sum() == 400 and (rows[~first] >= 700).all()
+  assert first.sum() == 100 and (rows[~first] >= 700).all()
   # Each part has epochs of its own, and all of it is read.
   starts = rows[~first][:, 0]
   windows = len(np.unique(starts))
-  assert windows == 33
+  assert windows == 99
   for epoch in range(len(starts) // windows):
     part = starts[epoch * windows : (epoch + 1) * windows]
     assert len(np.unique(part)) == windows
@@ -195,7 +194,7 @@ def test_a_mixture_is_read_by_its_weights(documents):
     for i in range(2)
   ]  # fmt: skip
   np.testing.assert_array_equal(np.concatenate(halves), whole)
-  assert stream[10**12].shape == (10, 10)
+  assert stream[10**12].shape == (100, 4)
 
 
 def test_a_part_too_small_for_a_window():

@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from extrapolation.data import files, reading
-from extrapolation.data.reading import Input, documents, split_of
+from extrapolation.data.sources import Input, documents, files, inputs
+from extrapolation.data.sources.inputs import split_of
 
 from .conftest import prose
 
@@ -76,19 +76,19 @@ LINES = st.lists(
   lines=[' \n', ' = T = \n', ' \n', ' = T = \n', ' \n', 'x\n'], block=9, end=''
 )
 @given(lines=LINES, block=st.integers(1, 9), end=st.sampled_from(['', ' = T']))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_articles_are_those_of_the_expression(
   lines, block, end, tmp_path_factory
 ):
   text = ''.join(lines) + end
   path = tmp_path_factory.getbasetemp() / 'articles.txt'
   path.write_text(text)
-  whole = reading.BLOCK
-  reading.BLOCK = max(block, 12)  # longer than the longest line
+  whole = inputs.BLOCK
+  inputs.BLOCK = max(block, 12)  # longer than the longest line
   try:
     found = read(Input('a', path), 'wikitext')
   finally:
-    reading.BLOCK = whole
+    inputs.BLOCK = whole
   assert found == [a for a in ARTICLE.split(text) if a]
 
 

@@ -20,10 +20,11 @@ pytestmark = pytest.mark.slow
 
 CODE = """
 import resource, sys
+from extrapolation import cli
 from extrapolation.data.__main__ import main
-code = main(sys.argv[1:])
+
+cli.run(main, sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-sys.exit(code)
 """
 
 
@@ -82,7 +83,7 @@ def peak(tmp_path, tokenizer, megabytes):
     whole = f'{i}\n{text}'
     (root / f'{i}.txt').write_text(whole[:1_000_000])
   process = start(
-    f'--source=files:{root}', f'--tokenizer={tokenizer}', '--vocab=600',
+    f'--source=files:{root}', f'--tokenizer={tokenizer}', '--vocab=500',
     f'--cache={tmp_path}/cache-{megabytes}-{tokenizer}',
   )  # fmt: skip
   out, err = process.communicate()
@@ -91,7 +92,7 @@ def peak(tmp_path, tokenizer, megabytes):
 
 
 @pytest.mark.parametrize('tokenizer', ['bytes', 'bpe'])
-def test_memory_does_not_grow_with_the_corpus(tmp_path, tokenizer, monkeypatch):
+def test_memory_does_not_grow_with_the_corpus(tmp_path, tokenizer):
   first, second = (peak(tmp_path, tokenizer, mb) for mb in (40, 120))
   print(f'{tokenizer}: {first:.0f} MB of memory for 40 MB of text, ', end='')
   print(f'{second:.0f} for 120')

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from extrapolation import data
-from extrapolation.data import corpora, hub, network, reading, splits
+from extrapolation.data import SPLITS, network, splits
+from extrapolation.data.sources import corpora, huggingface
 
 from .conftest import prose
 from .test_reading import article, table
@@ -21,7 +22,7 @@ from .test_reading import article, table
 
 def two(write):
   """Folders a (with splits) and b (without), of different alphabets."""
-  files = {f'a/{s}.txt': 'abc\n' * 400 for s in reading.SPLITS}
+  files = {f'a/{s}.txt': 'abc\n' * 400 for s in SPLITS}
   files |= {f'b/{i}.txt': f'{i} xyz\n' * 90 for i in range(20)}
   return write(files)
 
@@ -208,7 +209,7 @@ def command(*arguments, **env):
 
 
 def test_the_command(write, tmp_path):
-  root = write({f'{s}.txt': prose(300) for s in reading.SPLITS})
+  root = write({f'{s}.txt': prose(300) for s in SPLITS})
   arguments = [f'--source=files:{root}', '--tokenizer=bpe', '--vocab=330']
   ran = command(*arguments, f'--out={tmp_path}/o', HOME=str(tmp_path))
   assert (ran.returncode, ran.stderr) == (0, '')
@@ -216,29 +217,33 @@ def test_the_command(write, tmp_path):
   about = json.loads((tmp_path / 'o' / 'manifest.json').read_text())
   assert {'inputs', 'tokenizer', 'splits', 'key'} <= {*about}
   ran = command(f'--source=prepared:{tmp_path}/o', HOME=str(tmp_path))
-  assert ran.returncode == 2 and ran.stderr.count('\n') == 1
-  assert "set data.tokenizer = 'bpe'" in ran.stderr
+  error, hint = ran.stderr.splitlines()
+  assert ran.returncode == 2 and 'EXTRAPOLATION_TRACEBACK' in hint
+  assert error.startswith('error: ')
+  assert "set data.tokenizer = 'bpe'" in error
 
 
 @pytest.mark.parametrize(
   'arguments, says',
   [
-    (['--source=hf:Salesforce/wikitext/wikitext-2-v1'], 'files:PATH of its'),
-    (['--source=tfds:pg19'], 'tfds build pg19 --file_format=array_record'),
-    (['--source=wikibook'], 'Salesforce/wikitext'),
-    (['--tokenizer=gpt2'], 'gpt2:DIR of a folder with vocab.bpe'),
+    (dict(source='hf:Salesforce/wikitext/wikitext-2-v1'), 'files:PATH of its'),
+    (dict(source='tfds:pg19'), 'tfds build pg19 --file_format=array_record'),
+    (dict(source='wikibook'), 'Salesforce/wikitext'),
+    (dict(tokenizer='gpt2'), 'gpt2:DIR of a folder with vocab.bpe'),
   ],
 )
-def test_without_a_network_it_says_what_to_do(tmp_path, arguments, says):
-  home = dict(HOME=str(tmp_path), TIKTOKEN_CACHE_DIR=str(tmp_path))
+def test_without_a_network_it_says_what_to_do(
+  tmp_path, monkeypatch, arguments, says
+):
+  for name in ('HOME', 'TIKTOKEN_CACHE_DIR', 'TFDS_DATA_DIR'):
+    monkeypatch.setenv(name, str(tmp_path))
+  monkeypatch.setenv('HF_ENDPOINT', 'http://127.0.0.1:9')
+  monkeypatch.setenv('https_proxy', '127.0.0.1:9')
   start = time.monotonic()
-  ran = command(
-    *arguments, HF_ENDPOINT='http://127.0.0.1:9', https_proxy='127.0.0.1:9',
-    **home,
-  )  # fmt: skip
+  with pytest.raises((ValueError, OSError), match=says) as error:
+    data.prepare(**arguments, cache=str(tmp_path / 'cache'))
   assert time.monotonic() - start < 10 * 3  # 10 s, on a machine of our own
-  assert ran.returncode == 2 and ran.stderr.count('\n') == 1, ran.stderr
-  assert ran.stderr.startswith('error: ') and says in ran.stderr
+  assert '\n' not in str(error.value)
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
@@ -298,7 +303,8 @@ def fake_hub(monkeypatch, tmp_path):
   }
   Hub.asked = []
   server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Hub)
-  threading.Thread(target=server.serve_forever, daemon=True).start()
+  serve = threading.Thread(target=server.serve_forever, args=(0.01,))
+  serve.start()
   monkeypatch.setenv('HF_ENDPOINT', f'http://127.0.0.1:{server.server_port}')
   monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path))
   yield server
@@ -342,11 +348,11 @@ def test_text_of_the_hub(fake_hub, tmp_path):
 )
 def test_what_the_hub_lacks(fake_hub, tmp_path, name, says):
   with pytest.raises(ValueError, match=says) as error:
-    hub.inputs(name, tmp_path / 'cache')
+    huggingface.inputs(name, tmp_path / 'cache')
   assert '\n' not in str(error.value) and str(error.value).startswith('hf:own')
 
 
 def test_without_the_extra(monkeypatch, tmp_path):
   monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
   with pytest.raises(ValueError, match=r"pip install 'extrapolation\[hf\]'"):
-    hub.inputs('own/name/a', tmp_path)
+    huggingface.inputs('own/name/a', tmp_path)

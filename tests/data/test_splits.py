@@ -3,16 +3,17 @@ import hashlib
 import numpy as np
 import pytest
 
-from extrapolation.data import corpora, reading, splits
-from extrapolation.data.tokenizer import PIECE
+from extrapolation.data import SPLITS, splits
+from extrapolation.data.sources import corpora
+from extrapolation.data.tokenizers.tokenizer import PIECE
 
 from .conftest import prose
 
 
 def gather(root, separator='', where='', **others):
   source = f'files:{root}{where}'
-  place = corpora.Place(separator)
-  found = corpora.parts(source, place=place, **others)
+  options = corpora.Options(separator)
+  found = corpora.parts(source, options=options, **others)
   path = root.parent / 'text'
   text = splits.gather(found, path)
   return text, {
@@ -27,7 +28,7 @@ def numbered(n, lines=3):
 def test_every_document_is_in_one_split_and_none_is_lost(write):
   files = numbered(300)
   text, found = gather(write(files))
-  read = [d for s in reading.SPLITS for d in found[s]]
+  read = [d for s in SPLITS for d in found[s]]
   assert sorted(read) == sorted(t.encode() for t in files.values())
   assert 5 < len(found['valid']) < 30 and 5 < len(found['test']) < 30
   for split, documents in found.items():
@@ -38,7 +39,7 @@ def test_every_document_is_in_one_split_and_none_is_lost(write):
 def test_a_file_keeps_its_split_when_others_come(write):
   _, some = gather(write(numbered(200)))
   _, more = gather(write(numbered(400)))
-  for split in reading.SPLITS:
+  for split in SPLITS:
     assert set(some[split]) <= set(more[split])
 
 
@@ -69,7 +70,7 @@ def test_splits_without_train(write):
 @pytest.mark.parametrize('count', [3, 4, 10])
 def test_few_documents_still_fill_three_splits(write, count):
   _, found = gather(write(numbered(count)))
-  assert [len(found[s]) for s in reading.SPLITS] == [count - 2, 1, 1]
+  assert [len(found[s]) for s in SPLITS] == [count - 2, 1, 1]
 
 
 @pytest.mark.parametrize('count', [1, 2])
@@ -77,7 +78,7 @@ def test_one_or_two_documents_are_cut_at_line_ends(write, count):
   files = numbered(count, lines=200)
   _, found = gather(write(files))
   for i, whole in enumerate(files.values()):
-    parts = [found[s][i] for s in reading.SPLITS]
+    parts = [found[s][i] for s in SPLITS]
     assert b''.join(parts) == whole.encode()
     assert all(p.endswith(b'\n') for p in parts)
     np.testing.assert_allclose(
@@ -88,7 +89,7 @@ def test_one_or_two_documents_are_cut_at_line_ends(write, count):
 def test_one_long_line_is_not_cut_inside_a_character(write):
   whole = '\u20ac\U0001f600' * 1000
   _, found = gather(write({'a.txt': whole}))
-  assert ''.join(found[s][0].decode() for s in reading.SPLITS) == whole
+  assert ''.join(found[s][0].decode() for s in SPLITS) == whole
 
 
 def test_a_single_file_with_a_valid_of_its_own(write):

@@ -13,7 +13,9 @@ import sys
 import jax.numpy as jnp
 import pytest
 
-from extrapolation import config, grid, preemption, rpe
+from extrapolation import config, rpe
+from extrapolation.parallel import preemption
+from extrapolation.runs import sweep_grid
 
 ROOT = pathlib.Path(__file__).parents[2]
 NOTEBOOK = json.loads((ROOT / 'launch' / 'colab.ipynb').read_text())
@@ -67,7 +69,7 @@ def test_it_is_a_notebook_of_version_4_without_outputs():
 
 
 def test_every_flag_and_config_key_exists(capsys, monkeypatch):
-  monkeypatch.setattr(preemption, 'leave_at_once', lambda: None)
+  monkeypatch.setattr(preemption, 'exit_on_sigterm', lambda: None)
   assert len(commands()) == 4
   for module, *flags in commands():
     main = importlib.import_module(
@@ -87,7 +89,11 @@ def test_every_flag_and_config_key_exists(capsys, monkeypatch):
                  if k.startswith('config.')}  # fmt: skip
       for name in mine & set(changes.get('sweep.rpe', '').split(',')):
         changes['sweep.rpe'] = changes['sweep.rpe'].replace(f',{name}', '')
-      assert list(grid.runs(config.load(str(ROOT / about['config']), changes)))
+      assert list(
+        sweep_grid.experiments(
+          config.load(str(ROOT / about['config']), changes)
+        )
+      )
 
 
 def test_the_files_it_shows_are_those_of_its_sweep():
@@ -123,7 +129,7 @@ def test_it_runs_from_top_to_bottom(tmp_path):
   nbformat.validate(notebook)
   tiny = ['train.steps=4', 'train.B=2', 'train.valid_every=0', 'eval.tokens=64']
   tiny += ['eval.lengths=16,64', 'model.N=1', 'model.D=16', 'model.F=16']
-  tiny += ['sweep.seeds=0,']
+  tiny += ['sweep.seeds=0']
   for cell in notebook.cells:
     if cell.id == 'parameters':
       flags = ' '.join(f'--config.{change}' for change in tiny)

@@ -7,10 +7,12 @@ import shlex
 import stat
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
-from extrapolation import config, grid
+from extrapolation import config
+from extrapolation.runs import sweep_grid
 from launch import slurm
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -146,7 +148,9 @@ def test_every_task_of_an_array_is_a_run_of_the_sweep(
   given = {'sweep.rpe': 'alibi,power:exponent=0.5', 'optim.lr': '1e-3'}
   flags = [f'--config.{k}={v}' for k, v in given.items()]
   argv = [DEMO, f'--workdir={tmp_path}/s', '--sweep', *flags]
-  runs = list(grid.runs(config.load(f'{ROOT}/configs/demo.py', given)))
+  runs = list(
+    sweep_grid.experiments(config.load(f'{ROOT}/configs/demo.py', given))
+  )
   assert len(runs) == 4
 
   text = script(printed(capsys, *argv, '--at_once=2'))
@@ -155,7 +159,7 @@ def test_every_task_of_an_array_is_a_run_of_the_sweep(
   run(text, tmp_path, SLURM_ARRAY_TASK_ID='3')
   assert commands(cluster)[-1][2:] == [
     '-m', 'extrapolation.sweep', DEMO, f'--workdir={tmp_path}/s', *flags,
-    '--run=3',
+    '--workers=1', '--run=3',
   ]  # fmt: skip
 
   text = script(printed(capsys, *argv, '--nodes=2'))
@@ -186,7 +190,7 @@ def test_workers_all_run_the_plain_sweep(cluster, tmp_path, capsys):
   assert '\nmodule load cuda || true\nstep ' in text
   assert run(text, tmp_path) == 0
   assert commands(cluster)[0][3:] == [
-    'extrapolation.sweep', DEMO, f'--workdir={tmp_path}/s'
+    'extrapolation.sweep', DEMO, f'--workdir={tmp_path}/s', '--workers=1'
   ]  # fmt: skip
 
 
@@ -213,11 +217,11 @@ def test_what_is_printed_is_what_is_done(cluster, tmp_path, capfd):
     (['--workers=2', '--nodes=2'], 'one process'),
     (['--nodes=0'], '--nodes=0: needs at least 1'),
     (['--workers=-1'], '--workers=-1'),
-    (['--at_once=2'], '--at_once is of --sweep'),
+    (['--at_once=2'], '--at_once=2 needs --sweep'),
     (['--sbatch=partition'], "--sbatch='partition': needs a flag"),
     (['--config.train.stepz=3'], 'stepz'),
     (['--sweep', '--config.sweep.rpe=alibi,nope'], "no encoding 'nope'"),
-    (['--workdir=gs://b/s', '--sweep'], 'share a folder'),
+    (['--workdir=gs://b/s', '--sweep'], 'share a folder on a disk'),
   ],
 )
 def test_a_mistake_is_told_before_anything_is_submitted(
@@ -238,3 +242,26 @@ def test_a_refusal_and_a_missing_sbatch_are_told(
   with pytest.raises(ValueError, match='no sbatch on this machine'):
     slurm.main([DEMO, f'--workdir={tmp_path}/b'])
   assert not (tmp_path / 'b').exists()
+
+
+def test_listing_the_runs_needs_no_model_code(tmp_path):
+  """It is done on a login node, and again after every change of a flag."""
+  code = f"""
+    import sys
+    from launch import slurm
+    slurm.main(['{DEMO}', '--workdir={tmp_path}/a', '--sweep', '--dry_run'])
+    heavy = {{'flax', 'matplotlib', 'optax', 'orbax'}} & set(sys.modules)
+    assert not heavy, heavy
+  """
+  run = [sys.executable, '-c', textwrap.dedent(code)]
+  done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr
+  assert '#SBATCH --array=0-11' in done.stdout
+
+
+@pytest.mark.parametrize('name', ['benchmark', 'local', 'slurm', 'tpu_pod'])
+def test_a_script_runs_from_any_folder(tmp_path, name):
+  run = [sys.executable, str(ROOT / 'launch' / f'{name}.py'), '--help']
+  done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr
+  assert f'usage: python launch/{name}.py' in done.stdout

@@ -145,7 +145,9 @@ def test_it_goes_on_after(cloud, script, asked):
 
 def test_a_mistake_of_the_command_ends_it_and_the_tpu_stays(cloud):
   answers(cloud, run=['1 error: no encoding|exit code 2|exit code 75'])
-  with pytest.raises(ValueError, match=r'exit code 2, .*; pod stays, .*delete'):
+  with pytest.raises(
+    ValueError, match=r'exit code 2, .*; pod is kept, .*delete'
+  ):
     tpu_pod.main(['all', *FLAGS, '--', *TRAIN])
   assert verbs(cloud) == [*MADE, 'run', 'state']
 
@@ -228,13 +230,13 @@ def test_the_remote_commands_do_what_they_say(cloud, tmp_path, capfd):
     (['run', *FLAGS, '--', 'train'], 'nothing to run'),
     (['run', *FLAGS, '--'], 'nothing to run'),
     (['all', *FLAGS, '--', 'extrapolation.train', '--workdir=/tmp/a'],
-     '--workdir=/tmp/a: the disk of a TPU is lost'),
-    (['delete', *FLAGS, '--', *TRAIN], 'delete runs nothing'),
+     '--workdir=/tmp/a: is lost with the disk'),
+    (['delete', *FLAGS, '--', *TRAIN], 'delete runs no module'),
     (['create', *FLAGS, '--create=network'], '--create=network: needs a flag'),
     (['all', *FLAGS, '--tries=0', '--', *TRAIN], '--tries needs'),
     (['all', *FLAGS, '--wait=nan', '--', *TRAIN], '--wait at least 0'),
     (['all', *FLAGS, '--', 'extrapolation.train', '--workdir', '/tmp/a'],
-     '--workdir=/tmp/a: the disk of a TPU is lost'),
+     '--workdir=/tmp/a: is lost with the disk'),
   ],
 )  # fmt: skip
 def test_a_mistake_is_told_before_anything_is_made(cloud, argv, message):

@@ -1,21 +1,28 @@
 """Small models whose field is known, and one estimator of them at a time."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from extrapolation import model
+from extrapolation import config, model
 from extrapolation.receptive_field import estimators
-from extrapolation.receptive_field import reference as passes
-from extrapolation.receptive_field.settings import Settings
+from extrapolation.receptive_field.estimators import forward_pass
+from extrapolation.receptive_field.estimators.settings import Settings
 
 KEY = jax.random.key(0)
 V = 11
 
 
-def make(rpe='alibi', N=2, D=16, H=2, F=32, **kw):
-  m = model.make(V, rpe=rpe, N=N, D=D, H=H, F=F, **kw)
-  return m, m.init(KEY)
+def model_of(rpe='alibi', N=2, D=16, H=2, F=32, **kw):
+  return model.make(V, config.Model(rpe=rpe, N=N, D=D, H=H, F=F, **kw))
+
+
+def make(rpe='alibi', **kw):
+  m = model_of(rpe, **kw)
+  with jax.disable_jit():  # else each model would compile its own
+    return m, m.init(KEY)
 
 
 def without_queries(params):
@@ -43,16 +50,23 @@ def settings(n, **kw):
   return Settings(**(dict(length=n, tokens=n, queries=1) | kw))
 
 
-def run(name, m, params, tokens, s, jit=True):
-  """What one estimator finds on tokens [B, n + 1].
+def run(name, m, params, tokens, s):
+  """What one estimator leaves of tokens [B, n + 1].
 
-  Without `jit` models of one shape share what is compiled.
+  Models of one network share what is compiled, whatever their bias.
   """
-  tables = m.bias(params, s.length)
+  both = _compiled(name, m.network, s)
+  out = both(params, m.bias(params, s.length), tokens)
+  return {k: np.asarray(v) for k, v in out.items()}
 
-  def both(params, tokens):
-    found = passes.make(m, s.Q)(params, tokens[:, :-1])
-    return estimators.TABLE[name].make(m, s)(params, tokens, found, tables)
 
-  both = jax.jit(both) if jit else both
-  return {k: np.asarray(v) for k, v in both(params, tokens).items()}
+@functools.lru_cache
+def _compiled(name, network, s):
+  forward = forward_pass.make(network, s.Q)
+  estimator = estimators.TABLE[name].make(network, s)
+
+  def both(params, bias, tokens):
+    reference = forward(params, bias, tokens[:, :-1])
+    return estimator(params, bias, tokens, reference)
+
+  return jax.jit(both)

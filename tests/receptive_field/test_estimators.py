@@ -5,16 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from extrapolation import attention, model
+from extrapolation import attention, config, model
 from extrapolation.attention import reference as dense
-from extrapolation.receptive_field import (
+from extrapolation.receptive_field.estimators import (
   composition,
-  cost,
+  flop_count,
+  forward_pass,
+  last_queries,
   perturbation,
-  rows,
   truncation,
 )
-from extrapolation.receptive_field import reference as passes
 from extrapolation.theory import coverage
 from tests.receptive_field import small
 
@@ -29,7 +29,7 @@ def softmax(logits):
 @pytest.fixture(autouse=True)
 def little(monkeypatch):
   """Small blocks and groups, so that short texts take every path."""
-  monkeypatch.setattr(rows, 'BLOCK', 8)
+  monkeypatch.setattr(last_queries, 'BLOCK', 8)
   monkeypatch.setattr(perturbation, 'SMALL', 4)
   monkeypatch.setattr(truncation, 'SMALL', 4)
 
@@ -38,7 +38,8 @@ def probabilities(m, params, tokens):
   """All attention of a text, [N, B, H, T, T], from the definition."""
   seen = []
 
-  def attend(q, k, v, bias):
+  def attend(q, k, v, bias, layer):
+    del layer
     o, p = dense.attend(q, k, v, bias)
     seen.append(p)
     return o
@@ -55,14 +56,22 @@ def probabilities(m, params, tokens):
 def test_last_queries_attend_as_in_the_definition(R):
   q, k, v = jax.random.normal(small.KEY, (3, 2, N_TOKENS, 2, 8))
   table = jnp.cumsum(jax.random.normal(small.KEY, (2, N_TOKENS)), 1)
-  o, p = dense.attend(q, k, v, table)
-  got = rows.probabilities(q[:, -R:], k, table)
-  np.testing.assert_allclose(got, p[:, :, -R:], atol=1e-6)
-  got = rows.attend(q[:, -R:], k, v, table)
-  np.testing.assert_allclose(got, o[:, -R:], atol=1e-5)
   r = jax.random.uniform(small.KEY, (2, N_TOKENS))
+
+  @jax.jit
+  def run(q, k, v, table, r):
+    return (
+      dense.attend(q, k, v, table),
+      last_queries.attend(q[:, -R:], k, v, table),
+      last_queries.probabilities(q[:, -R:], k, table),
+      last_queries.row_times(r, q, k, table),
+    )
+
+  (o, p), o_last, p_last, product = run(q, k, v, table, r)
+  np.testing.assert_allclose(o_last, o[:, -R:], atol=1e-5)
+  np.testing.assert_allclose(p_last, p[:, :, -R:], atol=1e-6)
   want = np.einsum('bt,bts->bs', r, np.asarray(p).mean(1))
-  np.testing.assert_allclose(rows.pull(r, q, k, table), want, rtol=1e-4)
+  np.testing.assert_allclose(product, want, rtol=1e-4)
 
 
 @pytest.mark.parametrize('queries', [1, 6])
@@ -96,8 +105,10 @@ def test_truncation_is_the_loss_of_a_text_cut_short():
   out = small.run('truncation', m, params, tokens, s)
   contexts = truncation.contexts(N_TOKENS)
   assert contexts == [1, 2, 4, 8, 16, 21]
+  run = jax.jit(m.logits)
   for c, got in zip(contexts, out['truncation'].T, strict=True):
-    logits = m.logits(params, tokens[:, N_TOKENS - c : -1])[:, -1]
+    alone = jnp.pad(tokens[:, N_TOKENS - c : -1], ((0, 0), (0, N_TOKENS - c)))
+    logits = run(params, alone)[:, c - 1]  # causal: no padding reaches it
     lp = jax.nn.log_softmax(logits)
     want = -lp[jnp.arange(2), tokens[:, -1]]
     np.testing.assert_allclose(got, want, rtol=1e-5)
@@ -118,11 +129,13 @@ def test_perturbation_is_that_of_the_whole_text_run_again(name):
   spans = perturbation.ranges(N_TOKENS)
   assert spans == [(0, 1), (1, 2), (2, 4), (4, 8), (8, 16), (16, 21)]
   d, other = perturbation.draw(np.asarray(tokens[0]), np.arange(2), s)
-  found = jax.jit(passes.make(m, 1))(params, tokens[:, :-1])
-  run = jax.jit(perturbation.make(m, s))
-  tables = m.bias(params, N_TOKENS)
+  bias = m.bias(params, N_TOKENS)
+  reference = jax.jit(forward_pass.make(m.network, 1))(
+    params, bias, tokens[:, :-1]
+  )
+  run = jax.jit(perturbation.make(m.network, s))
   tv, kl = run(
-    params, tokens, found, tables, jnp.asarray(d), jnp.asarray(other)
+    params, bias, tokens, reference, jnp.asarray(d), jnp.asarray(other)
   )
   text = np.asarray(tokens[:, :-1])
   logits = jax.jit(m.logits)
@@ -216,37 +229,45 @@ def test_residual_share_and_logit_bound():
   """share is |x| / (|x| + |update|) and M bounds every logit really seen."""
   m, params = small.make('none')
   tokens = small.batch(N_TOKENS)[:, :-1]
-  logits, terms = [], []
+  bias = m.bias(params, N_TOKENS)
 
-  def attend(q, k, v, bias):
-    logits.append(jnp.einsum('bthk,bshk->bhts', q, k) / q.shape[-1] ** 0.5)
-    return attention.attend(q, k, v, bias)
+  @jax.jit
+  def run(params, tokens):
+    logits, terms = [], []
 
-  def add(x, update):
-    terms.append([np.linalg.norm(y, axis=-1) for y in (x, update)])
-    return x + update
+    def attend(q, k, v, bias, layer):
+      del layer
+      logits.append(jnp.einsum('bthk,bshk->bhts', q, k) / q.shape[-1] ** 0.5)
+      return attention.attend(q, k, v, bias)
 
-  m.hidden(params, tokens, attend=attend, add=add)
-  found = passes.make(m, N_TOKENS)(params, tokens)
-  want = [(a / (a + b)).mean(1) for a, b in terms]
-  np.testing.assert_allclose(found.share.T, want, rtol=1e-4)
+    def add(x, update):
+      terms.append([jnp.linalg.norm(y, axis=-1) for y in (x, update)])
+      return x + update
+
+    m.hidden(params, tokens, attend=attend, add=add)
+    reference = forward_pass.make(m.network, N_TOKENS)(params, bias, tokens)
+    return logits, terms, reference.share, reference.M
+
+  logits, terms, share, M = run(params, tokens)
+  want = [np.mean(a / (a + b), 1) for a, b in terms]
+  np.testing.assert_allclose(share.T, want, rtol=1e-4)
   largest = np.abs(np.stack(logits)).max((-1, -2)).swapaxes(0, 1)
-  assert (np.asarray(found.M) >= largest * (1 - 1e-6)).all()
-  assert (np.asarray(found.M) < 4 * largest).all()
+  assert (np.asarray(M) >= largest * (1 - 1e-6)).all()
+  assert (np.asarray(M) < 4 * largest).all()
 
 
 def test_operations_are_those_that_the_compiler_counts():
-  m = model.make(64, rpe='none', N=3, D=64, H=4, F=256)
+  m = model.make(64, config.Model(rpe='none', N=3, D=64, H=4, F=256))
   shapes = jax.eval_shape(m.init, small.KEY)
   n = 32
 
   def last(params, tokens):
-    attend = passes.last_only(m, 1)
+    attend = forward_pass.last_only(m.network, 1)
     x = m.hidden(params, tokens, attend=attend)[:, -1]
     return model.logits(params, x)
 
   tokens = jax.ShapeDtypeStruct((1, n), jnp.int32)
   counted = jax.jit(last).lower(shapes, tokens).compile().cost_analysis()
   assert counted['flops'] == pytest.approx(
-    cost.forward(m.config, m.V, n), rel=0.1
+    flop_count.forward(m.config, m.V, n), rel=0.1
   )

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from extrapolation import rpe, theory
-from extrapolation.receptive_field import estimators, expected, lab, record
-from extrapolation.theory import numeric, subject
+from extrapolation.receptive_field import fields, measure, record
+from extrapolation.theory import finite_horizon, head_formulas
 from tests.receptive_field import small
 
 EPS = (0.5, 0.1, 0.01)
 
 
 def of_distance():
-  return [k for k in rpe.names() if expected.of_distance(rpe.get(k, 2))]
+  return [k for k in rpe.names() if rpe.get(k, 2).bias_only]
 
 
 def test_which_encodings_are_functions_of_distance():
@@ -46,15 +46,15 @@ def window():
     n, tokens=n * windows, batch_tokens=4 * n, recomputed=0, resamples=20,
     eps=('0.5', '1e-9'), nats=1e-4,
   )  # fmt: skip
-  sums, M, *_ = lab.measure(m, params, tokens, s)
-  return s, sums, M, estimators.statistics(s, n, sums)
+  measured = measure.measure(m, params, tokens, s)
+  return s, measured, fields.draws(s, n, measured.sums)
 
 
-@pytest.mark.parametrize('name', list(estimators.NETWORK))
+@pytest.mark.parametrize('name', list(fields.NETWORK))
 def test_no_estimator_sees_beyond_the_window(window, name):
-  s, sums, _, draws = window
-  total = {k: sums.sums[k].sum(0)[None] for k in estimators.NETWORK[name]}
-  w = estimators.weights(name, s.length, total)[0]
+  s, measured, draws = window
+  total = measured.sums.total(fields.NETWORK[name])
+  w = fields.weights(name, s.length, total)[0]
   reach = 5 if name == 'attention_mass' else 13
   if name.startswith('perturbation'):  # binned: the bin that 13 lies in
     assert (w[:11] > 0).all() and (w[16:] == 0).all()
@@ -65,7 +65,7 @@ def test_no_estimator_sees_beyond_the_window(window, name):
 
 
 def test_a_context_as_long_as_the_reach_loses_nothing(window):
-  _, _, _, draws = window
+  _, _, draws = window
   within, low, high = draws['truncation'][0, 0]  # within 1e-4 nats
   assert (low, high) == (9, 16) and low <= within <= high
   loss = draws['loss'][0]  # contexts 1 2 4 8 16 32 48
@@ -75,27 +75,28 @@ def test_a_context_as_long_as_the_reach_loses_nothing(window):
 
 def test_what_is_ranked_is_what_is_recorded(window):
   """Draw 0 of a field, by eps, is its estimate in the record, by name."""
-  s, sums, M, statistics = window
-  m, params = small.make('window', N=3, rpe_args=dict(width=5))
-  found, draws, _ = record.make(
-    {}, m, params, s, s.length, sums, M, None, [], []
-  )
-  assert list(found['network']['truncation']) == ['0.0001 nats', *s.eps]
-  for name, fields in found['network'].items():
-    assert draws[name].shape[1] == len(s.eps), name
+  s, measured, before = window
+  made = record.make(
+    dict(train_length=s.length), s, np.zeros((3, 2, s.length)), measured.sums,
+    measured.M, None,
+  )  # fmt: skip
+  network = made.record['network']
+  assert list(network['truncation']) == ['0.0001 nats', *s.eps]
+  for name, by_eps in network.items():
+    assert made.draws[name].shape[1] == len(s.eps), name
     for i, e in enumerate(s.eps):
-      assert fields[e]['n'] == draws[name][0, i], (name, e)
-  within, half, all_ = statistics['truncation'][0, :, 0]
-  n = {e: f['n'] for e, f in found['network']['truncation'].items()}
+      assert by_eps[e]['n'] == made.draws[name][0, i], (name, e)
+  within, half, all_ = before['truncation'][0, :, 0]
+  n = {e: f['n'] for e, f in network['truncation'].items()}
   assert n == {'0.0001 nats': within, '0.5': half, '1e-9': all_}
   assert half < within < all_
 
 
 def test_heads_and_their_far_mass(window):
-  _, _, M, draws = window
+  _, measured, draws = window
   assert (draws['heads'][0, ..., 1] == 5).all()
   assert (draws['far'] == 0).all()
-  assert M.shape == (3, 2) and (M > 0).all()
+  assert measured.M.shape == (3, 2) and (measured.M > 0).all()
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_mass_of_heads_without_queries_is_the_field_of_theory(name, queries):
   m, params = small.make(name, N=1, H=H, **kw)
   params = small.without_queries(params)
   s = small.settings(n, queries=queries)
-  out = small.run('attention_mass', m, params, small.batch(n, 1), s, jit=False)
+  out = small.run('attention_mass', m, params, small.batch(n, 1), s)
   w = np.exp(np.asarray(m.bias(params, n), np.float64))[0]
   keys = np.arange(n) <= np.arange(n - queries, n)[:, None]  # [Q, n]
   want = w[:, None] * keys
@@ -119,13 +120,13 @@ def test_mass_of_heads_without_queries_is_the_field_of_theory(name, queries):
   np.testing.assert_allclose(
     out['attention_mass'][0, 0], want, rtol=2e-5, atol=1e-30
   )
-  found = estimators.field(out['attention_mass'][0, 0].astype(float), EPS)
+  found = fields.field(out['attention_mass'][0, 0].astype(float), EPS)
   # A tie of uniform weights may fall on either side in float32.
   np.testing.assert_allclose(found, theory.coverage(want, EPS)[1], atol=1)
   if queries == 1:
     values = {k: np.asarray(v[0]) for k, v in m.rpe_params(params).items()}
-    heads = subject.heads(m.encoding, values)
-    read = [numeric.horizon(head, n, 16, EPS).trf for head in heads]
+    heads = head_formulas.heads(m.encoding, values)
+    read = [finite_horizon.horizon(head, n, 16, EPS).trf for head in heads]
     np.testing.assert_allclose(found, read, atol=1)
 
 
@@ -134,8 +135,8 @@ def test_uniform_attention_takes_all_but_eps_of_the_text(n):
   m, params = small.make('none', N=1, H=4)
   params = small.without_queries(params)
   s = small.settings(n)
-  out = small.run('attention_mass', m, params, small.batch(n, 1), s, jit=False)
-  found = estimators.field(out['attention_mass'].astype(float), EPS)
+  out = small.run('attention_mass', m, params, small.batch(n, 1), s)
+  found = fields.field(out['attention_mass'].astype(float), EPS)
   want = np.asarray([(1 - e) * n for e in EPS])
   assert (np.abs(found - want) <= 1).all()
 
@@ -154,9 +155,15 @@ def test_uniform_attention_to_equal_tokens_has_a_flat_gradient():
 
 
 def test_a_short_dtype_is_measured_in_float32():
-  m, params = small.make('alibi', dtype='bfloat16', scan=True, remat=True)
-  m, params = lab.plain(m, params)
-  c = m.config
+  short = small.model_of('alibi', dtype='bfloat16', scan=True, remat=True)
+  seen = []
+
+  def hidden(key, tokens):
+    m, params = measure.plain(short, short.init(key))
+    seen.append(m.config)
+    return m.hidden(params, tokens)
+
+  x = jax.eval_shape(hidden, small.KEY, small.batch(24))
+  (c,) = seen
   assert (c.dtype, c.scan, c.remat, c.rpe) == ('float32', False, False, 'alibi')
-  x = jax.eval_shape(m.hidden, params, small.batch(24))
   assert x.dtype == np.float32

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extrapolation.receptive_field import rank, samples
-from extrapolation.receptive_field.settings import Settings, starts
+from extrapolation.receptive_field import bootstrap, rank_agreement
+from extrapolation.receptive_field.estimators.settings import Settings, starts
 
 
 def filled(values, at_once=7):
-  sums = samples.Sums(len(values))
+  sums = bootstrap.Sums(len(values))
   for i in range(0, len(values), at_once):
     part = values[i : i + at_once]
     sums.add(np.arange(i, i + len(part)), x=part, one=np.ones(len(part)))
@@ -41,7 +41,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(windows):
       sums.draws(200, int(rng.integers(1 << 30))), ('x', 'one'),
       lambda t: t['x'] / t['one'],
     )  # fmt: skip
-    low, high = samples.interval(drawn)
+    low, high = bootstrap.interval(drawn)
     held += low <= 1 <= high
   assert 0.88 < held / 300 < 0.98
 
@@ -49,12 +49,12 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(windows):
 def test_neighbours_share_a_group():
   """Windows that repeat in threes are a third of the evidence."""
   values = np.repeat(np.random.default_rng(0).normal(size=64), 3)
-  alone = samples.interval(
+  alone = bootstrap.interval(
     filled(values[::3]).statistic(
       filled(values[::3]).draws(2000, 0), ('x',), lambda t: t['x'] / 64
     )
   )
-  thrice = samples.interval(
+  thrice = bootstrap.interval(
     filled(values).statistic(
       filled(values).draws(2000, 0), ('x',), lambda t: t['x'] / 192
     )
@@ -72,18 +72,22 @@ def fields(order, noise=0.0, R=200, seeds=2):
 
 def test_rank_correlation_over_encodings():
   label, x = fields(range(8))
-  assert rank.between(label, x, x) == dict(rho=1, low=1, high=1, encodings=8)
-  assert rank.between(label, x, -x)['rho'] == -1
-  noisy = rank.between(label, x, fields(range(8), 3.0)[1])
+  assert rank_agreement.between(label, x, x) == dict(
+    rho=1, low=1, high=1, encodings=8
+  )
+  assert rank_agreement.between(label, x, -x)['rho'] == -1
+  noisy = rank_agreement.between(label, x, fields(range(8), 3.0)[1])
   assert noisy['low'] < noisy['rho'] < 1 and noisy['low'] < 0.6
   # Seeds of one encoding are no further evidence: without the two that are
   # out of order, one draw in twenty, the others agree.
   label, five = fields(range(5), seeds=6)
-  wide = rank.between(label, five, fields([4, 1, 2, 3, 0], seeds=6)[1])
+  wide = rank_agreement.between(
+    label, five, fields([4, 1, 2, 3, 0], seeds=6)[1]
+  )
   assert (wide['rho'], wide['high'], wide['encodings']) == (-0.6, 1, 5)
-  assert rank.between(*fields(range(2)), x[:, :4])['rho'] is None
+  assert rank_agreement.between(*fields(range(2)), x[:, :4])['rho'] is None
   none = dict(rho=None, low=None, high=None, encodings=5)
-  assert rank.between(label, five, np.ones_like(five)) == none
+  assert rank_agreement.between(label, five, np.ones_like(five)) == none
 
 
 @given(st.integers(2, 50), st.integers(1, 400), st.integers(1, 400))

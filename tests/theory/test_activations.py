@@ -6,9 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from extrapolation import attention
-from extrapolation import model as model_lib
-from extrapolation.theory import bound
+from extrapolation import attention, config, model
+from extrapolation.theory import window_bound
 
 T, V, H = 96, 37, 4
 
@@ -25,7 +24,8 @@ def text(rng, count):
 
 
 def trained(name, steps=40):
-  m = model_lib.make(V, rpe=name, N=2, D=32, H=H, F=64)
+  c = config.Model(rpe=name, N=2, D=32, H=H, F=64, dropout=0.0)
+  m = model.make(V, c)
   params = m.init(jax.random.key(0))
   optimiser = optax.adam(1e-2)
   state, rng = optimiser.init(params), np.random.default_rng(0)
@@ -51,7 +51,8 @@ def test_bounds_hold_on_real_activations(name):
   m, params, batch = trained(name)
   seen = []
 
-  def attend(q, k, v, bias):
+  def attend(q, k, v, bias, layer):
+    del layer
     seen.append([np.asarray(x, np.float64) for x in (q, k, v, bias)])
     return attention.attend(q, k, v, bias)
 
@@ -60,7 +61,9 @@ def test_bounds_hold_on_real_activations(name):
   t = np.arange(T)[:, None] - np.arange(T)
   tightest = 0.0
   for q, k, v, b in seen:
-    M = np.asarray(bound.logit_bound(jnp.float32(q), jnp.float32(k)))  # [B, H]
+    M = np.asarray(
+      window_bound.logit_bound(jnp.float32(q), jnp.float32(k))
+    )  # [B, H]
     logits = np.einsum('bthk,bshk->bhts', q, k) / np.sqrt(q.shape[-1])
     assert np.all(np.abs(logits).max((-2, -1)) <= M * (1 + 1e-5))
     a = np.where(t >= 0, np.exp(logits + b[:, np.abs(t)]), 0)
@@ -72,11 +75,13 @@ def test_bounds_hold_on_real_activations(name):
       error = np.linalg.norm(o - o_w, axis=-1)  # [B, H, T]
       e = np.exp(b)
       tail, head = np.log(e[:, w:].sum(-1)), np.log(e[:, :w].sum(-1))
-      prior = np.asarray(bound.dropped(*np.broadcast_arrays(tail, head), M))
+      prior = np.asarray(
+        window_bound.dropped(*np.broadcast_arrays(tail, head), M)
+      )
       log_seen = np.log(near.sum(-1))
       top = logits.max(-1)
       late = np.asarray(
-        bound.dropped_seen(
+        window_bound.dropped_seen(
           np.broadcast_to(tail[:, None], top.shape), log_seen, top
         )
       )

@@ -13,9 +13,10 @@ import pytest
 import scipy.special
 
 from extrapolation import rpe, theory
-from extrapolation.theory import field, series, sums, tail
-from extrapolation.theory.formula import Formula
-from extrapolation.theory.oracle import Undecided
+from extrapolation.theory import convergence, trf_bounds
+from extrapolation.theory.enclosures import sums, tail_bound
+from extrapolation.theory.errors import NotProved, UndefinedTotal
+from extrapolation.theory.expression.formula import Formula
 
 EPS = [Fraction(1, 10), Fraction(1, 100), Fraction(1, 1000)]
 
@@ -124,11 +125,11 @@ PLAIN = {
 def test_against_a_sum_of_ten_million_terms(text):
   """B - T_N is the plain sum, pairwise in float64."""
   root = Formula(text).read()
-  rung = series.judge(root).rung
-  (bracket,) = field.trf(root, rung, [Fraction(1, 50)])
+  log_depth = convergence.judge(root).log_depth
+  (bracket,) = trf_bounds.trf(root, log_depth, [Fraction(1, 50)])
   w = np.exp(PLAIN[text])
   plain = float(np.sum(w))
-  found = field.tails(root, rung, Fraction(1, 1000)).beyond
+  found = trf_bounds.tails(root, log_depth, Fraction(1, 1000)).beyond
   with sums.precision():
     head = found(0) - found(N)
     assert abs(float(head.mid()) - plain) <= 1e-13 * plain + float(head.rad())
@@ -201,10 +202,10 @@ def test_enclosures_hold_a_head_summed_at_random(p, q, r, j):
 
 
 def test_tail_bounds_hold_beyond_the_threshold():
-  """The closed Hurwitz zeta lies inside the bounds of tail.py, and near."""
+  """The closed Hurwitz zeta lies inside the bounds, and near."""
   root = Formula('-1.5*log(7+t)').read()
   with sums.precision():
-    found = tail.beyond(root, flint.arb(2) ** 20, 0)
+    found = tail_bound.beyond(root, flint.arb(2) ** 20, 0)
     for j in (2**20, 2**30, 10**15):
       b = sums.Program(root)(flint.arb(j), sums.Balls)
       bounds = found(b, flint.arb(j))
@@ -235,21 +236,21 @@ def test_the_definition_is_strict_at_a_tie():
 def test_divergent_sums_have_no_field():
   for name in ('none', 'harmonic', 'sandwich', 'log_harmonic'):
     for brackets in theory.trf(rpe.get(name, 2)):
-      assert all(b == field.INFINITE for b in brackets)
+      assert all(b == trf_bounds.INFINITE for b in brackets)
 
 
 def test_open_parameters_have_no_field():
-  with pytest.raises(Undecided, match='conditional'):
+  with pytest.raises(NotProved, match='conditional'):
     theory.trf('-a*log(t+1)')
 
 
 def test_an_infinite_weight_has_no_field():
-  with pytest.raises(sums.Undefined, match=r'distance 0.*log\(t \+ 1\)'):
+  with pytest.raises(UndefinedTotal, match=r'distance 0.*log\(t \+ 1\)'):
     theory.trf('-2*log(t)')
 
 
 def test_no_weight_at_all_has_no_field():
-  with pytest.raises(sums.Undefined, match='every weight is 0'):
+  with pytest.raises(UndefinedTotal, match='every weight is 0'):
     theory.trf(lambda t: jnp.where(t < 0, 0.0, -jnp.inf))
 
 

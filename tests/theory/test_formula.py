@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from extrapolation.theory import grammar, numeric
-from extrapolation.theory.formula import Formula
-from extrapolation.theory.grammar import FormulaError
+from extrapolation.theory import finite_horizon
+from extrapolation.theory.errors import FormulaError
+from extrapolation.theory.expression import grammar
+from extrapolation.theory.expression.formula import Formula
 
 T = np.arange(1.0, 50.0)
 
@@ -43,7 +44,7 @@ VALUES = [
 def test_values(text, expected):
   formula = Formula(text)
   np.testing.assert_allclose(formula(jnp.arange(1, 50)), expected, rtol=2e-5)
-  exact = numeric.log_weights(formula.read(), T)
+  exact = finite_horizon.log_weights(formula.read(), T)
   np.testing.assert_allclose(exact, expected, rtol=1e-12)
 
 

@@ -12,22 +12,27 @@ import pytest
 import sympy as sp
 
 from extrapolation import rpe
-from extrapolation.theory import ball, interpret, numeric, sums, symbolic
-from extrapolation.theory.expression import Graph, nodes
+from extrapolation.theory import finite_horizon
+from extrapolation.theory.enclosures import ball, sums
+from extrapolation.theory.expression import trace
+from extrapolation.theory.expression.graph import Graph, nodes
+from tests.theory import symbolic
 
 KEY = jax.random.key(3)
 N = 300
 
 
 def as_floats(heads, n=N):
-  return np.stack([numeric.log_weights(h, np.arange(float(n))) for h in heads])
+  return np.stack(
+    [finite_horizon.log_weights(h, np.arange(float(n))) for h in heads]
+  )
 
 
 @pytest.mark.parametrize('name', rpe.names())
 def test_reading_of_an_encoding_is_its_bias(name):
   encoding = rpe.get(name, 4)
   params = encoding.init(KEY)
-  heads = interpret.read(encoding.bias, params)
+  heads = trace.read(encoding.bias, params)
   theirs = np.asarray(encoding.bias(jnp.arange(N), params), np.float64)
   np.testing.assert_allclose(as_floats(heads), theirs, rtol=2e-5, atol=2e-5)
 
@@ -35,7 +40,7 @@ def test_reading_of_an_encoding_is_its_bias(name):
 @pytest.mark.parametrize('name', rpe.names())
 def test_balls_hold_the_float64_reading(name):
   encoding = rpe.get(name, 4)
-  heads = interpret.read(encoding.bias, encoding.init(KEY))
+  heads = trace.read(encoding.bias, encoding.init(KEY))
   plain = as_floats(heads, 40)
   with sums.precision():
     for head, row in zip(heads, plain, strict=True):
@@ -48,7 +53,7 @@ def test_balls_hold_the_float64_reading(name):
 @pytest.mark.parametrize('name', ['alibi', 'type1', 'type2', 'sandwich', 't5'])
 def test_sympy_reading_has_the_same_values(name):
   encoding = rpe.get(name, 4)
-  heads = interpret.read(encoding.bias, encoding.init(KEY))
+  heads = trace.read(encoding.bias, encoding.init(KEY))
   for head, row in zip(heads, as_floats(heads, 40), strict=True):
     e = symbolic.expression(head)
     for t in (0, 1, 16, 39):
@@ -56,15 +61,15 @@ def test_sympy_reading_has_the_same_values(name):
 
 
 def test_slopes_are_exact_rationals():
-  e = symbolic.expression(interpret.read(rpe.get('alibi', 8).bias, {})[7])
+  e = symbolic.expression(trace.read(rpe.get('alibi', 8).bias, {})[7])
   assert e == -symbolic.T / 256
-  e = symbolic.expression(interpret.read(rpe.get('alibi', 12).bias, {})[8])
+  e = symbolic.expression(trace.read(rpe.get('alibi', 12).bias, {})[8])
   # 2^-1/2 in float32 is a fraction over 2^24
   assert -e / symbolic.T == sp.Rational(float(np.float32(2**-0.5)))
 
 
 def test_parameters_may_be_names():
-  (head,) = interpret.read(
+  (head,) = trace.read(
     lambda t, p: -p['a'] * jnp.log1p(p['b'] * t), {'a': 'a', 'b': 'b'}
   )
   a, b = sp.symbols('a b', positive=True)
@@ -116,7 +121,7 @@ FUNCTIONS = {
 @pytest.mark.parametrize('name', FUNCTIONS)
 def test_user_functions(name):
   bias = FUNCTIONS[name]
-  heads = interpret.read(bias)
+  heads = trace.read(bias)
   theirs = np.atleast_2d(np.asarray(bias(jnp.arange(N)), np.float64))
   np.testing.assert_allclose(as_floats(heads), theirs, rtol=3e-5, atol=3e-5)
 
@@ -145,7 +150,7 @@ REFUSED = {
 def test_what_is_no_function_of_distance_is_refused_by_name(name):
   bias, match = REFUSED[name]
   with pytest.raises(ValueError, match=match) as e:
-    interpret.read(bias)
+    trace.read(bias)
   assert '\n' not in str(e.value)
 
 
@@ -182,7 +187,7 @@ def test_folding_keeps_values(pair):
   node, plain = pair
   t = np.arange(20.0)
   np.testing.assert_allclose(
-    numeric.log_weights(node, t), plain(t), rtol=1e-9, atol=1e-9
+    finite_horizon.log_weights(node, t), plain(t), rtol=1e-9, atol=1e-9
   )
 
 

@@ -10,15 +10,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from extrapolation import rpe
+from extrapolation import cli, rpe, theory
+from extrapolation.output import exit_codes
 from extrapolation.theory import __main__ as main
 
 
 def ask(capsys, *args):
-  code = main.main([*args, '--format=json'])
+  main.main([*args, '--format=json'])
   out, err = capsys.readouterr()
-  assert (code, err) == (0, '')
+  assert err == ''
   return json.loads(out)
+
+
+def failure(capsys, *args):
+  """stdout and stderr of a command that a mistake ends, in one line."""
+  with pytest.raises(SystemExit) as e:
+    cli.run(main.main, [*args])
+  assert e.value.code == exit_codes.USAGE
+  out, err = capsys.readouterr()
+  line, hint, *more = err.splitlines()
+  assert line.startswith('error: ') and 'TRACEBACK' in hint and not more
+  return out, err
 
 
 def my_bias(distance):
@@ -124,6 +136,31 @@ def test_all(capsys):
     check(record, ['0.1'])
 
 
+def test_a_window(capsys):
+  """As `theory.window`, for any length and below the horizon."""
+  args = '--rpe=alibi,harmonic', '--heads=2', '--eps=0.1', '--horizon=4096'
+  flags = '--window_error=0.01', '--logit_bound=2', '--value_bound=3'
+  near, far = ask(capsys, *args, *flags)
+  wanted = theory.window(rpe.get('alibi', 2), error=0.01, M=2, v=3)
+  assert [h['window']['any_length'] for h in near['heads']] == wanted
+  below = [h['window']['below'] for h in near['heads']]
+  assert all(0 <= a - b <= 1 for a, b in zip(wanted, below, strict=True))
+  assert [h['window']['any_length'] for h in far['heads']] == [None, None]
+  assert all(1 < h['window']['below'] <= 4096 for h in far['heads'])
+  main.main([*args, *flags, '--format=csv'])
+  one, *_, last = csv.DictReader(io.StringIO(capsys.readouterr().out))
+  assert one['window'] == str(wanted[0])
+  assert last['window'] == '' and last['window_below']
+  main.main([*args, *flags])
+  assert 'window below 4096' in capsys.readouterr().out
+
+
+def test_a_traceback_on_request(monkeypatch):
+  monkeypatch.setenv('EXTRAPOLATION_TRACEBACK', '1')
+  with pytest.raises(ValueError, match='horizon = 0'):
+    cli.run(main.main, ['--formula=-t', '--horizon=0'])
+
+
 def test_an_infinite_weight_is_noted(capsys):
   (head,) = ask(capsys, '--formula=-2*log(t)')['heads']
   assert head['verdict'] == 'converges' and head['trf'] == {}
@@ -154,7 +191,7 @@ def test_a_trained_run(capsys, tmp_path):
   assert margins == [-0.125, 0.125]
   assert [h['margin'] for h in record['heads']] == [0.5, 0.75]
   assert [h['verdict'] for h in record['before']] == ['diverges', 'converges']
-  assert main.main([f'--workdir={tmp_path}', '--horizon=1024']) == 0
+  main.main([f'--workdir={tmp_path}', '--horizon=1024'])
   text = capsys.readouterr().out
   assert 'beyond 64' in text and '-0.125 -> +0.500' in text
 
@@ -167,17 +204,17 @@ def test_a_run_with_layers_and_one_in_training(capsys, tmp_path):
 
 
 def test_text_is_a_table(capsys):
-  assert main.main(['--rpe=type1', '--heads=8']) == 0
+  main.main(['--rpe=type1', '--heads=8'])
   out = capsys.readouterr().out
   assert '1615 / 16277 / 162773' in out and 'p-series' in out
   assert max(map(len, out.splitlines())) <= 120
-  assert main.main(['--formula=-r1*log(1+t)']) == 0
+  main.main(['--formula=-r1*log(1+t)'])
   assert 'iff r1 > 1' in capsys.readouterr().out
 
 
 def test_csv_has_a_row_a_head(capsys):
   args = ['--rpe=type1,harmonic', '--heads=2', '--eps=0.1', '--format=csv']
-  assert main.main(args) == 0
+  main.main(args)
   one, *_, last = csv.DictReader(io.StringIO(capsys.readouterr().out))
   assert (one['subject'], one['low_0.1'], one['high_0.1']) == (
     'type1', '100', '100'
@@ -188,7 +225,7 @@ def test_csv_has_a_row_a_head(capsys):
 def test_figure(capsys, tmp_path):
   path = tmp_path / 'theory.png'
   args = ['--rpe=type1,harmonic', '--heads=2', '--horizon=600']
-  assert main.main([*args, f'--figure={path}']) == 0
+  main.main([*args, f'--figure={path}'])
   assert path.read_bytes().startswith(b'\x89PNG')
 
 
@@ -215,15 +252,17 @@ ERRORS = [
   ('--function=tests.theory.test_main:not_a_bias', 'no encoding'),
   ('--workdir=/no/such/folder', 'rpe.json'),
   ('--formula=-a*t --figure=x.png', '--set'),
+  ('--formula=-t --window_error=0.1', '--logit_bound'),
+  ('--formula=-t --logit_bound=1', '--window_error'),
+  ('--formula=-t --window_error=0 --logit_bound=1', 'error > 0'),
+  ('--formula=-a*t --window_error=0.1 --logit_bound=1', '--set'),
 ]
 
 
 @pytest.mark.parametrize(('args', 'match'), ERRORS)
 def test_errors_are_one_line(capsys, args, match):
-  assert main.main(args.split()) == 2
-  out, err = capsys.readouterr()
-  assert out == '' and err.count('\n') == 1
-  assert match in err
+  out, err = failure(capsys, *args.split())
+  assert out == '' and match in err
 
 
 @pytest.mark.parametrize('args', ['', '--rpe=alibi --formula=t', '--nonsense'])
@@ -249,17 +288,26 @@ def test_usage_errors_are_one_line(capsys, args):
 )
 def test_an_unusable_run_is_one_line(capsys, tmp_path, content, match):
   (tmp_path / 'rpe.json').write_text(content)
-  assert main.main([f'--workdir={tmp_path}']) == 2
-  err = capsys.readouterr().err
-  assert match in err and err.count('\n') == 1
+  assert match in failure(capsys, f'--workdir={tmp_path}')[1]
 
 
 def test_the_package_is_light():
   """No Flax, and nothing heavy before it is needed."""
   code = (
-    'import sys, extrapolation.theory; '
+    'import sys, extrapolation.theory.__main__; '
     'assert not {"jax", "sympy", "flax"} & set(sys.modules); '
     'extrapolation.theory.trf("-2*log(1+t)"); '
     'assert "flax" not in sys.modules'
+  )
+  subprocess.run([sys.executable, '-c', code], check=True, timeout=60)
+
+
+def test_help_is_fast():
+  """The flags are told before jax or sympy are loaded."""
+  code = (
+    'import sys; from extrapolation.theory import __main__ as main\n'
+    'try: main.main(["--help"])\n'
+    'except SystemExit: pass\n'
+    'assert not {"jax", "sympy", "flax", "numpy"} & set(sys.modules)'
   )
   subprocess.run([sys.executable, '-c', code], check=True, timeout=60)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from extrapolation import rpe, theory
-from extrapolation.theory import bound
-from extrapolation.theory.window import allowed, certified
+from extrapolation.theory import window_bound
+from extrapolation.theory.certified_window import allowed, certified
 
 KEY = jax.random.key(0)
 
@@ -55,9 +55,9 @@ def test_bounds_hold_on_ten_thousand_instances():
     log_tail = np.log((e * ~near).sum(-1))
   log_near = np.log((e * near).sum(-1))
   p = (a * ~near).sum(-1) / a.sum(-1)
-  prior = np.asarray(bound.dropped(log_tail, log_near, M), np.float64)
+  prior = np.asarray(window_bound.dropped(log_tail, log_near, M), np.float64)
   seen = np.asarray(
-    bound.dropped_seen(log_tail, np.log(kept.sum(-1)), logits.max(-1)),
+    window_bound.dropped_seen(log_tail, np.log(kept.sum(-1)), logits.max(-1)),
     np.float64,
   )
   slack = 1 + 1e-4  # the bounds are float32: ln p to 1e-6 of itself ...
@@ -135,7 +135,9 @@ def test_what_cannot_be_certified_is_refused(bad):
 def test_logit_bound_is_a_bound():
   q, k = (jax.random.normal(s, (2, 9, 3, 8)) for s in jax.random.split(KEY))
   logits = jnp.einsum('bthk,bshk->bhts', q, k) / jnp.sqrt(8.0)
-  assert jnp.all(jnp.abs(logits).max((-2, -1)) <= bound.logit_bound(q, k))
+  assert jnp.all(
+    jnp.abs(logits).max((-2, -1)) <= window_bound.logit_bound(q, k)
+  )
 
 
 def test_seen_is_sharper_where_the_near_keys_won():
@@ -144,7 +146,9 @@ def test_seen_is_sharper_where_the_near_keys_won():
   e = np.exp(b)
   tail, near = np.log(e[256:].sum()), np.log(e[:256].sum())
   M = 5.0
-  prior = float(bound.dropped(jnp.float32(tail), jnp.float32(near), M))
+  prior = float(window_bound.dropped(jnp.float32(tail), jnp.float32(near), M))
   won = near + 4.0  # near keys at logit 4 on average
-  seen = float(bound.dropped_seen(jnp.float32(tail), jnp.float32(won), M))
+  seen = float(
+    window_bound.dropped_seen(jnp.float32(tail), jnp.float32(won), M)
+  )
   assert prior > 0.99 and seen < 0.5

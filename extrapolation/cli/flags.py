@@ -1,0 +1,53 @@
+"""Flags of a command, whose mistakes are reported in one line."""
+
+import argparse
+import difflib
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from extrapolation.output import exit_codes, logs
+
+
+class Parser(argparse.ArgumentParser):
+  """Help as it is written; errors of one line, with the nearest flag."""
+
+  def __init__(self, description: str, **options: Any):
+    super().__init__(
+      prog=_command(sys.argv[0]),
+      description=description,
+      allow_abbrev=False,
+      formatter_class=argparse.RawDescriptionHelpFormatter,
+      **options,
+    )
+    self.add_argument('--verbose', action='store_true', help='say more')
+
+  def parse_args(  # pyrefly: ignore[bad-override]
+    self, args: Sequence[str] | None = None, namespace: Any = None
+  ) -> Any:
+    """The flags, without --verbose, which is carried out here."""
+    parsed = super().parse_args(args, namespace)
+    logs.setup(parsed.__dict__.pop('verbose'))
+    return parsed
+
+  def error(self, message: str) -> NoReturn:
+    start, _, words = message.partition('unrecognized arguments: ')
+    if not start and words.startswith('-'):
+      flags = [f for a in self._actions for f in a.option_strings]
+      own = words.split()[0].partition('=')[0]
+      if close := difflib.get_close_matches(own, flags, 1):
+        message += f'; did you mean {close[0]}?'
+    self.exit(exit_codes.USAGE, f'error: {message} (see --help)\n')
+
+
+def _command(path: str) -> str:
+  """How the program at `path` is started."""
+  file = pathlib.Path(path)
+  parts = [p for p in file.with_suffix('').parts if p != '__main__']
+  if file.suffix == '.py' and 'extrapolation' in parts[-2:]:
+    at = len(parts) - 1 - parts[::-1].index('extrapolation')
+    return 'python -m ' + '.'.join(parts[at:])
+  return f'python launch/{file.name}' if file.parent.name == 'launch' else (
+    file.name
+  )  # fmt: skip

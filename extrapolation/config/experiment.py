@@ -1,0 +1,137 @@
+"""A whole config as one frozen, hashable object, and as a plain dictionary."""
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from immutabledict import immutabledict
+from ml_collections import ConfigDict
+
+from extrapolation.config.sections import (
+  Data,
+  Eval,
+  Model,
+  Optim,
+  Parallel,
+  Sweep,
+  Train,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+  """All that a run, its evaluation and its sweep are made of.
+
+  Equal experiments are equal keys: what is compiled for one section is found
+  again by that section.
+  """
+
+  seed: int = 0
+  data: Data = dataclasses.field(default_factory=Data)
+  model: Model = dataclasses.field(default_factory=Model)
+  optim: Optim = dataclasses.field(default_factory=Optim)
+  train: Train = dataclasses.field(default_factory=Train)
+  parallel: Parallel = dataclasses.field(default_factory=Parallel)
+  eval: Eval = dataclasses.field(default_factory=Eval)
+  sweep: Sweep = dataclasses.field(default_factory=Sweep)
+
+  def __post_init__(self):
+    if not 0 <= self.optim.warmup <= self.train.steps:
+      raise ValueError(
+        f'optim.warmup = {self.optim.warmup}: needs 0 <= warmup <= '
+        f'train.steps = {self.train.steps}'
+      )
+
+  def to_dict(self) -> dict[str, Any]:
+    """Nested dictionaries of plain values, as a config file has them."""
+    return _plain(self)
+
+
+def from_dict(values: Mapping[str, Any]) -> Experiment:
+  """The experiment of nested dictionaries; what is absent is the default.
+
+  Raises:
+    ValueError: a key that does not exist, a value of another type than its
+      key has, or one out of range; names it, and what there is.
+  """
+  return _section(Experiment, values, '')
+
+
+def base() -> ConfigDict:
+  """The paper's base model and recipe; every config file starts here.
+
+  Sizes: arXiv 2307.10156's 44.65 M parameter model. Optimisation: the same
+  group's published recipe, on 8 GPUs. `config/sections.py` explains each key;
+  see `configs/` for what runs where.
+  """
+  values = Experiment().to_dict()
+  values['model']['rpe_args'] = {}  # of whichever encoding is chosen
+  return ConfigDict(values)
+
+
+def differences(old: Mapping, new: Mapping, prefix: str = '') -> list[str]:
+  """One line for each key whose value differs: `key: old -> new`."""
+  lines = []
+  for key in sorted({*old, *new}):
+    a, b = old.get(key, '(absent)'), new.get(key, '(absent)')
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+      lines += differences(a, b, f'{prefix}{key}.')
+    elif a != b:
+      lines.append(f'{prefix}{key}: {a!r} -> {b!r}')
+  return lines
+
+
+def no_key(key: str, leaf: str, there: list[str]) -> str:
+  """The error for a key that does not exist, with the nearest that does."""
+  close = difflib.get_close_matches(leaf, there, 1)
+  hint = f' (did you mean {close[0]!r}?)' if close else ''
+  return f'no config key {key!r}{hint}; there are: {", ".join(there) or "none"}'
+
+
+def section(value: Any, key: str) -> Mapping[str, Any]:
+  """`value`, which must be the keys and values of a section."""
+  if not isinstance(value, Mapping):
+    raise ValueError(f'config key {key!r} = {value!r} is no section')
+  return value
+
+
+def _plain(value: Any) -> Any:
+  if dataclasses.is_dataclass(value):
+    fields = dataclasses.fields(value)
+    return {f.name: _plain(getattr(value, f.name)) for f in fields}
+  if isinstance(value, Mapping):
+    return {k: _plain(v) for k, v in value.items()}
+  return value
+
+
+def _section(cls: type, values: Any, prefix: str) -> Any:
+  hints = typing.get_type_hints(cls)
+  fields = {}
+  for key, value in section(values, prefix[:-1]).items():
+    if key not in hints:
+      raise ValueError(no_key(prefix + key, key, list(hints)))
+    want = hints[key]
+    if dataclasses.is_dataclass(want):
+      fields[key] = _section(want, value, f'{prefix}{key}.')
+    else:
+      fields[key] = _typed(want, value, prefix + key)
+  return cls(**fields)
+
+
+def _typed(want: Any, value: Any, key: str) -> Any:
+  """`value` as the type that its field declares."""
+  kind = typing.get_origin(want) or want
+  if kind is float and type(value) is int:
+    value = float(value)
+  elif kind is tuple and isinstance(value, list):  # JSON knows no tuples
+    value = tuple(value)
+  elif kind is Mapping and isinstance(value, Mapping):
+    value = immutabledict(value)
+  if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    raise ValueError(
+      f'config key {key} = {value!r}: needs {kind.__name__}, '
+      f'got {type(value).__name__}'
+    )
+  return value

@@ -1,0 +1,130 @@
+"""Config files, and `--config.SECTION.KEY=VALUE` on top of them."""
+
+import ast
+import importlib.util
+import os
+import sys
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from extrapolation import rpe
+from extrapolation.config.experiment import (
+  Experiment,
+  base,
+  from_dict,
+  no_key,
+  section,
+)
+
+
+def load(spec: str, overrides: Mapping[str, str] | None = None) -> Experiment:
+  """The experiment of `FILE.py[:arg]`, with `{'model.rpe': 'type1'}` set.
+
+  A config file defines `get_config()`, or `get_config(arg)` called with what
+  follows the colon, and returns an ml_collections ConfigDict; `config.base` is
+  the one to start from.
+
+  Raises:
+    ValueError: no such file or key, or a value of another type or out of
+      range; the message names the key and what there is.
+  """
+  path, _, arg = spec.partition(':')
+  c = _module(path).get_config(*([arg] if arg else []))
+  return override(c, overrides or {})
+
+
+def override(
+  c: ConfigDict | Experiment, overrides: Mapping[str, str]
+) -> Experiment:
+  """`c` with string values set, each parsed to the type that its key has.
+
+  Another encoding begins with its own default hyperparameters.
+
+  Raises:
+    ValueError: as `load`.
+  """
+  values = c.to_dict() if isinstance(c, Experiment) else _values(c)
+  model = values['model']
+  name = overrides.get('model.rpe', model['rpe'])
+  if name != model['rpe']:
+    model.update(rpe=name, rpe_args={})  # those were of another encoding
+  model['rpe_args'] = {**rpe.defaults(name), **model['rpe_args']}
+  for key, text in overrides.items():
+    *parents, leaf = key.split('.')
+    node = values
+    for i, part in enumerate(parents):
+      node = _child(node, part, '.'.join(parents[:i]))
+      if not isinstance(node, dict):
+        raise ValueError(f'config key {key!r}: {part!r} is not a section')
+    old = _child(node, leaf, '.'.join(parents))
+    node[leaf] = _parse(text, old, key)
+  return from_dict(values)
+
+
+def _values(c: ConfigDict) -> dict[str, Any]:
+  """A config file's values, which has every section; absent keys of default."""
+  values = c.copy_and_resolve_references().to_dict()
+  known = base().to_dict()
+  for key in values:
+    if key not in known:
+      raise ValueError(no_key(key, key, list(known)))
+  for key, default in known.items():
+    if key not in values:
+      raise ValueError(f'config has no {key!r}; start from config.base()')
+    if isinstance(default, dict):
+      values[key] = {**default, **section(values[key], key)}
+  return values
+
+
+def _module(path: str) -> types.ModuleType:
+  if not os.path.isfile(path):
+    raise ValueError(
+      f'no config file {path!r}; give the path of a Python '
+      'file with get_config(), such as configs/demo.py'
+    )
+  # So that a config can import its neighbour: `from configs import demo`.
+  root = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+  if root not in sys.path:
+    sys.path.append(root)
+  spec = importlib.util.spec_from_file_location('_config', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  if not hasattr(module, 'get_config'):
+    raise ValueError(f'config file {path!r} has no get_config()')
+  return module
+
+
+def _child(node: dict[str, Any], name: str, path: str) -> Any:
+  if name not in node:
+    key = f'{path}.{name}' if path else name
+    raise ValueError(no_key(key, name, list(node)))
+  return node[name]
+
+
+def _parse(text: str, old: Any, key: str) -> Any:
+  """`text` as a value of the type of `old`."""
+  want = type(old)
+  if isinstance(old, dict):
+    raise ValueError(
+      f'config key {key!r} is a section with the keys: '
+      + (', '.join(sorted(old)) or 'none')
+    )
+  if want is str:
+    return text
+  try:
+    if want is bool:
+      return {'true': True, 'false': False}[text.lower()]
+    if want is tuple:
+      value = ast.literal_eval(f'({text},)' if text else '()')
+      return value[0] if value and isinstance(value[0], tuple) else value
+    value = ast.literal_eval(text)
+    if isinstance(value, bool) or want(value) != value:
+      raise ValueError
+    return want(value)
+  except (ValueError, SyntaxError, KeyError, TypeError):
+    raise ValueError(
+      f'config key {key} = {text!r}: needs {want.__name__}, such as {old!r}'
+    ) from None

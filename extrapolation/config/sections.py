@@ -1,0 +1,291 @@
+"""The sections of a config: every key, its default, its unit, its range.
+
+Sizes: N layers, D model width, H heads, F feed-forward width, T training
+length in tokens, B sequences per step. Each section is frozen and hashable and
+checks itself when it is made, so that one which exists is sound.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+from immutabledict import immutabledict
+
+from extrapolation import rpe as encodings
+from extrapolation.data import SPLITS
+
+ACTIVATIONS = ('relu', 'gelu')
+DTYPES = ('float32', 'bfloat16', 'float64')
+RULES = ('adamw', 'sgd')
+SCHEDULES = ('inverse_sqrt', 'cosine', 'constant')
+MODES = ('jit', 'pmap')
+AXES = ('data', 'fsdp', 'seq')  # of the mesh of devices
+
+
+def _one_of(key: str, value: str, allowed: Iterable[str]) -> None:
+  if value not in allowed:
+    raise ValueError(f'{key} = {value!r}; there are: {", ".join(allowed)}')
+
+
+def _at_least(key: str, value: int, least: int) -> None:
+  if not value >= least:
+    raise ValueError(f'{key} = {value}: needs >= {least}')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Data:
+  """Which text, in which tokens; `data.prepare` checks the values."""
+
+  # stdlib | files:PATH (file, folder or glob) | tfds:NAME | wikibook |
+  # hf:OWNER/NAME/CONFIG | mix:0.5*SOURCE+0.5*SOURCE | prepared:DIR
+  source: str = 'stdlib'
+  valid: str = ''  # another source for validation; '' splits `source`
+  test: str = ''
+  separator: str = ''  # a line between documents; '' is the source's own
+  tokenizer: str = 'bytes'  # bytes | bpe | unigram | gpt2 | gpt2:DIR
+  vocab: int = 8192  # of bpe and unigram
+  windows: str = 'contiguous'  # as in the paper | within: one document each
+  manual_dir: str = ''  # your files for tfds:NAME; '' is where TFDS looks
+  cache: str = ''  # '' is ~/.cache/extrapolation
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+  """What all encodings share of section `model`; as in the paper by default."""
+
+  N: int = 6  # layers
+  D: int = 512  # width
+  H: int = 8  # heads
+  F: int = 2048  # hidden width of the feed-forward part
+  activation: str = 'relu'  # relu | gelu
+  dropout: float = 0.1
+  dtype: str = 'float32'  # float32 | bfloat16 | float64: of the computation
+  remat: bool = False  # recompute activations in the backward pass
+  scan: bool = False  # one compiled layer, looped; unrolled is faster on CPU
+  rpe_per_layer: bool = False  # learned encodings: parameters per layer
+
+  def __post_init__(self):
+    for name in ('N', 'D', 'H', 'F'):
+      _at_least(f'model.{name}', getattr(self, name), 1)
+    if self.D % self.H:
+      fits = [h for h in range(1, self.D + 1) if self.D % h == 0]
+      near = sorted(fits, key=lambda h: abs(h - self.H))[:3]
+      raise ValueError(
+        f'model.H = {self.H} heads do not divide model.D = '
+        f'{self.D}; near by: {", ".join(map(str, sorted(near)))}'
+      )
+    _one_of('model.activation', self.activation, ACTIVATIONS)
+    _one_of('model.dtype', self.dtype, DTYPES)
+    if self.dtype == 'float64' and not jax.config.jax_enable_x64:
+      raise ValueError('model.dtype = float64 needs JAX_ENABLE_X64=1')
+    if not 0 <= self.dropout < 1:
+      raise ValueError(f'model.dropout = {self.dropout}: needs 0 <= p < 1')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Model(Network):
+  """The section `model`: a network and its encoding."""
+
+  rpe: str = 'type2'  # any file in extrapolation/rpe
+  rpe_args: Mapping[str, Any] = immutabledict()  # its hyperparameters
+
+  def __post_init__(self):
+    super().__post_init__()
+    encodings.get(self.rpe, self.H, **self.rpe_args)
+    full = immutabledict({**encodings.defaults(self.rpe), **self.rpe_args})
+    object.__setattr__(self, 'rpe_args', full)
+
+  @property
+  def network(self) -> Network:
+    """The part that encodings share."""
+    fields = dataclasses.fields(Network)
+    return Network(**{f.name: getattr(self, f.name) for f in fields})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Optim:
+  """Optimiser and learning rate; see `training.optimizer`."""
+
+  rule: str = 'adamw'  # adamw | sgd
+  lr: float = 5e-4  # peak
+  schedule: str = 'inverse_sqrt'  # inverse_sqrt | cosine | constant
+  warmup: int = 4000  # steps, linear
+  b1: float = 0.9
+  b2: float = 0.98
+  eps: float = 1e-8
+  weight_decay: float = 0.2  # decoupled (AdamW); 0 is Adam; matrices only
+  clip: float = 1.0  # global gradient norm; 0 is off
+
+  def __post_init__(self):
+    _one_of('optim.rule', self.rule, RULES)
+    _one_of('optim.schedule', self.schedule, SCHEDULES)
+    for name in ('lr', 'eps', 'clip', 'weight_decay'):
+      value = getattr(self, name)
+      if not 0 <= value < math.inf:
+        raise ValueError(f'optim.{name} = {value}: needs a finite value >= 0')
+    for name in ('b1', 'b2'):
+      value = getattr(self, name)
+      if not 0 <= value < 1:
+        raise ValueError(f'optim.{name} = {value}: needs 0 <= value < 1')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train:
+  """Batches, steps, and how often something is written."""
+
+  T: int = 512  # training length, tokens
+  B: int = 128  # sequences per step
+  accumulate: int = 1  # the step in this many parts, for memory
+  steps: int = 50_000
+  log_every: int = 50
+  valid_every: int = 1000  # 0 is never
+  valid_tokens: int = 131_072
+  checkpoint_every: int = 1000
+  keep: int = 3  # newest checkpoints
+  keep_every: int = 0  # and those of multiples of this step; 0 is none
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      least = 0 if field.name in ('valid_every', 'keep_every') else 1
+      _at_least(f'train.{field.name}', getattr(self, field.name), least)
+    if self.B % self.accumulate:
+      raise ValueError(
+        f'train.accumulate = {self.accumulate} does not divide '
+        f'train.B = {self.B}'
+      )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parallel:
+  """Where it runs; another layout is the same run."""
+
+  mode: str = 'jit'  # jit: over the whole mesh | pmap: 'data' alone
+  data: int = -1  # devices that spread a batch; -1: all that are left
+  fsdp: int = 1  # those that spread parameters and optimiser too
+  seq: int = 1  # those that spread the tokens of a sequence
+
+  def __post_init__(self):
+    _one_of('parallel.mode', self.mode, MODES)
+    for name in AXES:
+      if getattr(self, name) < 1 and getattr(self, name) != -1:
+        raise ValueError(
+          f'parallel.{name} = {getattr(self, name)}: needs >= 1, or -1 for '
+          'all devices that are left'
+        )
+    if sum(getattr(self, name) == -1 for name in AXES) > 1:
+      raise ValueError(f'{self}: only one of {", ".join(AXES)} can be -1')
+    if self.mode == 'pmap' and (self.fsdp, self.seq) != (1, 1):
+      raise ValueError(
+        f'{self}: pmap spreads the batch alone; set parallel.fsdp=1 and '
+        'parallel.seq=1, or parallel.mode=jit'
+      )
+
+  def __str__(self):
+    sizes = ', '.join(f'{name}={getattr(self, name)}' for name in AXES)
+    return f'parallel.mode = {self.mode}, {sizes}'
+
+  def sizes(self, devices: int, processes: int = 1) -> tuple[int, ...]:
+    """The size of each axis of the mesh, with -1 filled in.
+
+    Raises:
+      ValueError: the mesh does not divide the devices, or leaves out some of
+        those that several processes bring.
+    """
+    sizes = [getattr(self, name) for name in AXES]
+    known = math.prod(n for n in sizes if n != -1)
+    fits = devices % known == 0
+    if -1 in sizes and fits:
+      sizes[sizes.index(-1)], known = devices // known, devices
+    if not fits or (processes > 1 and known != devices):
+      raise ValueError(
+        f'{self}: a mesh of {known} does not '
+        + ('divide' if not fits else 'take')
+        + f' the {devices} device{"s" * (devices > 1)} there are'
+        + (f' in {processes} processes' if processes > 1 else '')
+        + '; -1 fills an axis in'
+      )
+    return tuple(sizes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Eval:
+  """The length sweep of a run; see `evaluation.eval_windows`."""
+
+  lengths: tuple[int, ...] = (
+    512, 1024, 2048, 3072, 4096, 5120, 6144, 7168, 8192, 9216,
+  )  # fmt: skip
+  protocol: str = 'nonoverlap'  # nonoverlap | sliding:STRIDE | last:K
+  split: str = 'test'
+  tokens: int = 0  # targets scored, the same at every length; 0 is all
+  batch_tokens: int = 16_384  # tokens per forward pass
+  window: str = 'full'  # keys a query sees: full | N | certified:ERROR
+
+  def __post_init__(self):
+    if not self.lengths:
+      raise ValueError('eval.lengths is empty; give one length or more')
+    for n in self.lengths:
+      if not isinstance(n, int) or n < 1:
+        raise ValueError(f'eval.lengths: {n!r} is not a length; needs >= 1')
+    _at_least('eval.tokens', self.tokens, 0)
+    _at_least('eval.batch_tokens', self.batch_tokens, 1)
+    _one_of('eval.split', self.split, SPLITS)
+    targets_per_window(self.protocol, min(self.lengths))
+    keys_or_error(self.window)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sweep:
+  """Which runs a sweep has: encodings x seeds; see `runs.sweep_grid`."""
+
+  # `all`, or names with hyperparameters: type1,power:exponent=0.5,...
+  rpe: str = 'all'
+  seeds: tuple[int, ...] = (0,)
+
+
+def targets_per_window(protocol: str, length: int) -> int:
+  """Targets that each window but the first scores, under a protocol.
+
+  Raises:
+    ValueError: no such protocol, or more targets than `length` has.
+  """
+  kind, _, number = protocol.partition(':')
+  if protocol == 'nonoverlap':
+    return length
+  if (
+    kind not in ('sliding', 'last') or not number.isdecimal() or not int(number)
+  ):
+    raise ValueError(
+      f'no protocol {protocol!r}; there are: nonoverlap, sliding:STRIDE, '
+      'last:K, with numbers >= 1'
+    )
+  if int(number) > length:
+    raise ValueError(
+      f'protocol {protocol} scores {number} targets per window, '
+      f'more than the shortest length, {length}, has'
+    )
+  return int(number)
+
+
+def keys_or_error(window: str) -> int | float | None:
+  """Keys kept, or the error that is certified; None for `full`.
+
+  Raises:
+    ValueError: not `full`, a number >= 1, or `certified:ERROR`.
+  """
+  if window == 'full':
+    return None
+  if window.isdecimal() and int(window) > 0:
+    return int(window)
+  kind, _, number = window.partition(':')
+  try:
+    error = float(number) if kind == 'certified' else 0.0
+  except ValueError:
+    error = 0.0
+  if not 0 < error < 1:
+    raise ValueError(
+      f'window {window!r}: needs full, a number of keys >= 1, or '
+      'certified:ERROR with 0 < ERROR < 1'
+    )
+  return error

@@ -1,0 +1,16 @@
+"""Where text comes from: files, TFDS, the Hugging Face Hub."""
+
+from extrapolation.data.sources.corpora import FORMS, Options, Part, parts
+from extrapolation.data.sources.inputs import BLOCK, SPLITS, Input
+from extrapolation.data.sources.reading import documents
+
+__all__ = [
+  'BLOCK',
+  'FORMS',
+  'SPLITS',
+  'Input',
+  'Options',
+  'Part',
+  'documents',
+  'parts',
+]

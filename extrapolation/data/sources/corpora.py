@@ -1,0 +1,145 @@
+"""A source string, as the inputs of its parts."""
+
+import dataclasses
+import pathlib
+import re
+
+from extrapolation.data import folder_cache
+from extrapolation.data.sources import files
+from extrapolation.data.sources.formats import PACKINGS
+from extrapolation.data.sources.inputs import Input
+from extrapolation.data.sources.reading import WIKITEXT
+
+FORMS = (
+  f"'stdlib', 'files:PATH' (a file, folder or glob; {PACKINGS}), "
+  "'tfds:NAME', 'hf:OWNER/NAME/CONFIG', 'wikibook', "
+  "'mix:[WEIGHT*]SOURCE+[WEIGHT*]SOURCE...' or 'prepared:DIR'"
+)
+_NAMED = {'wikibook': 'tfds:wikibook'}  # Wikipedia and books, each text once
+
+# A '+' may be part of a path, so it separates only if a source follows it.
+_PLUS = re.compile(
+  r'\+(?=(?:[\d.eE-]+\*)?(?:stdlib|wikibook|files:|tfds:|hf:|mix:))'
+)
+_WEIGHT = re.compile(r'([\d.eE-]+)\*(?=[a-z])')
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What a source needs to know besides its name."""
+
+  separator: str = ''  # line between documents of files
+  manual_dir: str = ''  # text of the TFDS builders
+  cache: pathlib.Path = dataclasses.field(default_factory=folder_cache.root)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """One corpus of a mixture.
+
+  weight: its share of the training windows; 0 reads each text once an epoch.
+  separator: between its documents, see `reading.documents`.
+  origin: files that its inputs were made of, where they are not the inputs.
+  elsewhere: splits that another source was named for.
+  """
+
+  source: str
+  inputs: tuple[Input, ...]
+  weight: float = 0.0
+  separator: str = ''
+  origin: tuple[dict, ...] = ()
+  elsewhere: frozenset[str] = frozenset()
+
+
+def parts(
+  source: str, valid: str = '', test: str = '', options: Options | None = None
+) -> list[Part]:
+  """The parts of a source, each input with the split it was given for.
+
+  `valid` and `test` are sources of their own and replace what `source` has of
+  that split. A split that a part is not given is held out of it later.
+
+  Raises:
+    ValueError: no such source or weight.
+    OSError: text that is not there; says where to get it.
+  """
+  options = options or Options()
+  corpora = _mixture(source, options)
+  for split, other in (('valid', valid), ('test', test)):
+    if not other:
+      continue
+    corpora = [
+      dataclasses.replace(
+        part,
+        inputs=tuple(i for i in part.inputs if i.split != split),
+        elsewhere=part.elsewhere | {split},
+      )
+      for part in corpora
+    ]
+    for part in _mixture(other, options):
+      # Another corpus may have splits too, and then only this one is meant.
+      own = [i for i in part.inputs if i.split == split] or part.inputs
+      own = tuple(dataclasses.replace(i, split=split) for i in own)
+      corpora.append(dataclasses.replace(part, inputs=own, weight=0.0))
+  return [part for part in corpora if part.inputs]
+
+
+def _mixture(source: str, options: Options) -> list[Part]:
+  source = _NAMED.get(source, source)
+  if not source.startswith('mix:'):
+    return [_part(source, options)]
+  weights, corpora = [], []
+  for text in _PLUS.split(source.removeprefix('mix:')):
+    given = _WEIGHT.match(text)
+    weights.append(_weight(given[1], source) if given else 0.0)
+    text = text[given.end() :] if given else text
+    if text.startswith('mix:'):
+      raise ValueError(f'{source}: a mixture cannot hold another one')
+    corpora.append(_part(_NAMED.get(text, text), options))
+  if 0 in weights and any(weights):
+    raise ValueError(
+      f'{source}: give every part a weight, or none (each text once an epoch)'
+    )
+  total = sum(weights) or 1.0
+  for i, part in enumerate(corpora):
+    if 'train' not in {i.split for i in part.inputs}:
+      raise ValueError(
+        f'{part.source} has no train split, which a part of a mixture needs'
+      )
+    corpora[i] = dataclasses.replace(part, weight=weights[i] / total)
+  return corpora
+
+
+def _weight(text: str, source: str) -> float:
+  try:
+    weight = float(text)
+  except ValueError:
+    weight = 0.0
+  if not 0 < weight < float('inf'):
+    raise ValueError(f'{source}: weight {text} must be a number above 0')
+  return weight
+
+
+def _part(source: str, options: Options) -> Part:
+  kind, colon, rest = source.partition(':')
+  separator, origin = options.separator, ()
+  if source == 'stdlib':
+    inputs = files.stdlib()
+  elif kind == 'files' and colon:
+    inputs = files.inputs(rest)
+  elif kind == 'tfds' and colon:
+    from extrapolation.data.sources import tfds_builders
+
+    inputs, origin = tfds_builders.inputs(
+      rest, options.manual_dir, options.cache
+    )
+  elif kind == 'hf' and colon:
+    from extrapolation.data.sources import huggingface
+
+    inputs = huggingface.inputs(rest, options.cache)
+    separator = separator or (WIKITEXT if 'wikitext' in rest.lower() else '')
+  else:
+    path = pathlib.Path(source).expanduser()
+    hint = f'; did you mean files:{source}?' if path.exists() else ''
+    raise ValueError(f'no text source {source!r}; write {FORMS}{hint}')
+  return Part(source, tuple(inputs), separator=separator, origin=origin)

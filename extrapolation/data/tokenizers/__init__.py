@@ -1,0 +1,108 @@
+"""Tokenizers: bytes, SentencePiece, GPT-2; saved, trained, or given by name."""
+
+import base64
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+from collections.abc import Iterable
+
+from etils import epath
+
+from extrapolation.data.tokenizers import tokenizer
+from extrapolation.data.tokenizers.tokenizer import Cut, Tokenizer
+
+LEARNED = ('bpe', 'unigram')
+KINDS = ('bytes', *LEARNED)
+
+__all__ = [
+  'KINDS',
+  'LEARNED',
+  'Cut',
+  'Tokenizer',
+  'check',
+  'given',
+  'key',
+  'load',
+  'train',
+]
+
+
+def load(path: str | os.PathLike) -> Tokenizer:
+  """Tokenizer that `Tokenizer.save` wrote; ValueError for any other file."""
+  try:
+    saved = json.loads(epath.Path(path).read_text(encoding='utf-8'))
+    name, model = saved['name'], base64.b64decode(saved['model'])
+  except (ValueError, KeyError, TypeError):
+    raise ValueError(f'{path} is not a saved tokenizer, or damaged') from None
+  if name.startswith('gpt2'):
+    from extrapolation.data.tokenizers import gpt2
+
+    made = gpt2.make(model)
+  elif model:
+    from extrapolation.data.tokenizers import sentencepiece
+
+    made = sentencepiece.make(name.split('-')[0], model)
+  else:
+    made = tokenizer.byte_level()
+  if made.name != name:
+    raise ValueError(f'{path} is damaged: it holds {made.name}, not {name}')
+  return made
+
+
+def train(kind: str, vocab: int, texts: Iterable[str]) -> Tokenizer:
+  """Tokenizer of a kind in KINDS; `texts` and `vocab` are unused by `bytes`.
+
+  Raises:
+    ValueError: no such kind, or a vocabulary that the text does not allow; says
+      which one it does.
+  """
+  if kind == 'bytes':
+    return tokenizer.byte_level()
+  if kind not in LEARNED:
+    raise ValueError(f'no tokenizer {kind!r}; there are {", ".join(KINDS)}')
+  from extrapolation.data.tokenizers import sentencepiece
+
+  return sentencepiece.train(kind, vocab, texts)
+
+
+def check(name: str) -> None:
+  """Raises ValueError unless a config may name this tokenizer."""
+  if not (
+    name in KINDS or name.endswith('.json') or name.partition(':')[0] == 'gpt2'
+  ):
+    raise ValueError(
+      f'no tokenizer {name!r}; there are {", ".join(KINDS)}, gpt2, gpt2:DIR '
+      'with its files, or the path of a saved one, a .json'
+    )
+
+
+def given(name: str) -> Tokenizer | None:
+  """The tokenizer of this name; None if it must be trained."""
+  kind, _, folder = name.partition(':')
+  if name.endswith('.json'):
+    return load(pathlib.Path(name).expanduser())
+  if kind == 'gpt2':
+    from extrapolation.data.tokenizers import gpt2
+
+    return gpt2.load(folder)
+  return tokenizer.byte_level() if name == 'bytes' else None
+
+
+def key(name: str, vocab: int) -> list:
+  """All that decides which tokenizer `name` is, besides the text."""
+  kind, _, folder = name.partition(':')
+  if name.endswith('.json'):
+    return ['saved', _sha256(pathlib.Path(name).expanduser())]
+  if kind == 'gpt2':
+    from extrapolation.data.tokenizers import gpt2
+
+    return [kind, *map(_sha256, gpt2.files(folder) if folder else ())]
+  if name == 'bytes':
+    return [name]
+  return [name, vocab, importlib.metadata.version('sentencepiece')]
+
+
+def _sha256(path: pathlib.Path) -> str:
+  return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,145 @@
+"""The byte-level BPE of GPT-2, which the paper's code reads text with."""
+
+import base64
+import hashlib
+import os
+import pathlib
+import re
+import tempfile
+from types import ModuleType
+from unittest import mock
+
+import numpy as np
+from jaxtyping import Int32, Integer
+
+from extrapolation.data import network
+from extrapolation.data.tokenizers.tokenizer import (
+  Tokenizer,
+  cut_text,
+  valid_ids,
+)
+
+FILES = (('vocab.bpe', 'encoder.json'), ('merges.txt', 'vocab.json'))
+URL = 'https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/'
+SHA256 = {
+  'vocab.bpe': (
+    '1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5'
+  ),
+  'encoder.json': (
+    '196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783'
+  ),
+}
+EOS = '<|endoftext|>'
+_CACHE = ('TIKTOKEN_CACHE_DIR', 'DATA_GYM_CACHE_DIR')  # of tiktoken
+# Words with the space before them, numbers, signs, or spaces.
+_WORDS = (
+  r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+)
+_INSTEAD = (
+  'gpt2:DIR of a folder with vocab.bpe and encoder.json, or the tokenizers '
+  'bytes, bpe, unigram'
+)
+_GAP = re.compile(r'\S(?=[ \n])')
+
+
+def before_space(block: bytes) -> int:
+  """Before the last run of spaces: no word of GPT-2 reaches across."""
+  text = block.decode(errors='ignore')
+  ends = [match.end() for match in _GAP.finditer(text)]
+  return len(text[: ends[-1]].encode()) if ends else 0
+
+
+def load(folder: str = '') -> Tokenizer:
+  """GPT-2's tokenizer from the files in a folder, or as tiktoken gives it.
+
+  Raises:
+    ValueError: damaged files, or no tiktoken.
+    OSError: no files, or no network; says what to do instead.
+  """
+  read = _tiktoken().load.data_gym_to_mergeable_bpe_ranks
+  try:
+    if folder:
+      # tiktoken caches by path alone, and would not see that a file changed.
+      with mock.patch.dict(os.environ, {_CACHE[0]: ''}):
+        ranks = read(*map(str, files(folder)))
+    else:
+      urls = [URL + name for name in SHA256]
+      if not all(map(_is_cached, urls)):
+        network.require('tokenizer gpt2', urls[0], _INSTEAD)
+      ranks = read(*urls, *SHA256.values())
+  except (AssertionError, ValueError, KeyError):
+    raise ValueError(
+      f'{folder or URL} holds no merges and vocabulary of one byte-level BPE, '
+      'or they are damaged'
+    ) from None
+  lines = (
+    base64.b64encode(token) + b' %d\n' % rank for token, rank in ranks.items()
+  )
+  return make(b''.join(lines))
+
+
+def files(folder: str) -> tuple[pathlib.Path, pathlib.Path]:
+  """Merges and vocabulary in a folder; FileNotFoundError if it lacks them."""
+  root = pathlib.Path(folder).expanduser()
+  for merges, vocabulary in FILES:
+    if (root / merges).is_file() and (root / vocabulary).is_file():
+      return root / merges, root / vocabulary
+  raise FileNotFoundError(
+    f'gpt2:{folder}: needs a folder with '
+    + ', or with '.join(' and '.join(pair) for pair in FILES)
+  )
+
+
+def make(model: bytes) -> Tokenizer:
+  """The tokenizer of lines `base64-of-token rank`."""
+  tiktoken = _tiktoken()
+  pairs = (line.split() for line in model.splitlines())
+  ranks = {base64.b64decode(token): int(rank) for token, rank in pairs}
+  V = len(ranks) + 1
+  encoding = tiktoken.Encoding(
+    'gpt2', pat_str=_WORDS, mergeable_ranks=ranks, special_tokens={EOS: V - 1}
+  )
+  lengths = np.zeros(V, np.int32)
+  lengths[list(ranks.values())] = [len(token) for token in ranks]
+
+  def encode(text: str) -> Int32[np.ndarray, ' n']:
+    ids = []
+    for piece in cut_text(text, before_space):
+      ids += encoding.encode_ordinary(piece)
+    return np.array(ids, np.int32)
+
+  def decode(ids: Integer[np.ndarray, ' n']) -> str:
+    ids = valid_ids(ids, V)
+    data = encoding.decode_bytes(ids[ids < V - 1].tolist())
+    return data.decode(errors='replace')
+
+  return Tokenizer(
+    name=f'gpt2-{hashlib.sha256(model).hexdigest()[:8]}',
+    V=V,
+    eos=V - 1,
+    byte_lengths=lengths,
+    encode=encode,
+    decode=decode,
+    model=model,
+    cut=before_space,
+  )
+
+
+def _tiktoken() -> ModuleType:
+  try:
+    import tiktoken
+    import tiktoken.load
+  except ImportError:
+    raise ValueError(
+      "tokenizer gpt2 needs the extra `gpt2`: pip install 'extrapolation[gpt2]'"
+    ) from None
+  return tiktoken
+
+
+def _is_cached(url: str) -> bool:
+  """Whether tiktoken has the file: then it asks no network."""
+  given = (os.environ[name] for name in _CACHE if name in os.environ)
+  folder = next(given, '') or os.path.join(
+    tempfile.gettempdir(), 'data-gym-cache'
+  )
+  return pathlib.Path(folder, hashlib.sha1(url.encode()).hexdigest()).exists()

@@ -1,0 +1,1 @@
+"""Which windows score which targets, and how many keys a query needs."""

@@ -1,0 +1,173 @@
+"""The losses of one length: batches of windows, their sums, one row."""
+
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from extrapolation import model, runs
+from extrapolation.config import Eval
+from extrapolation.evaluation import window_certificate
+from extrapolation.evaluation.eval_windows import Window
+from extrapolation.output import progress
+from extrapolation.parallel import mesh, preemption
+
+
+def _batches(
+  tokens: np.ndarray, windows: list[Window], length: int, rows: int
+) -> Iterator[tuple[list[Window], Int[np.ndarray, 'B T1']]]:
+  for i in range(0, len(windows), rows):
+    part = windows[i : i + rows]
+    batch = np.zeros((rows, length + 1), np.int32)
+    for row, w in zip(batch, part, strict=False):
+      row[: w.stop - w.start] = tokens[w.start : w.stop]
+    yield part, batch
+
+
+def score(
+  nll: Callable,
+  tokens: Int[np.ndarray, ' n'],
+  byte_lengths: Int[np.ndarray, ' V'],
+  length: int,
+  windows: list[Window],
+  rows: int,
+  train_length: int,
+  loop: progress.Loop,
+) -> tuple[dict, Float[np.ndarray, ' n']]:
+  """One row of the table, and the mean nats by position in the window.
+
+  Sums are over tokens, in float64. `ppl` is exp(mean nats) over all scored
+  targets, `ppl_last` over those among the last `train_length` positions of a
+  full window, `bits_per_byte` divides by the UTF-8 bytes of the targets.
+  """
+  by_position = np.zeros(length)
+  count = np.zeros(length, np.int64)
+  last = [0.0, 0]
+  size = 0
+  start = time.monotonic()
+  for i, (part, batch) in enumerate(_batches(tokens, windows, length, rows)):
+    losses = np.asarray(nll(batch, part), np.float64)
+    for row, w in zip(losses, part, strict=False):
+      a, b = w.score - w.start - 1, w.stop - w.start - 1
+      by_position[a:b] += row[a:b]
+      count[a:b] += 1
+      size += int(byte_lengths[tokens[w.score : w.stop]].sum())
+      if b == length:
+        tail = row[max(a, length - train_length) : b]
+        last = [last[0] + tail.sum(), last[1] + len(tail)]
+    done = min((i + 1) * rows, len(windows))
+    speed = done * length / (time.monotonic() - start)
+    loop.update(done, f'{speed:,.0f} tokens/s')
+  loop.close()
+  nats, scored = by_position.sum(), int(count.sum())
+  row = dict(
+    length=length,
+    ppl=_exp(nats / scored),
+    ppl_last=_exp(last[0] / last[1]) if last[1] else math.nan,
+    bits_per_byte=nats / math.log(2) / size if size else math.nan,
+    tokens=scored,
+    tokens_last=last[1],
+    bytes=size,
+    windows=len(windows),
+    seconds=round(time.monotonic() - start, 2),
+  )
+  with np.errstate(invalid='ignore'):
+    return row, np.where(count > 0, by_position / count, np.nan)
+
+
+def _exp(x: float) -> float:
+  return math.exp(x) if x < 700 else math.inf
+
+
+def one_length(
+  run: runs.Trained,
+  settings: Eval,
+  n: int,
+  windows: list[Window],
+  bias: Float[np.ndarray, 'N H L'],
+  notice: preemption.Preemption,
+) -> tuple[dict, Float[np.ndarray, ' n']]:
+  """The row and the loss by position of length n, under `eval.window`.
+
+  `bias` is the encoding's table for n or more distances. Stops by a Preempted,
+  a SystemExit, when `notice` is due.
+  """
+  keys = tails = None
+  if settings.window != 'full':
+    keys = window_certificate.windows(settings.window, run, n)
+    tails = window_certificate.log_tails(run.model, run.params, n)
+    tails = jnp.asarray(tails[:, np.arange(len(keys)), keys], jnp.float32)
+  layout, size = mesh.for_length(n, len(windows), settings.batch_tokens)
+  compiled, params = _nll(run.model.network, keys, layout), run.params
+  table = np.ascontiguousarray(bias[..., :n])
+  if jax.process_count() == 1:  # several use all devices for every length
+    params, table = jax.device_put((params, table), layout.sharding())
+  errors = []
+
+  def nll(batch: np.ndarray, part: list[Window]) -> Array:
+    if notice.due():
+      raise preemption.Preempted('stopped by notice; run the same again')
+    batch = layout.global_from_replicated(batch)
+    if not keys:
+      return compiled(params, table, batch)
+    nats, lost = compiled(params, table, batch, tails)
+    for e, w in zip(np.asarray(lost), part, strict=False):
+      errors.append(e[: w.stop - w.start - 1])
+    return nats
+
+  row, curve = score(
+    nll,
+    run.text().tokens(settings.split),
+    run.tokenizer.byte_lengths,
+    n,
+    windows,
+    size,
+    run.config.train.T,
+    progress.Loop(
+      f'{run.config.model.rpe} {n}', len(windows), shown=not jax.process_index()
+    ),
+  )
+  row |= dict(window='full', window_error=0.0, window_error_mean=0.0)
+  if keys:
+    every = np.concatenate(errors)
+    row |= dict(
+      window=' '.join(map(str, keys)),
+      window_error=float(every[:, 0].max()),
+      window_error_mean=float(every[:, 1].mean()),
+    )
+  return row, curve
+
+
+@functools.lru_cache(maxsize=64)
+def _nll(
+  network: model.Network, window: tuple[int, ...] | None, layout: mesh.Layout
+) -> Callable:
+  """(params, bias, batch) -> nats [B, T], compiled once per network.
+
+  With a window: (params, bias, batch, ln T_w [N, H]) -> nats, and of every
+  query the largest and the mean error over layers and heads, [B, T, 2].
+  """
+  if window is None:
+
+    def whole(params: dict, bias: Array, batch: Array) -> Array:
+      inputs, targets = mesh.shifted(batch)
+      suited, params = model.for_length(network, params, inputs.shape[1])
+      return suited.nll(params, bias, inputs, targets)
+
+    return layout.jit_replicated(whole)
+
+  def windowed(
+    params: dict, bias: Array, batch: Array, log_tails: Array
+  ) -> tuple[Array, Array]:
+    nats, seen = window_certificate.measured(
+      network, params, bias, batch, window
+    )
+    lost = window_certificate.lost(seen, log_tails, window)
+    return nats, jnp.stack([lost.max((0, 3)), lost.mean((0, 3))], -1)
+
+  return layout.jit_replicated(windowed)

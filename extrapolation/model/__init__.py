@@ -1,0 +1,26 @@
+"""The transformer, its layers, its loss and its decoder."""
+
+from extrapolation.model.decoder import check_length, stream
+from extrapolation.model.network import (
+  Model,
+  Network,
+  for_length,
+  logits,
+  make,
+  token_nll,
+  unrolled,
+)
+from extrapolation.model.sampling import Sampling
+
+__all__ = [
+  'Model',
+  'Network',
+  'Sampling',
+  'check_length',
+  'for_length',
+  'logits',
+  'make',
+  'stream',
+  'token_nll',
+  'unrolled',
+]

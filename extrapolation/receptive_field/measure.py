@@ -1,0 +1,217 @@
+"""One run measured: windows of text stream through the estimators."""
+
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent import futures
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Integer
+
+from extrapolation import rpe, runs
+from extrapolation.model import Model, Network, make, unrolled
+from extrapolation.output import progress
+from extrapolation.receptive_field import (
+  bootstrap,
+  estimators,
+  predicted,
+  record,
+  window_check,
+)
+from extrapolation.receptive_field.estimators import flop_count
+from extrapolation.receptive_field.estimators.settings import Settings, starts
+
+CHECKED = 4  # windows of text on which certificates are checked
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+  """What windows of text leave.
+
+  Attributes:
+    sums: of every estimator, over windows.
+    M: the largest |q.k| / sqrt K that any window allows.
+    first: the first windows, [w, n + 1] tokens.
+    costs: operations and seconds, a row per estimator.
+  """
+
+  sums: bootstrap.Sums
+  M: Float[np.ndarray, 'N H']
+  first: Int[Array, 'w t']
+  costs: list[dict]
+
+
+class Stopwatch:
+  """Seconds by name, of calls whose arrays are waited for."""
+
+  def __init__(self):
+    self.seconds: dict[str, float] = {}
+
+  def __call__(self, name: str, function: Callable, *args):
+    start = time.monotonic()
+    out = jax.block_until_ready(function(*args))
+    took = time.monotonic() - start
+    self.seconds[name] = self.seconds.get(name, 0.0) + took
+    return out
+
+
+def plain(model: Model, params: dict) -> tuple[Model, dict]:
+  """The same function, in float32 at least, layer by layer, nothing redone.
+
+  What is measured may be small beside the rounding of a shorter dtype.
+  """
+  model, params = unrolled(model, params)
+  wide = jnp.promote_types(model.config.dtype, jnp.float32)
+  section = dataclasses.replace(model.config, dtype=str(wide), remat=False)
+  return make(model.V, section), params
+
+
+def measure(
+  model: Model,
+  params: dict,
+  tokens: Integer[np.ndarray, ' t'],
+  settings: Settings,
+  label: str = 'windows',
+) -> Measured:
+  """Streams a text through every estimator.
+
+  Args:
+    model, params: any model; it is measured as `plain` makes it.
+    tokens: the text.
+    settings: what to measure, and on how much of the text.
+    label: of the progress that is shown.
+
+  Raises:
+    ValueError: windows that do not fit in the text.
+  """
+  at = starts(len(tokens), settings.length, settings.tokens)
+  model, params = plain(model, params)
+  network, bias = model.network, model.bias(params, settings.length)
+  W, B = len(at), min(settings.B, len(at))
+  batches = [np.arange(i, min(i + B, W)) for i in range(0, W, B)]
+  # Whole batches, evenly spaced, on which the model is run again as well.
+  count = min(-(-(settings.recomputed or W) // B), len(batches))
+  rerun = {round(i) for i in np.linspace(0, len(batches) - 1, count)}
+  forward = estimators.reference_pass(network, settings.Q)
+  table = {
+    k: estimators.compiled(k, network, settings, tokens)
+    for k in estimators.TABLE
+  }
+  sums, M = bootstrap.Sums(W), np.zeros(bias.shape[:2])
+  seconds, compiling = Stopwatch(), Stopwatch()
+  used = {'reference': 0, **dict.fromkeys(table, 0)}
+
+  def batch_of(index: np.ndarray) -> Array:
+    rows = [tokens[at[i] : at[i] + settings.length + 1] for i in index]
+    return jnp.asarray(np.asarray(rows, np.int32))
+
+  batch = batch_of(batches[0])
+  reference = compiling('reference', forward, params, bias, batch[:, :-1])
+  args = params, bias, batches[0], batch, reference
+  with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    list(pool.map(lambda k: compiling(k, table[k], *args), table))
+
+  loop = progress.Loop(label, W, tokens=settings.length)
+  for i, index in enumerate(batches):
+    padded = np.resize(index, B)  # one shape, so that one program serves all
+    batch, few = batch_of(padded), len(index)
+    reference = seconds('reference', forward, params, bias, batch[:, :-1])
+    sums.add(index, share=np.asarray(reference.share)[:few])
+    M = np.maximum(M, np.asarray(reference.M).max(0))
+    used['reference'] += few
+    for k in table:
+      if k in estimators.RERUN and i not in rerun:
+        continue
+      out = seconds(k, table[k], params, bias, padded, batch, reference)
+      used[k] += few
+      sums.add(index, **{n: np.asarray(v)[:few] for n, v in out.items()})
+    loop.update(int(index[-1]) + 1)
+  loop.close()
+  first = batch_of(np.arange(min(CHECKED, W)))
+  costs = _costs(network, settings, seconds, compiling, used)
+  return Measured(sums, M, first, costs)
+
+
+def _costs(
+  network: Network,
+  settings: Settings,
+  seconds: Stopwatch,
+  compiling: Stopwatch,
+  used: dict[str, int],
+) -> list[dict]:
+  """A row for the reference pass and each estimator, windows and seconds.
+
+  Estimators compile side by side, within a call: those seconds do not add up.
+  """
+  sizes, V, rows = network.config, network.V, []
+  for name, count in used.items():
+    if part := estimators.TABLE.get(name):
+      flops, formula = part.flops(sizes, V, settings), part.FORMULA
+    else:
+      flops = flop_count.forward(sizes, V, settings.length, settings.Q)
+      formula = flop_count.FORWARD
+    rows.append(
+      dict(
+        estimator=name,
+        windows=count,
+        flops=flops,
+        formula=formula,
+        seconds=round(seconds.seconds.get(name, 0.0), 6),
+        compiling=round(compiling.seconds[name], 3),
+      )
+    )
+  return rows
+
+
+def study(
+  workdir: str, settings: Settings, step: int | None = None
+) -> record.Study:
+  """Everything measured of a run, beside what theory says.
+
+  Raises:
+    ValueError, OSError: as `runs.load`; settings that do not fit its text.
+  """
+  run = runs.load(workdir, step)
+  train, tokens = run.config.train.T, run.text().tokens(settings.split)
+  starts(len(tokens), settings.length, settings.tokens)
+  model, params = plain(run.model, run.params)
+  theory = None
+  if model.encoding.bias_only:
+    theory = predicted.heads(model, params, settings, train)
+  else:
+    log.info(
+      '%s: %s is not a function of distance alone; no theoretical field, '
+      'measured ones only',
+      workdir,
+      model.encoding.name,
+    )
+  measured = measure(model, params, tokens, settings, workdir)
+  widths = window_check.widths(settings.length, train)
+  checked = window_check.check(
+    model, params, measured.first, widths, measured.M
+  )
+  origin = dict(
+    rpe=rpe.label(run.config.model.rpe, run.config.model.rpe_args),
+    seed=run.config.seed,
+    train_length=train,
+    length=settings.length,
+    split=settings.split,
+    step=run.step,
+  )
+  bias = np.asarray(model.bias(params, settings.length), np.float64)
+  return record.make(
+    origin,
+    settings,
+    bias,
+    measured.sums,
+    measured.M,
+    theory,
+    windows=checked,
+    costs=measured.costs,
+  )

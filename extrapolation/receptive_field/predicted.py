@@ -1,0 +1,55 @@
+"""What theory says of the same heads, on the same axis."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from extrapolation.model import Model
+from extrapolation.receptive_field.estimators import composition
+from extrapolation.receptive_field.estimators.settings import Settings
+from extrapolation.theory import answer, head_formulas, trf_bounds
+
+Heads = list[list[dict]]  # theory's record of each head, by layer
+
+
+def heads(model: Model, params: dict, settings: Settings, train: int) -> Heads:
+  """theory's record of every head: verdict, TRF, horizon form."""
+  eps = dict(zip(settings.eps, settings.shares, strict=True))
+  rows, out = model.rpe_params(params), []
+  for i in range(model.config.N if model.config.rpe_per_layer else 1):
+    values = {k: np.asarray(v[i], np.float32) for k, v in rows.items()}
+    formulas = head_formulas.heads(model.encoding, values)
+    record = answer.record(
+      model.encoding.name, formulas, eps, settings.length, train
+    )
+    out.append(record['heads'])
+  return out * (model.config.N // len(out))
+
+
+def kernels(bias: Float[np.ndarray, 'N H n']) -> Float[np.ndarray, 'N H n']:
+  """exp(bias) of every head over the distances below n, sum 1."""
+  w = np.exp(bias - bias.max(-1, keepdims=True))
+  return w / w.sum(-1, keepdims=True)
+
+
+def network(
+  bias: Float[np.ndarray, 'N H n'], eps: Sequence[float]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+  """(weights [n], n(eps)) that the encoding alone predicts of the network.
+
+  trf: of the mean kernel of all heads. trf_composed: of the layers' mean
+  kernels, convolved with a residual share of one half.
+  """
+  K = kernels(bias)
+  weights = dict(
+    trf=K.mean((0, 1)), trf_composed=composition.compose(K.mean(1), 0.5)
+  )
+  return {k: (w, trf_bounds.coverage(w, eps)[1]) for k, w in weights.items()}
+
+
+def far_mass(
+  weights: Float[np.ndarray, '*R n'], train: int
+) -> Float[np.ndarray, '*R']:
+  """Share of weights at distances of `train` tokens or more."""
+  return weights[..., train:].sum(-1) / weights.sum(-1)

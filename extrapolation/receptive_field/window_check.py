@@ -1,0 +1,115 @@
+"""The certificate of a window beside the error that the window really has."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from extrapolation import attention
+from extrapolation.evaluation import window_certificate
+from extrapolation.model import Model, Network, cross_entropy, logits
+from extrapolation.receptive_field.estimators import forward_pass
+from extrapolation.theory import window_bound
+
+COLUMNS = ('keys', 'prior', 'bound', 'bound_mean', 'seen', 'nats', 'nats_max',
+           'logits_max')  # fmt: skip
+
+
+def widths(n: int, train: int) -> list[int]:
+  """Windows worth a look, shorter than the text of n tokens."""
+  some = {max(1, n // 16), max(1, n // 4), max(1, n // 2), train}
+  return sorted(w for w in some if w < n)
+
+
+def check(
+  model: Model,
+  params: dict,
+  batch: Int[Array, 'B n1'],
+  widths: Sequence[int],
+  M: Float[np.ndarray, 'N H'],
+) -> list[dict]:
+  """A row for each number of keys kept by all heads, on texts [B, n + 1].
+
+  prior: theory's bound on ||o - o_w|| over the largest ||v||, of any
+  attention, from M alone. bound: the certificate's, which knows what each
+  query saw (window_certificate.py), for the query that may lose most, and
+  bound_mean over all. seen: the largest such error of one attention, whose
+  inputs were computed without a window, as they were for the bounds. nats,
+  nats_max: what the window in all layers at once changes of the loss, mean
+  (signed) and largest of all tokens; logits_max of the last query's logits.
+  """
+  n = batch.shape[1] - 1
+  network, bias = model.network, model.bias(params, n)
+  all_tails = window_certificate.log_tails(model, params, n)
+  full = _losses(network, params, bias, batch)
+  out = []
+  for w in widths:
+    window = jnp.where(jnp.arange(n) < w, bias, -jnp.inf)
+    cut = _losses(network, params, window, batch)
+    delta, moved = (
+      np.asarray(a, np.float64) - np.asarray(b, np.float64)
+      for a, b in zip(cut, full, strict=True)
+    )
+    tails = np.asarray(all_tails[..., w], np.float32)
+    seen, certain = _errors(network, params, bias, batch, tails, w)
+    wide = np.asarray(bias, np.float64)
+    near, far = (
+      np.logaddexp.reduce(part, axis=-1)
+      for part in (wide[..., :w], wide[..., w:])
+    )
+    out.append(
+      dict(
+        keys=w,
+        prior=float(2 * window_bound.dropped(far, near, M).max()),
+        bound=float(certain.max()),
+        bound_mean=float(certain.mean()),
+        seen=float(seen),
+        nats=float(delta.mean()),
+        nats_max=float(np.abs(delta).max()),
+        logits_max=float(np.abs(moved).max()),
+      )
+    )
+  return out
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _losses(
+  network: Network, params: dict, bias: Array, batch: Array
+) -> tuple[Float[Array, 'B n'], Float[Array, 'B V']]:
+  """(nats, logits of the last query)."""
+  x = forward_pass.hidden(network, params, bias, batch[:, :-1])
+  E = params['embed']['embedding']
+  nats = cross_entropy.token_nll(x, E, batch[:, 1:])
+  return nats, logits(params, x[:, -1])
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _errors(
+  network: Network,
+  params: dict,
+  bias: Array,
+  batch: Array,
+  tails: Array,
+  window: int,
+) -> tuple[Array, Array]:
+  """The largest error of an attention; the certificate's of every query."""
+  errors, seen = [], []
+
+  def attend(q, k, v, bias, layer):
+    del layer
+    near = jnp.where(jnp.arange(bias.shape[1]) < window, bias, -jnp.inf)
+    o = attention.attend(q, k, v, bias)
+    o_w, lse = attention.attend_with_lse(q, k, v, near)
+    error = jnp.linalg.norm(o_w - o, axis=-1)
+    largest = jnp.linalg.norm(v, axis=-1).max(1)  # of each text and head
+    errors.append((error.max(1) / largest).max())
+    seen.append(window_certificate.Seen(lse, window_bound.query_bound(q, k)))
+    return o
+
+  network.hidden(params, bias, batch[:, :-1], attend=attend)
+  stacked = jax.tree.map(lambda *x: jnp.stack(x), *seen)
+  keys = (window,) * network.config.H
+  return jnp.stack(errors).max(), window_certificate.lost(stacked, tails, keys)

@@ -1,0 +1,10 @@
+"""The evidence of a sweep, as tables, figures and one HTML page.
+
+`summary.py` reads the runs, `theory_vs_measured.py` asks whether theory
+predicted them, `sweep_report.py` writes it all, of which `page.py` is the page.
+"""
+
+from extrapolation.report.summary import read
+from extrapolation.report.sweep_report import write
+
+__all__ = ['read', 'write']

@@ -1,0 +1,79 @@
+"""The runs of a sweep as their folders tell, and their numbers by encoding."""
+
+import dataclasses
+import pathlib
+import statistics
+from collections.abc import Sequence
+
+from extrapolation import config, rpe, runs
+from extrapolation.runs import sweep_grid
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """One run of a sweep, as its folder tells."""
+
+  name: str
+  folder: str
+  config: config.Experiment
+  state: str
+  rows: list[dict]  # of the evaluation; none unless it is finished
+  metrics: list[dict]
+
+  @property
+  def label(self) -> str:
+    return rpe.label(self.config.model.rpe, self.config.model.rpe_args)
+
+
+def read(workdir: str) -> list[Run]:
+  """Every run of a sweep.
+
+  Raises:
+    ValueError: the folder of no sweep, or of runs of another config.
+  """
+  out = []
+  for name, e in sweep_grid.read(workdir):
+    folder = str(pathlib.Path(workdir) / name)
+    path = pathlib.Path(folder) / 'metrics.jsonl'
+    metrics = runs.read_metrics(folder) if path.exists() else []
+    rows = sweep_grid.evaluated_rows(folder, e)
+    out.append(
+      Run(name, folder, e, sweep_grid.status(folder, e), rows, metrics)
+    )
+  return out
+
+
+def by_encoding(rows: Sequence[dict], value: str = 'ppl') -> list[dict]:
+  """A row per encoding, a column per length: `median [min..max]` of seeds."""
+  lengths = sorted({row['length'] for row in rows})
+  lines = []
+  for name in dict.fromkeys(row['rpe'] for row in rows):
+    line = {'encoding': name}
+    for n in lengths:
+      seeds = [r[value] for r in rows if (r['rpe'], r['length']) == (name, n)]
+      line[f'{n:,}'] = spread(seeds)
+    lines.append(line)
+  return lines
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+  """`median [min..max]`."""
+  if not values:
+    return '-'
+
+  def show(x: float) -> str:
+    return f'{x:.{digits}f}' if x < 100 else f'{x:,.0f}'
+
+  median = show(statistics.median(values))
+  if len(values) == 1:
+    return median
+  return f'{median} [{show(min(values))}..{show(max(values))}]'
+
+
+def title(rows: Sequence[dict]) -> str:
+  """What the rows of a sweep have in common."""
+  first = rows[0]
+  return (
+    f'trained at {first["train_length"]}, {first["split"]} text, '
+    f'{first["tokens"]:,} targets, {first["protocol"]}'
+  )

@@ -1,0 +1,40 @@
+"""All that a sweep leaves beside its runs: a table, a figure, a page."""
+
+import logging
+import pathlib
+
+from extrapolation.output import files, html, plot, table
+from extrapolation.report import page
+from extrapolation.report.summary import by_encoding, read, title
+
+log = logging.getLogger(__name__)
+
+
+def write(workdir: str) -> None:
+  """Writes sweep.csv, sweep.png and report.html in DIR; logs the table.
+
+  Raises:
+    ValueError: as `read`.
+  """
+  folder, runs = pathlib.Path(workdir), read(workdir)
+  rows = [row for one in runs for row in one.rows]
+  wrote = [folder / 'report.html']
+  if rows:
+    table.write(folder / 'sweep.csv', rows)
+    plot.lengths(folder / 'sweep.png', rows, title=title(rows))
+    lines = by_encoding(rows)
+    seeds = len({row['seed'] for row in rows})
+    log.info(
+      '\nperplexity by length, median [min..max] of %d seeds; %s\n\n%s',
+      seeds, title(rows), table.text(lines, lines[0]),
+    )  # fmt: skip
+    wrote += [folder / 'sweep.csv', folder / 'sweep.png']
+  missing = [f'{one.name}: {one.state}' for one in runs if not one.rows]
+  if missing:
+    lines = ''.join(f'\n  {line}' for line in missing)
+    log.info('\n%d of %d runs are missing:%s', len(missing), len(runs), lines)
+  text = html.page(
+    f'Sweep {folder.resolve().name}', page.body(runs, rows, missing)
+  )
+  files.write_text(folder / 'report.html', text)
+  log.info('\nwrote %s', ', '.join(map(str, wrote)))

@@ -1,0 +1,37 @@
+"""Runs as folders: config, metrics, checkpoints, leases, sweeps.
+
+What is named here is imported when it is first used: a launch script that
+lists runs does not wait for Flax and Orbax.
+"""
+
+from etils import epy
+
+with epy.lazy_api_imports(globals()):
+  from extrapolation.runs.environment import provenance
+  from extrapolation.runs.metrics import Metrics, read_metrics
+  from extrapolation.runs.run_folder import (
+    claim,
+    csv_path,
+    load_config,
+    same_config,
+    same_text,
+    write_rpe,
+    write_tokenizer,
+  )
+  from extrapolation.runs.trained import Trained, load, newest
+
+__all__ = [
+  'Metrics',
+  'Trained',
+  'claim',
+  'csv_path',
+  'load',
+  'load_config',
+  'newest',
+  'provenance',
+  'read_metrics',
+  'same_config',
+  'same_text',
+  'write_rpe',
+  'write_tokenizer',
+]

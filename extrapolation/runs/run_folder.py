@@ -1,0 +1,165 @@
+"""A run is a folder: config, text, tokenizer, metrics, checkpoints."""
+
+import contextlib
+import json
+import pathlib
+
+import numpy as np
+from etils import epath
+
+from extrapolation import config, data
+from extrapolation.output import files
+from extrapolation.runs import leases
+
+# The sections of a config that decide what is trained.
+TRAINED_BY = ('seed', 'data', 'model', 'optim', 'train')
+
+
+def folder(workdir: str) -> epath.Path:
+  """The folder of a run; raises ValueError if nothing here can open it."""
+  path = epath.Path(workdir)
+  try:
+    path.exists()
+  except ImportError as error:
+    raise ValueError(f'--workdir={workdir}: {error}') from None
+  return path
+
+
+def load_config(workdir: str, name: str = 'config.json') -> config.Experiment:
+  """The config a run was made with."""
+  path = folder(workdir) / name
+  try:
+    text = path.read_text()
+  except OSError as error:
+    raise FileNotFoundError(
+      f'{workdir!r} is not the folder of a run: {path} cannot be read '
+      f'({error.strerror}); make one with python -m extrapolation.train'
+    ) from None
+  try:
+    return config.from_dict(json.loads(text))
+  except ValueError as e:
+    raise ValueError(f'{path}: {e}') from None
+
+
+def same_config(workdir: str, e: config.Experiment) -> None:
+  """Raises ValueError, with the keys that differ, unless the run is of `e`.
+
+  The sections `eval`, `sweep` and `parallel` do not make a run another one.
+  """
+  theirs, ours = load_config(workdir).to_dict(), e.to_dict()
+  different = config.differences(
+    {k: theirs[k] for k in TRAINED_BY}, {k: ours[k] for k in TRAINED_BY}
+  )
+  if different:
+    raise ValueError(
+      f'{workdir!r} holds a run of another config; give another --workdir. '
+      'Keys that differ (there -> here): ' + '; '.join(different)
+    )
+
+
+def claim(
+  workdir: str, e: config.Experiment, lease: leases.Lease | None = None
+) -> contextlib.AbstractContextManager:
+  """Makes or reopens the folder of a run; refuses that of another config.
+
+  Returns a context with the lease on the folder: `lease`, if the caller has it,
+  or one that ends with the context or the process. On an object store it is
+  None: that no two groups train one run is the caller's to see.
+
+  Raises:
+    ValueError: the folder holds another config; says which keys differ.
+    OSError: it cannot be written, or another process is working in it.
+  """
+  path = folder(workdir)
+  if (path / 'config.json').exists():
+    same_config(workdir, e)
+  elif path.is_dir() and any(p.name[0] != '.' for p in path.iterdir()):
+    raise ValueError(
+      f'{workdir!r} is not empty and not the folder of a run '
+      '(no config.json); give another --workdir'
+    )
+  if not files.is_local(workdir):
+    files.write_json(path / 'config.json', e.to_dict())
+    return contextlib.nullcontext()
+  try:
+    own = lease or leases.wait(workdir)
+  except leases.Held:
+    raise
+  except OSError as error:
+    raise files.cannot_write(workdir, error) from None
+  try:
+    if (path / 'config.json').exists():  # it may be new since the last look
+      same_config(workdir, e)
+    files.write_json(path / 'config.json', e.to_dict())  # `eval` may be new
+  except BaseException:
+    if not lease:
+      own.close()
+    raise
+  return contextlib.nullcontext(own) if lease else own
+
+
+def same_text(workdir: str, manifest: dict) -> None:
+  """Records which text a run reads; from then on refuses any other.
+
+  Raises:
+    ValueError: the text has changed since the run began.
+  """
+  path = epath.Path(workdir) / 'data.json'
+  if not path.exists():
+    files.write_json(path, manifest)
+    return
+  theirs = json.loads(path.read_text())
+  tokenizer, ours = (m['tokenizer']['name'] for m in (theirs, manifest))
+  if tokenizer != ours:
+    raise ValueError(
+      f'{workdir!r} is of tokens of {tokenizer}, but {manifest["source"]} '
+      f'holds those of {ours}: restore it, or train in another --workdir'
+    )
+  for split, about in theirs['splits'].items():
+    now = manifest['splits'].get(split, {'tokens_sha256': 'absent'})
+    if now['tokens_sha256'] != about['tokens_sha256']:
+      raise ValueError(
+        f'the {split} text of {theirs["source"]} is not the one that '
+        f'{workdir!r} began with (Python {theirs["python"]} then, '
+        f'{manifest["python"]} now; sha256 in data.json): restore it, or '
+        'train in another --workdir'
+      )
+
+
+def write_tokenizer(workdir: str, tokenizer: data.Tokenizer) -> None:
+  """Leaves the tokenizer with the run, which then needs no text to generate."""
+  path = epath.Path(workdir) / 'tokenizer.json'
+  if not path.exists():
+    files.write_text(path, tokenizer.dumps())
+
+
+def tokenizer(workdir: str) -> data.Tokenizer | None:
+  """The tokenizer of a run; None in a folder of before it was kept there."""
+  path = epath.Path(workdir) / 'tokenizer.json'
+  return data.load_tokenizer(path) if path.exists() else None
+
+
+def write_rpe(
+  workdir: str, when: str, c: config.Model, values: dict, T: int
+) -> None:
+  """Writes the encoding's parameters in the units of its formula to rpe.json.
+
+  `when` is 'init' or 'final'. `values` are those of `Model.rpe_params`; with a
+  leading axis of layers if each has its own. Theory reads this file and no
+  checkpoint.
+  """
+  path = epath.Path(workdir) / 'rpe.json'
+  known = json.loads(path.read_text()) if path.exists() else {}
+  rows = slice(None) if c.rpe_per_layer else 0
+  values = {k: np.asarray(v)[rows].tolist() for k, v in values.items()}
+  about = dict(name=c.rpe, H=c.H, hyper=dict(c.rpe_args), train_length=T)
+  files.write_json(path, {**known, **about, when: values})
+
+
+def csv_path(workdir: str, s: config.Eval) -> pathlib.Path | epath.Path:
+  """Where `evaluate` writes its table; the figures lie beside it."""
+  name = f'{s.split}-{s.protocol}'
+  name += f'-window-{s.window}' if s.window != 'full' else ''
+  name = name.replace(':', '-') + '.csv'
+  kind = pathlib.Path if files.is_local(workdir) else epath.Path
+  return kind(workdir) / 'eval' / name

@@ -1,0 +1,1 @@
+"""Growth at infinity: monomials, transseries, signs, case splits."""

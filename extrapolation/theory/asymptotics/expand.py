@@ -1,0 +1,329 @@
+"""A formula read as its behaviour at large distances, op by op."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flint
+import sympy as sp
+
+from extrapolation.theory.asymptotics import sign_oracle
+from extrapolation.theory.asymptotics.interval_germ import (
+  MINUS,
+  NOTHING,
+  PLUS,
+  Algebra,
+  End,
+  Germ,
+  Wave,
+  point,
+)
+from extrapolation.theory.asymptotics.monomial import (
+  ONE,
+  Expansion,
+  Monomial,
+  constant,
+  monomial,
+)
+from extrapolation.theory.asymptotics.sign_oracle import Expr, canonical
+from extrapolation.theory.asymptotics.transseries import HardyField
+from extrapolation.theory.errors import (
+  NeedsPrecision,
+  NotProved,
+  UndefinedWeight,
+)
+from extrapolation.theory.expression.graph import Node, nodes
+
+# Rules that read more of a node than the values of its arguments.
+WITH_NODE = ('const', 'inf', 'param', 'add', 'mul', 'sin', 'cos')
+
+
+class Reading(Algebra):
+  """Evaluates nodes as germs over one field.
+
+  Args:
+    field: the series arithmetic.
+    symbols: what stands for each parameter.
+    t: what stands for the distance; t itself if absent.
+  """
+
+  def __init__(
+    self,
+    field: HardyField,
+    symbols: dict | None = None,
+    t: Expansion | None = None,
+  ):
+    super().__init__(field)
+    self.symbols = symbols or {}
+    self.t = t or monomial(Monomial((sp.Integer(1),)))
+
+  def __call__(self, root: Node) -> Germ:
+    values = {}
+    for node in nodes(root):
+      self.field.tick()
+      args = [values[a] for a in node.args]
+      if NOTHING in args and node.op not in ('select', 'table'):
+        values[node] = NOTHING
+        continue
+      rule = getattr(self, '_' + node.op)
+      values[node] = rule(node, *args) if node.op in WITH_NODE else rule(*args)
+    if values[root] is NOTHING:
+      raise UndefinedWeight('the weight is NaN')
+    return values[root]
+
+  # Leaves.
+
+  def _t(self) -> Germ:
+    return point(self.t)
+
+  def _const(self, node: Node) -> Germ | bool:
+    if isinstance(node.data, bool):
+      return node.data
+    return point(constant(sign_oracle.rational(node.data)))
+
+  def _inf(self, node: Node) -> Germ:
+    return point(PLUS if node.data > 0 else MINUS)
+
+  def _nan(self):
+    return NOTHING
+
+  def _param(self, node: Node) -> Germ:
+    return point(constant(self.symbols[node.data]))
+
+  # Functions.
+
+  def _exp(self, x: Germ) -> Germ:
+    def one(e: End) -> End:
+      if e == PLUS:
+        return PLUS
+      return Expansion() if e == MINUS else self.field.exp(e)
+
+    return self.smooth(x, self.monotone(x, one), 'exp')
+
+  def _log(self, x: Germ) -> Germ:
+    def one(e: End) -> End:
+      if e == PLUS:
+        return PLUS
+      if e == MINUS:
+        raise UndefinedWeight('the logarithm of a negative number')
+      return MINUS if not e.terms and e.exact else self.field.log(e)
+
+    if not x.exact and self._sign_of(x.low) < 0 <= self._sign_of(x.high):
+      raise NotProved('the logarithm of a quantity of both signs')
+    out = self.monotone(x, one)
+    return out if isinstance(out.low, str) else self.smooth(x, out, 'log')
+
+  def _lgamma(self, x: Germ) -> Germ:
+    """Stirling: (x - 1/2) ln x - x + ln(2 pi) / 2 + r, 0 < r < 1 / (12 x)."""
+
+    def one(e: End) -> End:
+      if e == PLUS:
+        return PLUS
+      if self._has_limit(e) or self._sign_of(e) < 0:
+        raise NotProved('log gamma at a limit')
+      f, half = self.field, sp.Rational(1, 2)
+      log_two_pi: Any = sp.log(2 * sp.pi)
+      main = f.mul(f.add(e, constant(-half)), f.log(e))
+      main = f.add(f.sub(main, e), constant(half * log_two_pi))
+      small = f.scale(f.inverse(e), sp.Rational(1, 12))
+      bound = None if f.T is None else f.supremum(small)
+      rest = Expansion((), small.top, bound)
+      return f.add(main, rest)
+
+    return self.monotone(x, one)
+
+  def _abs(self, x: Germ) -> Germ:
+    w = self._bare(x)
+    if w is not None and (w.low, w.high) == (-1, 1):
+      new = Wave(f'|{w.name}|', w.phase, 0, 1, 1, 2)
+      return self.limits((Expansion(), constant(1), new))
+    if self._sign_of(x.low) >= 0:
+      return x
+    flip = self._times_number(x, -1)
+    if self._sign_of(x.high) <= 0:
+      return flip
+    return Germ(Expansion(), self.largest([x.high, flip.high]))
+
+  def _sign(self, x: Germ) -> Germ:
+    return self.monotone(x, lambda e: constant(self._sign_of(e)))
+
+  def _has_limit(self, e: End) -> bool:
+    return isinstance(e, Expansion) and not self.field.parts(e)[0].terms
+
+  def _sin(self, node: Node, x: Germ, cosine: bool = False) -> Germ:
+    if x.exact and self._has_limit(x.low):
+      return point(self.field.wave(x.low, cosine))
+    if not x.exact or isinstance(x.low, str):
+      return Germ(constant(-1), constant(1))
+    name = 'cos' if cosine else 'sin'
+    wave = Wave(f'{name}#{id(node.args[0])}', x.low)
+    return self.limits((Expansion(), constant(1), wave))
+
+  def _cos(self, node: Node, x: Germ) -> Germ:
+    return self._sin(node, x, True)
+
+  def _erf(self, x: Germ) -> Germ:
+    return self._limit_function(x, sp.erf, sp.Integer(1))
+
+  def _atan(self, x: Germ) -> Germ:
+    return self._limit_function(x, sp.atan, sp.pi / 2)
+
+  def _limit_function(self, x: Germ, f: Callable, top: Expr) -> Germ:
+    """Odd, increasing, bounded by +-top; enclosed by its values."""
+
+    def ends(e: End) -> list[Expansion]:
+      if isinstance(e, str) or not self._has_limit(e):
+        s = self._sign_of(e)
+        near = constant(s * top)
+        slack = self.field.scale(self._tiny(), sp.Integer(-s))
+        far = self.field.add(near, slack)
+        return [far, near] if s > 0 else [near, far]
+      _, c, small = self.field.parts(e)
+      if not small.terms and small.exact:
+        return [constant(f(c))] * 2
+      sup = self.field.add(
+        constant(f(c)), self.field.scale(self._tiny(), sp.Integer(1))
+      )
+      inf = self.field.sub(constant(f(c)), self._tiny())
+      return [inf, sup]
+
+    low, high = ends(x.low)[0], ends(x.high)[1]
+    return point(low) if low == high else Germ(low, high)
+
+  def _tiny(self) -> Expansion:
+    """A constant slack: what tends to a limit is within it in the end."""
+    if self.field.T is not None:
+      raise NeedsPrecision('no bound for erf or atan from a threshold on')
+    return constant(sp.Rational(1, 10**6))
+
+  def _floor(self, x: Germ) -> Germ:
+    if not x.exact or isinstance(x.low, str):
+      return Germ(self._below(x.low), x.high)
+    e = x.low
+    whole = self._integer_part(e)
+    if whole is not None:
+      return point(whole)
+    if self._has_limit(e):
+      _, c, small = self.field.parts(e)
+      if not c.free_symbols:
+        ball = sign_oracle.ball(c)
+        floor: Any = ball.floor().unique_fmpz()
+        if floor is None:  # an integer limit: the side decides
+          n: Any = flint.arb(ball.mid()).floor().unique_fmpz()
+          for k in (int(n), int(n) + 1):
+            if self.field.signs.sign(canonical(c - k)) == 0:
+              below = self.field.sign(small) < 0
+              return point(constant(k - 1 if below else k))
+          raise NotProved('floor at an integer limit')
+        n = int(floor)
+        if self.field.signs.sign(canonical(c - n)) == 0:
+          below = self.field.sign(small) < 0
+          return point(self._settled(constant(n - 1 if below else n), e))
+        return point(self._settled(constant(n), e))
+    return Germ(self._below(e), e)
+
+  def _settled(self, n: Expansion, e: Expansion) -> Expansion:
+    """With a threshold: floor(e) = n must hold from T on, not in the end."""
+    if self.field.T is not None:
+      inside = self.field.sub(e, n)
+      if (
+        self.field.sign(inside) < 0
+        or self.field.sign(self.field.sub(constant(1), inside)) <= 0
+      ):
+        raise NeedsPrecision('floor has not settled at the threshold')
+    return n
+
+  def _below(self, e: End) -> End:
+    return e if isinstance(e, str) else self.field.add(e, constant(-1))
+
+  def _integer_part(self, e: Expansion) -> Expansion | None:
+    """floor of an integer polynomial of t plus a rational constant."""
+    if not e.exact:
+      return None
+    out = []
+    for c, m in e.terms:
+      whole = not m.exps and len(m.logs) <= 1
+      whole = whole and all(a.is_Integer and a >= 0 for a in m.logs)
+      if not whole or not c.is_Rational:
+        return None
+      if m == ONE:
+        c = sp.floor(c)
+      elif not c.is_Integer:
+        return None
+      if c != 0:
+        out.append((c, m))
+    return Expansion(tuple(out))
+
+  def _max(self, x: Germ, y: Germ) -> Germ:
+    return self._picked(self.largest, x, y)
+
+  def _min(self, x: Germ, y: Germ) -> Germ:
+    return self._picked(self.smallest, x, y)
+
+  def _picked(self, pick: Callable, x: Germ, y: Germ) -> Germ:
+    if x.exact and y.exact:
+      return point(pick([x.low, y.low]))
+    for u, v in ((x, y), (y, x)):
+      low, high = pick([u.low, v.low]), pick([u.high, v.high])
+      if low is u.low and high is u.high:
+        return u
+    return Germ(pick([x.low, y.low]), pick([x.high, y.high]))
+
+  # Cases: True, False or None (never settles).
+
+  def _lt(self, x: Germ) -> bool | None:
+    if self._sign_of(x.high) < 0:
+      return True
+    return False if self._sign_of(x.low) >= 0 else None
+
+  def _le(self, x: Germ) -> bool | None:
+    if self._sign_of(x.high) <= 0:
+      return True
+    return False if self._sign_of(x.low) > 0 else None
+
+  def _eq(self, x: Germ) -> bool | None:
+    low, high = self._sign_of(x.low), self._sign_of(x.high)
+    if low == high == 0:
+      return True
+    return False if low > 0 or high < 0 else None
+
+  def _not(self, x: bool | None) -> bool | None:
+    return None if x is None else not x
+
+  def _and(self, *args: bool | None) -> bool | None:
+    if False in args:
+      return False
+    return None if None in args else True
+
+  def _or(self, *args: bool | None) -> bool | None:
+    if True in args:
+      return True
+    return None if None in args else False
+
+  def _select(self, condition: Any, then: Any, other: Any):
+    if condition is NOTHING or (condition is None and NOTHING in (then, other)):
+      return NOTHING
+    if condition is None:
+      if isinstance(then, Germ):
+        return self.hull(then, other)
+      return then if then == other else None
+    return then if condition else other
+
+  def _table(self, index: Any, *entries: Any):
+    if index is NOTHING:
+      return NOTHING
+    if not isinstance(index, Germ):
+      if index is None:
+        return self.hull(*entries)
+      return entries[int(index)]
+    i = self._clipped(index.low, len(entries))
+    j = self._clipped(index.high, len(entries))
+    return entries[i] if i == j else self.hull(*entries[i : j + 1])
+
+  def _clipped(self, e: End, n: int) -> int:
+    """The table entry at an index e for large t."""
+    if isinstance(e, str) or not self._has_limit(e):
+      return n - 1 if self._sign_of(e) > 0 else 0
+    for i in range(n - 1):  # the index is an integer
+      if self.order(e, constant(sp.Rational(2 * i + 1, 2))) < 0:
+        return i
+    return n - 1

@@ -1,0 +1,129 @@
+r"""How little attention loses by seeing the nearest w keys only.
+
+With logits |q.k| / sqrt K <= M and ||v|| <= v, the output moves by at most
+2 v p, where the share p of what is dropped satisfies
+
+  p <= e^{2M} T_w / (B_w + e^{2M} T_w),  B_w = sum_{t<w} e^b, T_w = sum_{t>=w},
+
+and, once the near keys have been read, with Z = sum_{t<w} exp(logit + b) and
+every logit of this query at most m,
+
+  p <= e^m T_w / (Z + e^m T_w).
+
+The first needs no data; the second knows how much the near keys received and
+is the sharper one by up to a factor e^{2M}; window_bound.py has both on
+arrays.
+
+Source: Qin et al. 2024, proof of theorem 3.4, arXiv 2307.10156, with B_w in
+place of all of B: the dropped share is D / (N + D), D <= e^M T_w and
+N >= e^-M B_w, the sums of the far and of the near keys.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import flint
+import numpy as np
+from flint import arb
+
+from extrapolation.theory import (
+  convergence,
+  finite_horizon,
+  head_formulas,
+  trf_bounds,
+)
+from extrapolation.theory.errors import NotProved
+from extrapolation.theory.expression.graph import Node
+
+
+@dataclasses.dataclass(frozen=True)
+class ErrorBound:
+  """What is wanted, and what is known of the attention.
+
+  Attributes:
+    error: wanted bound of ||o - o_w||, in the units of v.
+    M: bound of |q.k| / sqrt K.
+    v: bound of ||v||.
+  """
+
+  error: float
+  M: float
+  v: float = 1.0
+
+
+def certified(
+  subject: Any,
+  params: Mapping | None = None,
+  *,
+  error: float | int,
+  M: float | int | Sequence | np.ndarray,
+  v: float | int = 1,
+  horizon: int | None = None,
+) -> list[int | None]:
+  """Smallest window of every head; see `theory.window`."""
+  heads = head_formulas.heads(subject, params)
+  bounds = [float(m) for m in np.atleast_1d(M)]
+  bounds = bounds * len(heads) if np.ndim(M) == 0 else bounds
+  if len(bounds) != len(heads):
+    raise ValueError(f'{len(bounds)} values of M for {len(heads)} heads')
+  return [
+    smallest(head, ErrorBound(float(error), m, float(v)), horizon)
+    for head, m in zip(heads, bounds, strict=True)
+  ]
+
+
+def smallest(
+  head: Node, bound: ErrorBound, horizon: int | None = None
+) -> int | None:
+  """The smallest window of one head that keeps the bound, in tokens.
+
+  None where no window is proved to do so for contexts of any length.
+  """
+  share = allowed(bound.error, bound.M, bound.v)
+  if share >= 1:
+    return 1
+  if horizon is not None:
+    return _below(head, float(share), horizon)
+  verdict = convergence.judge(head)
+  if verdict.verdict != 'converges':
+    return None
+  try:
+    (bracket,) = trf_bounds.trf(head, verdict.log_depth, [share])
+  except NotProved:
+    return None
+  return bracket.high
+
+
+def allowed(error: float | int, M: float | int, v: float | int) -> Fraction:
+  """The largest T_w / B with 2 v p <= error, rounded down.
+
+  p = x / (1 + x) with x = e^{2M} T_w / B_w, so T_w / B_w may be up to
+  e^{-2M} d / (1 - d), d = error / (2 v).
+  """
+  if not (error > 0 and M >= 0 and v > 0 and math.isfinite(M)):
+    raise ValueError(
+      f'error = {error}, M = {M}, v = {v}: error > 0, finite M >= 0 and v > 0 '
+      'are needed'
+    )
+  if error >= 2 * v:
+    return Fraction(1)
+  with flint.ctx.workprec(128):
+    d = arb(error) / (2 * arb(v))
+    x = (-2 * arb(M)).exp() * d / (1 - d)
+    share = (x / (1 + x)).lower()
+    mantissa, exponent = share.man_exp()
+  return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def _below(head: Node, share: float, horizon: int) -> int:
+  """float64 sums over the horizon, with room for their rounding."""
+  b = finite_horizon.log_weights(head, np.arange(horizon, dtype=np.float64))
+  if np.isnan(b).any() or np.max(b) == np.inf:
+    raise ValueError('a weight below the horizon is infinite or undefined')
+  if np.max(b) == -np.inf:
+    raise ValueError('every weight below the horizon is 0')
+  _, (w,) = trf_bounds.coverage(np.exp(b - np.max(b)), [share * (1 - 1e-9)])
+  return int(w)

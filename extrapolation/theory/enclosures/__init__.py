@@ -1,0 +1,1 @@
+"""Rigorous numbers: balls, Taylor models, sums with their tails."""

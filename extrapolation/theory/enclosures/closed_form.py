@@ -1,0 +1,101 @@
+r"""Tails in closed form, at any precision: the bracket closes at any size.
+
+  a - m t                     geometric     T_j = e^(a - m j) / (1 - e^-m)
+  a - p log(c + r t), p > 1   Hurwitz zeta  T_j = e^a r^-p zeta(p, j + c / r)
+  zero from distance n on     a finite sum
+
+A formula is recognised as the exact expression that it is, not by its values.
+"""
+
+import dataclasses
+import math
+from fractions import Fraction
+
+import flint
+from flint import arb, fmpq
+
+from extrapolation.theory.expression.graph import Node
+
+# Of a guess: 10^1000 tokens, beyond which no bracket is sought.
+MOST_BITS = 3330
+
+
+def _ball(x: Fraction) -> arb:
+  return arb(fmpq(x.numerator, x.denominator))
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometric:
+  """Tail of exp(-m t); a constant factor drops out of every share."""
+
+  rate: Fraction
+
+  def beyond(self, j: int, bits: int = 0) -> arb:
+    """Encloses T_j, up to that factor."""
+    with flint.ctx.workprec(96 + 2 * max(bits, j.bit_length())):
+      m = _ball(self.rate)
+      return (-m * j).exp() / (1 - (-m).exp())
+
+  def guess(self, eps: Fraction) -> int:
+    """Near n(eps), without proof."""
+    return int(-math.log(eps) / self.rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class Zeta:
+  """Tail of (shift + t)^-power."""
+
+  power: Fraction
+  shift: Fraction
+
+  def beyond(self, j: int, bits: int = 0) -> arb:
+    # T_j falls by a share of about 1 / j per token: that must stay visible.
+    """Encloses T_j."""
+    with flint.ctx.workprec(96 + 2 * max(bits, j.bit_length())):
+      return _ball(self.power).zeta(_ball(self.shift) + j)
+
+  def guess(self, eps: Fraction) -> int:
+    """Near n(eps), without proof: Newton's method on ln T_j in ln j."""
+    slope = self.power - 1
+    with flint.ctx.workprec(128):
+      target = self.beyond(0) * _ball(eps)
+      log_j = -(target * _ball(slope)).log() / _ball(slope)
+      bits = int(float(log_j) / math.log(2)) + 1
+    if bits > MOST_BITS:
+      return 1 << MOST_BITS
+    with flint.ctx.workprec(128 + 2 * max(bits, 0)):
+      target = self.beyond(0, max(bits, 0)) * _ball(eps)
+      j = (-(target * _ball(slope)).log() / _ball(slope)).exp()
+      for _ in range(3 + max(bits, 1).bit_length() // 4):
+        whole = _whole(j)
+        j = arb(whole) * (self.beyond(whole) / target) ** (1 / _ball(slope))
+      return _whole(j)
+
+
+def _whole(x: arb) -> int:
+  """Near x, at least 1."""
+  n = x.mid().floor().unique_fmpz()
+  assert n is not None, 'a midpoint is exact'
+  return max(int(n), 1)
+
+
+def recognise(root: Node) -> Geometric | Zeta | None:
+  """The closed form of a convergent log weight, or None."""
+  if root.op != 'add' or len(root.args) != 1:
+    return None
+  (inner,), (_, (c,)) = root.args, root.data
+  if inner.op == 't' and c < 0:
+    return Geometric(-c)
+  if inner.op != 'log' or c >= -1:
+    return None
+  return _zeta(-c, inner.args[0])
+
+
+def _zeta(p: Fraction, x: Node) -> Zeta | None:
+  """x = c + r t, or t itself."""
+  if x.op != 'add' or [a.op for a in x.args] != ['t']:
+    return None
+  shift, (slope,) = x.data
+  if slope <= 0 or shift <= 0:
+    return None
+  return Zeta(p, shift / slope)

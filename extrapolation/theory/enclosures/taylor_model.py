@@ -1,0 +1,288 @@
+r"""A formula read over a block of distances: Taylor models.
+
+A `Jet` holds two power series in one variable: at the centre of a block, and
+over the whole block, whose n-th coefficient bounds Taylor's remainder.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flint import arb, arb_series
+
+from extrapolation.theory.enclosures.ball import Balls
+from extrapolation.theory.errors import NeedsSmallerBlock
+
+Log = Any  # a Jet, None, or a function that makes it on demand
+
+
+class Jet:
+  """Power series at the centre and over a block, with an optional logarithm.
+
+  The logarithm is kept where it is known (t = exp x), for a ball of exp x over
+  a wide block says nothing about log(1 + exp x), which is x + log1p(exp -x).
+  """
+
+  __slots__ = ('_log', 'centre', 'fuzzy', 'range')
+
+  def __init__(
+    self,
+    centre: arb_series,
+    range_: arb_series,
+    log: Log = None,
+    fuzzy: bool = False,
+  ):
+    self.centre, self.range = centre, range_
+    self._log, self.fuzzy = log, fuzzy
+
+  def map(self, f: Callable, log: Log = None) -> 'Jet':
+    """f of both series."""
+    return Jet(f(self.centre), f(self.range), log, self.fuzzy)
+
+  def join(self, other: 'Jet', f: Callable, log: Log = None) -> 'Jet':
+    """f of both series with those of another jet."""
+    return Jet(
+      f(self.centre, other.centre),
+      f(self.range, other.range),
+      log,
+      self.fuzzy or other.fuzzy,
+    )
+
+  def tightened(self, h: arb, n: int) -> 'Jet':
+    """Ranges from Taylor's theorem: |t - centre| <= h, n coefficients.
+
+    Terms that cancel at the centre cancel; in the ranges they do not.
+    """
+    c = [self.centre[k] for k in range(n)] + [self.range[n]]
+    powers = [h**k for k in range(n + 1)]
+    out = []
+    for j in range(n + 1):
+      spread = sum(
+        (c[k].abs_upper() * powers[k - j] * math.comb(k, j)
+         for k in range(j + 1, n + 1)), arb(0))  # fmt: skip
+      out.append(c[j] + arb(0, spread.upper()))
+    return Jet(self.centre, arb_series(out), self._log, self.fuzzy)
+
+  def values(self) -> arb:
+    """Encloses all values over the block."""
+    return self.range[0]
+
+  @property
+  def log(self) -> 'Jet | None':
+    """Its logarithm, where it is known without taking it."""
+    if callable(self._log):
+      self._log = self._log()
+    return self._log
+
+
+def constant(x: arb) -> Jet:
+  """The jet of a constant."""
+  s = arb_series([x])
+  return Jet(s, s)
+
+
+def variable(centre: arb, block: arb) -> Jet:
+  """The jet of the variable itself."""
+  return Jet(arb_series([centre, 1]), arb_series([block, 1]))
+
+
+class Jets:
+  """Rules for Jet; NeedsSmallerBlock where the block settles no case."""
+
+  @staticmethod
+  def const(data: arb | bool) -> Jet | bool:
+    return data if isinstance(data, bool) else constant(data)
+
+  @staticmethod
+  def inf(data: int):
+    return constant(Balls.inf(data))
+
+  @staticmethod
+  def nan():
+    raise NeedsSmallerBlock
+
+  @staticmethod
+  def add(data: tuple, *args: Jet):
+    shift, coefficients = data
+    centre = range_ = arb_series([shift])
+    for c, x in zip(coefficients, args, strict=True):
+      centre, range_ = centre + c * x.centre, range_ + c * x.range
+    known = any(x._log is not None for x in args)
+    log = functools.partial(Jets._log_of_sum, shift, coefficients, args)
+    return Jet(
+      centre, range_, log if known else None, any(x.fuzzy for x in args)
+    )
+
+  @staticmethod
+  def _log_of_sum(
+    shift: arb, coefficients: Sequence[arb], args: Sequence[Jet]
+  ) -> Jet | None:
+    """y + log c + log1p(rest exp(-y) / c) for a dominant term c exp(y)."""
+    best = None
+    for i, (c, x) in enumerate(zip(coefficients, args, strict=True)):
+      if c > 0 and x.log is not None:
+        low = x.log.values().lower()
+        if best is None or low > best[0]:
+          best = low, i
+    if best is None:
+      return None
+    c, y = coefficients[best[1]], args[best[1]].log
+    assert y is not None
+    down = y.map(lambda s: (-s).exp() / c)
+    rest = down.map(lambda s: s * shift)
+    for i, (k, x) in enumerate(zip(coefficients, args, strict=True)):
+      if i == best[1]:
+        continue
+      if x.log is not None:
+        part = x.log.join(y, lambda a, b: (a - b).exp())
+      else:
+        part = x.join(y, lambda a, b: a * (-b).exp())
+      rest = rest.join(part, lambda a, b, k=k / c: a + k * b)
+    if not abs(rest.values()) < arb(1) / 2:
+      return None
+    return y.join(rest, lambda a, b: a + (b + 1).log() + c.log())
+
+  @staticmethod
+  def mul(x: Jet, y: Jet):
+    def log() -> Jet | None:
+      if x.log is None or y.log is None:
+        return None
+      return x.log.join(y.log, lambda a, b: a + b)
+
+    known = x._log is not None and y._log is not None
+    return x.join(y, lambda a, b: a * b, log if known else None)
+
+  @staticmethod
+  def whole(x: Jet, n: int):
+    def power() -> Jet | None:
+      return None if x.log is None else x.log.map(lambda s: s * n)
+
+    log = None if x._log is None else power
+    if n < 0 and x.values().contains(0):
+      if log is None or x.log is None:
+        raise NeedsSmallerBlock
+      exponent = x.log.map(lambda s: s * n)
+      return exponent.map(lambda s: s.exp(), exponent)
+    if n < 0:
+      return x.map(lambda s: (arb_series([1]) / s) ** -n, log)
+    return x.map(lambda s: s**n, log)
+
+  @staticmethod
+  def pow(x: Jet, y: Jet):
+    if x.log is None and not x.values() > 0:
+      raise NeedsSmallerBlock
+    exponent = Jets.log(x).join(y, lambda a, b: a * b)
+    return exponent.map(lambda s: s.exp(), exponent)
+
+  @staticmethod
+  def exp(x: Jet):
+    if x.values() == arb.neg_inf():
+      return constant(arb(0))
+    return x.map(lambda s: s.exp(), x)
+
+  @staticmethod
+  def log(x: Jet) -> Jet:
+    if x.log is not None:
+      return x.log
+    if not x.values() > 0:
+      raise NeedsSmallerBlock
+    return x.map(lambda s: s.log())
+
+  @staticmethod
+  def sin(x: Jet):
+    return x.map(lambda s: s.sin())
+
+  @staticmethod
+  def cos(x: Jet):
+    return x.map(lambda s: s.cos())
+
+  @staticmethod
+  def erf(x: Jet):
+    return x.map(lambda s: s.erf())
+
+  @staticmethod
+  def atan(x: Jet):
+    return x.map(lambda s: s.atan())
+
+  @staticmethod
+  def lgamma(x: Jet):
+    if not x.values() > 0:
+      raise NeedsSmallerBlock
+    return x.map(lambda s: s.lgamma())
+
+  @staticmethod
+  def abs(x: Jet):
+    return x if Jets._sign(x) > 0 else x.map(lambda s: -s)
+
+  @staticmethod
+  def _sign(x: Jet) -> int:
+    v = x.values()
+    if v >= 0:
+      return 1
+    if v <= 0:
+      return -1
+    raise NeedsSmallerBlock
+
+  @staticmethod
+  def floor(x: Jet):
+    n = x.values().floor().unique_fmpz()
+    if n is not None:
+      return constant(arb(n))
+    # Inside a step of unknown place: x - 1/2 +- 1/2, for each t its own.
+    half = arb_series([arb(-0.5, 0.5)])
+    out = x.map(lambda s: s + half)
+    out.fuzzy = True
+    return out
+
+  @staticmethod
+  def sign(x: Jet):
+    v = x.values()
+    if v > 0 or v < 0 or v.is_zero():
+      return constant(v.sgn())
+    raise NeedsSmallerBlock
+
+  @staticmethod
+  def max(x: Jet, y: Jet):
+    return x if Jets._sign(x.join(y, lambda a, b: a - b)) > 0 else y
+
+  @staticmethod
+  def min(x: Jet, y: Jet):
+    return y if Jets._sign(x.join(y, lambda a, b: a - b)) > 0 else x
+
+  @staticmethod
+  def _settled(x: bool | None) -> bool:
+    if x is None:
+      raise NeedsSmallerBlock
+    return x
+
+  @staticmethod
+  def lt(x: Jet):
+    return Jets._settled(Balls.lt(x.values()))
+
+  @staticmethod
+  def le(x: Jet):
+    return Jets._settled(Balls.le(x.values()))
+
+  @staticmethod
+  def eq(x: Jet):
+    return Jets._settled(Balls.eq(x.values()))
+
+  @staticmethod
+  def select(
+    condition: bool, then: Jet | bool, other: Jet | bool
+  ) -> Jet | bool:
+    return then if condition else other
+
+  @staticmethod
+  def table(index: Jet | bool, *entries: Jet | bool):
+    if isinstance(index, bool):
+      return entries[int(index)]
+    n = index.values().floor().unique_fmpz()
+    if n is None:
+      raise NeedsSmallerBlock
+    return entries[min(max(int(n), 0), len(entries) - 1)]
+
+
+for _name in ('or', 'and', 'not'):
+  setattr(Jets, _name, staticmethod(getattr(Balls, _name)))

@@ -1,0 +1,1 @@
+"""Formulas: read from text or traced from a function."""

@@ -1,0 +1,357 @@
+"""What each jax primitive means for arrays of exact expressions."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from jax.extend.core import JaxprEqn, Literal, Var
+
+from extrapolation.theory.expression import shape_primitives
+from extrapolation.theory.expression.graph import Graph, Node
+
+# Primitives that only call another jaxpr.
+CALLS = {
+  'jit', 'pjit', 'closed_call', 'core_call', 'custom_jvp_call',
+  'custom_vjp_call', 'custom_vjp_call_jaxpr', 'remat', 'checkpoint',
+  'remat2',
+}  # fmt: skip
+
+
+def _each(f: Callable[..., Node]):
+  """Lifts a scalar rule (graph, *nodes) to arrays of nodes."""
+
+  def rule(graph: Graph, eqn: JaxprEqn, *args: np.ndarray):
+    del eqn
+    args = np.broadcast_arrays(*args)
+    out = np.empty(args[0].shape, object)
+    for i in np.ndindex(out.shape):
+      out[i] = f(graph, *(a[i] for a in args))
+    return out
+
+  return rule
+
+
+def _unary(op: str):
+  return _each(lambda g, x: g.unary(op, x))
+
+
+def _truncate(g: Graph, x: Node):
+  up = g.neg(g.unary('floor', g.neg(x)))
+  return g.select(g.compare('lt', x, g.zero), up, g.unary('floor', x))
+
+
+def dtype(var: Var | Literal) -> np.dtype:
+  """The type that jax gives a variable."""
+  aval: Any = var.aval
+  return np.dtype(aval.dtype)
+
+
+def _is_integer(var: Var | Literal) -> bool:
+  return np.issubdtype(dtype(var), np.integer)
+
+
+def _divide(graph: Graph, eqn: JaxprEqn, x: np.ndarray, y: np.ndarray):
+  whole = _is_integer(eqn.outvars[0])
+
+  def one(g: Graph, a: Node, b: Node):
+    q = g.div(a, b)
+    return _truncate(g, q) if whole else q
+
+  return _each(one)(graph, eqn, x, y)
+
+
+def _convert(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
+  """float -> int truncates; narrower floats are read as real numbers."""
+  was, now = dtype(eqn.invars[0]), np.dtype(eqn.params['new_dtype'])
+  if now == np.bool_ and was != np.bool_:
+    return _each(lambda g, a: g.logic('not', g.compare('eq', a, g.zero)))(
+      graph, eqn, x
+    )
+  if was == np.bool_:
+    return _each(lambda g, a: g.select(a, g.one, g.zero))(graph, eqn, x)
+  if np.issubdtype(now, np.integer) and not _is_integer(eqn.invars[0]):
+    return _each(_whole)(graph, eqn, x)
+  return x
+
+
+def _whole(g: Graph, x: Node):
+  """Truncation, skipped where the expression is visibly an integer."""
+  if x.op in ('floor', 't') or (
+    x.op == 'const' and Fraction(x.data).denominator == 1
+  ):
+    return x
+  return _truncate(g, x)
+
+
+def _exp(g: Graph, x: Node):
+  return g.unary('exp', x)
+
+
+def _half(g: Graph):
+  return g.const(Fraction(1, 2))
+
+
+def _tanh(g: Graph, x: Node):
+  e = _exp(g, g.total([(2, x)]))
+  return g.sub(g.one, g.div(g.const(2), g.add(e, g.one)))
+
+
+def _hyperbolic(sign: int):
+  half = Fraction(1, 2)
+  return lambda g, x: g.total(
+    [(half, _exp(g, x)), (sign * half, _exp(g, g.neg(x)))]
+  )
+
+
+def _log1p(g: Graph, x: Node):
+  return g.unary('log', g.add(x, g.one))
+
+
+def _root(g: Graph, x: Node, r: Fraction = Fraction(1, 2)):
+  return g.pow(x, g.const(r))
+
+
+def _cbrt(g: Graph, x: Node):
+  size = _root(g, g.unary('abs', x), Fraction(1, 3))
+  return g.mul(g.unary('sign', x), size)
+
+
+def _remainder(g: Graph, x: Node, y: Node):
+  """C's fmod: the sign of x."""
+  return g.sub(x, g.mul(y, _truncate(g, g.div(x, y))))
+
+
+def _round(g: Graph, x: Node):
+  # Ties are rounded up: jax rounds them to even, a set without interior.
+  return g.unary('floor', g.add(x, _half(g)))
+
+
+def _log(g: Graph, x: Node):
+  return g.unary('log', x)
+
+
+def _asinh(g: Graph, x: Node):
+  return _log(g, g.add(x, _root(g, g.add(g.mul(x, x), g.one))))
+
+
+def _acosh(g: Graph, x: Node):
+  return _log(g, g.add(x, _root(g, g.sub(g.mul(x, x), g.one))))
+
+
+def _atanh(g: Graph, x: Node):
+  return g.mul(_half(g), _log(g, g.div(g.add(g.one, x), g.sub(g.one, x))))
+
+
+def _is_bool(var: Var | Literal):
+  return dtype(var) == np.bool_
+
+
+def _compare(op: str, swap: bool = False, negate: bool = False):
+  def one(g: Graph, x: Node, y: Node):
+    out = g.compare(op, y, x) if swap else g.compare(op, x, y)
+    return g.logic('not', out) if negate else out
+
+  def truth(g: Graph, x: Node, y: Node):
+    both = g.logic('and', x, y)
+    none = g.logic('not', g.logic('or', x, y))
+    same = g.logic('or', both, none)
+    return g.logic('not', same) if negate else same
+
+  def rule(graph: Graph, eqn: JaxprEqn, x: np.ndarray, y: np.ndarray):
+    if not _is_bool(eqn.invars[0]):
+      return _each(one)(graph, eqn, x, y)
+    if op != 'eq':
+      raise ValueError('theory does not order truth values')
+    return _each(truth)(graph, eqn, x, y)
+
+  return rule
+
+
+def _logic(op: str):
+  def rule(graph: Graph, eqn: JaxprEqn, *args: np.ndarray):
+    if not _is_bool(eqn.invars[0]):
+      return _bits(graph, eqn, op, *args)
+    return _each(lambda g, *x: g.logic(op, *x))(graph, eqn, *args)
+
+  return rule
+
+
+def _bits(graph: Graph, eqn: JaxprEqn, op: str, *args: np.ndarray):
+  """x & (2^k - 1) of an integer is its remainder."""
+  for x, y in (args, args[::-1]) if op == 'and' else ():
+    masks = {int(m.data) for m in y.flat if m.op == 'const'}
+    if len(masks) == 1 and all(m.op == 'const' for m in y.flat):
+      n = masks.pop() + 1
+      if n > 0 and n & (n - 1) == 0:
+        return _each(
+          lambda g, a, _, n=n: g.sub(a, g.mul(g.const(n), _floor_over(g, a, n)))
+        )(graph, eqn, x, y)
+  raise ValueError(f'theory reads bitwise {op!r} only with a mask 2^k - 1')
+
+
+def _floor_over(g: Graph, x: Node, n: int):
+  return g.unary('floor', g.div(x, g.const(n)))
+
+
+def _shift(graph: Graph, eqn: JaxprEqn, x: np.ndarray, by: np.ndarray):
+  if any(b.op != 'const' for b in by.flat):
+    raise ValueError('theory reads shifts by a constant only')
+  return _each(lambda g, a, b: _floor_over(g, a, 2 ** int(b.data)))(
+    graph, eqn, x, by
+  )
+
+
+def _argmax(op: str):
+  def rule(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
+    (axis,) = eqn.params['axes']
+    rows = np.moveaxis(x, axis, -1)
+    boolean = _is_bool(eqn.invars[0])
+    out = np.empty(rows.shape[:-1], object)
+    for i in np.ndindex(out.shape):
+      best, index = rows[i][0], graph.zero
+      for k, a in enumerate(rows[i][1:], 1):
+        lo, hi = (best, a) if op == 'max' else (a, best)
+        if boolean:
+          better = graph.logic('and', graph.logic('not', lo), hi)
+        else:
+          better = graph.compare('lt', lo, hi)
+        best = graph.select(better, a, best)
+        index = graph.select(better, graph.const(k), index)
+      out[i] = index
+    return out
+
+  return rule
+
+
+def _integer_pow(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
+  y = graph.const(eqn.params['y'])
+  return _each(lambda g, a: g.pow(a, y))(graph, eqn, x)
+
+
+def _select(graph: Graph, eqn: JaxprEqn, which: np.ndarray, *cases: np.ndarray):
+  which, *arrays = np.broadcast_arrays(which, *cases)
+  out = np.empty(which.shape, object)
+  boolean = _is_bool(eqn.invars[0])
+  for i in np.ndindex(out.shape):
+    options = [x[i] for x in arrays]
+    if boolean:
+      out[i] = graph.select(which[i], options[1], options[0])
+    else:
+      out[i] = graph.table(which[i], options)
+  return out
+
+
+def _clamp(
+  graph: Graph, eqn: JaxprEqn, low: np.ndarray, x: np.ndarray, high: np.ndarray
+):
+  return _each(lambda g, a, v, b: g.pick('min', g.pick('max', v, a), b))(
+    graph, eqn, low, x, high
+  )
+
+
+def _same(graph: Graph, eqn: JaxprEqn, x: np.ndarray, *_: np.ndarray):
+  return x
+
+
+def _max(g: Graph, x: Node, y: Node):
+  return g.pick('max', x, y)
+
+
+def _min(g: Graph, x: Node, y: Node):
+  return g.pick('min', x, y)
+
+
+RULES = {
+  'add': _each(lambda g, x, y: g.add(x, y)),
+  'add_any': _each(lambda g, x, y: g.add(x, y)),
+  'sub': _each(lambda g, x, y: g.sub(x, y)),
+  'mul': _each(lambda g, x, y: g.mul(x, y)),
+  'neg': _each(lambda g, x: g.neg(x)),
+  'div': _divide,
+  'rem': _each(_remainder),
+  'pow': _each(lambda g, x, y: g.pow(x, y)),
+  'integer_pow': _integer_pow,
+  'square': _each(lambda g, x: g.pow(x, g.const(2))),
+  'sqrt': _each(_root),
+  'rsqrt': _each(lambda g, x: _root(g, x, Fraction(-1, 2))),
+  'cbrt': _each(_cbrt),
+  'exp': _each(_exp),
+  'exp2': _each(lambda g, x: g.pow(g.const(2), x)),
+  'expm1': _each(lambda g, x: g.sub(_exp(g, x), g.one)),
+  'log': _each(_log),
+  'log1p': _each(_log1p),
+  'logistic': _each(lambda g, x: g.div(g.one, g.add(g.one, _exp(g, g.neg(x))))),
+  'tanh': _each(_tanh),
+  'sinh': _each(_hyperbolic(-1)),
+  'cosh': _each(_hyperbolic(1)),
+  'asinh': _each(_asinh),
+  'acosh': _each(_acosh),
+  'atanh': _each(_atanh),
+  'sin': _unary('sin'),
+  'cos': _unary('cos'),
+  'tan': _each(lambda g, x: g.div(g.unary('sin', x), g.unary('cos', x))),
+  'atan': _unary('atan'),
+  'erf': _unary('erf'),
+  'erfc': _each(lambda g, x: g.sub(g.one, g.unary('erf', x))),
+  'abs': _unary('abs'),
+  'sign': _unary('sign'),
+  'floor': _unary('floor'),
+  'ceil': _each(lambda g, x: g.neg(g.unary('floor', g.neg(x)))),
+  'round': _each(_round),
+  'max': _each(_max),
+  'min': _each(_min),
+  'clamp': _clamp,
+  'lt': _compare('lt'),
+  'le': _compare('le'),
+  'gt': _compare('lt', swap=True),
+  'ge': _compare('le', swap=True),
+  'lt_to': _compare('lt'),
+  'le_to': _compare('le'),
+  'eq': _compare('eq'),
+  'ne': _compare('eq', negate=True),
+  'and': _logic('and'),
+  'or': _logic('or'),
+  'not': _logic('not'),
+  'shift_right_arithmetic': _shift,
+  'shift_right_logical': _shift,
+  'argmax': _argmax('max'),
+  'argmin': _argmax('min'),
+  'lgamma': _unary('lgamma'),
+  'is_finite': _each(lambda g, x: g.const(x.op != 'inf')),
+  'select_n': _select,
+  'convert_element_type': _convert,
+  'broadcast_in_dim': shape_primitives.broadcast,
+  'reshape': shape_primitives.reshape,
+  'squeeze': shape_primitives.reshape,
+  'expand_dims': shape_primitives.reshape,
+  'transpose': lambda g, e, x: x.transpose(e.params['permutation']),
+  'concatenate': lambda g, e, *x: np.concatenate(x, e.params['dimension']),
+  'tile': lambda g, e, x: np.tile(x, e.params['reps']),
+  'stack': lambda g, e, *x: np.stack(x, e.params.get('axis', 0)),
+  'slice': shape_primitives.cut,
+  'split': shape_primitives.split,
+  'rev': shape_primitives.flip,
+  'iota': shape_primitives.iota,
+  'gather': shape_primitives.gather,
+  'dot_general': shape_primitives.dot,
+  'reduce_sum': shape_primitives.reduce(
+    lambda g, x: g.total([(1, a) for a in x])
+  ),
+  'reduce_max': shape_primitives.reduce(shape_primitives.fold(_max)),
+  'reduce_min': shape_primitives.reduce(shape_primitives.fold(_min)),
+  'reduce_or': shape_primitives.reduce(lambda g, x: g.logic('or', *x)),
+  'reduce_and': shape_primitives.reduce(lambda g, x: g.logic('and', *x)),
+  'reduce_prod': shape_primitives.reduce(
+    shape_primitives.fold(lambda g, x, y: g.mul(x, y))
+  ),
+  'cumsum': shape_primitives.running(lambda g, x, y: g.add(x, y)),
+  'cumprod': shape_primitives.running(lambda g, x, y: g.mul(x, y)),
+  'cummax': shape_primitives.running(_max),
+  'cummin': shape_primitives.running(_min),
+  'copy': _same,
+  'stop_gradient': _same,
+  'optimization_barrier': lambda g, e, *x: list(x),
+  'reduce_precision': _same,
+  'name': _same,
+}

@@ -1,0 +1,265 @@
+"""A traced bias read as exact scalar expressions, one per head.
+
+`read` traces any function of distance written in jnp and walks its jaxpr with
+arrays of nodes in place of numbers. A length-dependent bias or
+one that mixes distances is refused: it is not a function of distance.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core
+from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal, Var
+
+from extrapolation.theory.errors import UnreadableBias
+from extrapolation.theory.expression import primitives
+from extrapolation.theory.expression.graph import Graph, Node, rebuild
+
+LONGEST_LOOP = 64  # steps
+
+
+def read(
+  bias: Callable, params: Mapping | None = None, graph: Graph | None = None
+) -> list[Node]:
+  """The log weight of every head as an exact expression of the distance.
+
+  Args:
+    bias: `distance [d] -> [d] or [H, d]`, or the same with `params` as second
+      argument; elementwise in distance, written in jnp.
+    params: nested dict of numbers, arrays, names (strings: a positive
+      parameter; '~name': a real one) or `Fraction`s; all are read exactly.
+    graph: where the nodes live; a new one if absent.
+
+  Returns:
+    One node per head; one for a `[d]` function.
+
+  Raises:
+    UnreadableBias: a primitive without a reading (named), or a bias that is not
+      a function of the distance alone.
+  """
+  graph = graph or Graph()
+  heads = []
+  for d in (2, 3):
+    # Each position gets its own distance: what mixes them is then seen.
+    distance = np.array(
+      [graph.t, *(graph.leaf('t', i) for i in range(1, d))], object
+    )
+    out = _walk(bias, distance, params or {}, graph)
+    if out.ndim not in (1, 2) or out.shape[-1] != d:
+      raise UnreadableBias(
+        f'bias of {d} distances has shape {out.shape}; [{d}] or [H, {d}] '
+        'is needed: one value per distance'
+      )
+    rows = out.reshape(-1, d)
+    for i in range(1, d):
+      back = {distance[i]: graph.t}
+      for first, other in zip(rows[:, 0], rows[:, i], strict=True):
+        if first is not rebuild(graph, other, back):
+          raise UnreadableBias(
+            'the bias at a distance depends on other distances or on their '
+            'order; theory reads elementwise functions of distance'
+          )
+    heads.append(list(rows[:, 0]))
+  if any(a is not b for a, b in zip(*heads, strict=True)):
+    raise UnreadableBias(
+      'the bias depends on how many distances it is given; theory reads '
+      'functions of distance alone'
+    )
+  return heads[0]
+
+
+def _walk(
+  bias: Callable, distance: np.ndarray, params: Mapping, graph: Graph
+) -> np.ndarray:
+  leaves, tree = jax.tree.flatten(
+    params, is_leaf=lambda x: not isinstance(x, dict)
+  )
+  arrays = [_nodes(x, graph) for x in leaves]
+  shapes = [jax.ShapeDtypeStruct(a.shape, jnp.float32) for a in arrays]
+  spec = jax.ShapeDtypeStruct(distance.shape, jnp.int32)
+
+  def call(t: Any, *leaves: Any):
+    if _takes_params(bias):
+      return bias(t, jax.tree.unflatten(tree, leaves))
+    return bias(t)
+
+  closed = jax.make_jaxpr(call)(spec, *shapes)
+  if len(closed.jaxpr.outvars) != 1:
+    raise UnreadableBias('a bias returns one array')
+  (out,) = evaluate(closed, [distance, *arrays], graph)
+  return out
+
+
+def _takes_params(bias: Callable) -> bool:
+  try:
+    signature = inspect.signature(bias)
+  except (TypeError, ValueError):
+    return False
+  kinds = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+  )
+  needed = [
+    p
+    for p in signature.parameters.values()
+    if p.kind in kinds and p.default is p.empty
+  ]
+  return len(needed) >= 2
+
+
+def _nodes(x: Any, graph: Graph) -> np.ndarray:
+  """An array of nodes for numbers or names."""
+  x = np.asarray(x, object) if not hasattr(x, 'dtype') else np.asarray(x)
+  out = np.empty(x.shape, object)
+  for i in np.ndindex(x.shape):
+    v = x[i]
+    if isinstance(v, str):
+      out[i] = graph.leaf('param', v)
+    elif isinstance(v, Fraction | bool | int):
+      out[i] = graph.const(v)
+    elif isinstance(v, np.bool_):
+      out[i] = graph.const(bool(v))
+    elif isinstance(v, np.integer):
+      out[i] = graph.const(int(v))
+    else:
+      out[i] = graph.const(float(v))
+  return out
+
+
+def evaluate(
+  closed: ClosedJaxpr, inputs: Sequence[Any], graph: Graph
+) -> list[np.ndarray]:
+  """Walks a closed jaxpr over arrays of nodes, or single ones."""
+  values = {}
+
+  def get(v: Var | Literal) -> np.ndarray:
+    if isinstance(v, core.Literal):
+      return _nodes(np.asarray(v.val), graph)
+    return values[v]
+
+  jaxpr = closed.jaxpr
+  for var, const in zip(jaxpr.constvars, closed.consts, strict=True):
+    values[var] = _nodes(np.asarray(const), graph)
+  values.update(zip(jaxpr.invars, map(_array, inputs), strict=True))
+  for eqn in jaxpr.eqns:
+    args = [get(v) for v in eqn.invars]
+    out = _apply(eqn, args, graph)
+    for var, value in zip(eqn.outvars, out, strict=True):
+      values[var] = value
+  return [get(v) for v in jaxpr.outvars]
+
+
+def _apply(
+  eqn: JaxprEqn, args: Sequence[np.ndarray], graph: Graph
+) -> list[np.ndarray]:
+  """The outputs of one equation."""
+  name, inner = eqn.primitive.name, _inner(eqn)
+  if inner is not None:
+    return evaluate(inner, args[len(args) - len(inner.jaxpr.invars) :], graph)
+  if name == 'scan':
+    return _scan(eqn, args, graph)
+  if name == 'cond':
+    return _cond(eqn, args, graph)
+  rule: Callable | None = primitives.RULES.get(name)
+  if rule is not None:
+    out = rule(graph, eqn, *args)
+    return out if eqn.primitive.multiple_results else [out]
+  if all(node.op == 'const' for a in args for node in a.flat):
+    return _computed(eqn, args, graph)
+  raise UnreadableBias(
+    f'theory cannot read the primitive {name!r} of a distance; it reads '
+    + ', '.join(sorted({*primitives.RULES, 'cond', 'scan'}))
+  )
+
+
+def _computed(
+  eqn: JaxprEqn, args: Sequence[np.ndarray], graph: Graph
+) -> list[np.ndarray]:
+  """What depends on no distance and has no rule is what jax makes of it."""
+  arrays = [
+    jnp.asarray(
+      np.vectorize(lambda node: float(node.data), otypes=[float])(a),
+      primitives.dtype(v),
+    )
+    for a, v in zip(args, eqn.invars, strict=True)
+  ]
+  with jax.ensure_compile_time_eval():
+    out = eqn.primitive.bind(*arrays, **eqn.params)
+  out = out if eqn.primitive.multiple_results else [out]
+  try:
+    return [_nodes(np.asarray(x), graph) for x in out]
+  except TypeError as e:  # keys of random numbers
+    raise UnreadableBias(
+      f'theory cannot read the primitive {eqn.primitive.name!r}; compute the '
+      'constants of a bias outside of it'
+    ) from e
+
+
+def _scan(
+  eqn: JaxprEqn, args: Sequence[np.ndarray], graph: Graph
+) -> list[np.ndarray]:
+  """A loop of known length, written out."""
+  p = eqn.params
+  if p['length'] > LONGEST_LOOP:
+    raise UnreadableBias(
+      f'a loop of {p["length"]} steps; theory writes out {LONGEST_LOOP}'
+    )
+  n, m = p['num_consts'], p['num_carry']
+  consts, carry, xs = args[:n], args[n : n + m], args[n + m :]
+  steps = range(p['length'])
+  ys = []
+  for i in reversed(steps) if p['reverse'] else steps:
+    out = evaluate(p['jaxpr'], [*consts, *carry, *(x[i] for x in xs)], graph)
+    carry = out[:m]
+    ys.append(out[m:])
+  if p['reverse']:
+    ys.reverse()
+  stacked = [
+    np.stack([_array(y) for y in column]) for column in zip(*ys, strict=True)
+  ]
+  return [*carry, *stacked]
+
+
+def _array(x: Any) -> np.ndarray:
+  """A node or an array of them as an array."""
+  if isinstance(x, np.ndarray):
+    return x
+  out = np.empty((), object)
+  out[()] = x
+  return out
+
+
+def _cond(
+  eqn: JaxprEqn, args: Sequence[np.ndarray], graph: Graph
+) -> list[np.ndarray]:
+  """All branches, and the one that the index picks."""
+  which, *rest = args
+  (which,) = which.flat
+  outs = [evaluate(b, rest, graph) for b in eqn.params['branches']]
+  if primitives.dtype(eqn.invars[0]) == np.bool_:
+    which = graph.select(which, graph.one, graph.zero)
+  merged = []
+  for cases in zip(*outs, strict=True):
+    out = np.empty(cases[0].shape, object)
+    for i in np.ndindex(out.shape):
+      out[i] = graph.table(which, [c[i] for c in cases])
+    merged.append(out)
+  return merged
+
+
+def _inner(eqn: JaxprEqn) -> ClosedJaxpr | None:
+  """The jaxpr of a call (jit, custom_jvp, ...), which is read as its body."""
+  if eqn.primitive.name not in primitives.CALLS:
+    return None
+  for key in ('jaxpr', 'call_jaxpr', 'fun_jaxpr'):
+    if key in eqn.params:
+      inner = eqn.params[key]
+      if isinstance(inner, core.Jaxpr):
+        inner = core.ClosedJaxpr(inner, ())
+      return inner
+  return None

@@ -1,0 +1,253 @@
+r"""Theoretical receptive field: integer brackets that are proofs.
+
+n(eps) = inf{ j : sum_{t<j} e^b(t) > (1 - eps) B } = inf{ j : T_j < eps B },
+B = sum_{t>=0} e^b(t), T_j = sum_{t>=j} e^b(t), j and t in tokens.
+
+Source: Qin et al. 2024, Exploring Transformer Extrapolation, arXiv 2307.10156.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Protocol, runtime_checkable
+
+import flint
+import numpy as np
+from jaxtyping import Float
+
+from extrapolation.theory import convergence
+from extrapolation.theory.enclosures import (
+  ball,
+  closed_form,
+  oscillating_sum,
+  sums,
+)
+from extrapolation.theory.errors import NotProved, UndefinedTotal
+from extrapolation.theory.expression.graph import Graph, Node, nodes, rebuild
+
+LARGEST = 10**1000  # tokens: a receptive field beyond is not bracketed
+
+
+@dataclasses.dataclass(frozen=True)
+class Bracket:
+  """low <= n(eps) <= high in tokens; both None is infinity.
+
+  low an integer and high None: n(eps) >= low, with no upper bound found.
+  """
+
+  low: int | None
+  high: int | None
+
+  @property
+  def sharp(self) -> bool:
+    """Whether its ends differ by less than a 2000th."""
+    if self.low is None or self.high is None:
+      return False
+    return (self.high - self.low) * 2000 < self.low
+
+
+INFINITE = Bracket(None, None)
+
+
+@runtime_checkable
+class Tails(Protocol):
+  """Enclosures of every T_j."""
+
+  def beyond(self, j: int, bits: int = 0) -> flint.arb:
+    """Encloses T_j, with `bits` more than the working precision asks for."""
+    ...
+
+
+def share(eps: str | float | Fraction) -> Fraction:
+  """eps as an exact decimal: '0.1' and 0.1 are one tenth.
+
+  Raises:
+    ValueError: not a number in (0, 1).
+  """
+  try:
+    out = Fraction(repr(eps) if isinstance(eps, float) else eps)
+  except (ValueError, TypeError, ZeroDivisionError):
+    raise ValueError(f'eps = {eps!r} is not a number in (0, 1)') from None
+  if not 0 < out < 1:
+    raise ValueError(f'eps = {eps}: a share in (0, 1) is needed')
+  return out
+
+
+def receptive(root: Node, eps: Sequence[Fraction]) -> list[Bracket]:
+  """n(eps) of a head with its verdict: INFINITE when the sum diverges.
+
+  Raises:
+    NotProved: unknown, or conditional on parameters without a value.
+  """
+  verdict = convergence.judge(root)
+  if verdict.verdict == 'diverges':
+    return [INFINITE] * len(eps)
+  if verdict.verdict != 'converges':
+    raise NotProved(
+      f'no receptive field: {verdict.verdict}, {verdict.argument}'
+    )
+  return trf(root, verdict.log_depth, eps)
+
+
+def trf(
+  root: Node, log_depth: int = 0, eps: Sequence[Fraction] = (Fraction(1, 100),)
+) -> list[Bracket]:
+  """n(eps) of one convergent head, for each eps in (0, 1).
+
+  Args:
+    root: its log weight, an exact expression without free parameters.
+    log_depth: of its verdict.
+    eps: shares of the total weight, exact.
+
+  Raises:
+    UndefinedTotal: an infinite or undefined weight at some distance.
+    NotProved: no bound of the tail was found.
+  """
+  for near in oscillating_sum.NEAR:
+    enclosed = tails(root, log_depth, min(eps), near)
+    if not enclosed.beyond(0) > 0:
+      raise UndefinedTotal(
+        'every weight is 0, or none is known to be positive: there is no total '
+        'to take a share of'
+      )
+    out = [
+      search(_decider(enclosed.beyond, e), getattr(enclosed, 'guess', _one)(e))
+      for e in eps
+    ]
+    sharp = all(b.sharp for b in out)
+    if sharp or not isinstance(enclosed, oscillating_sum.WaveSums):
+      break
+  return out
+
+
+def _one(eps: Fraction) -> int:
+  del eps
+  return 1
+
+
+def tails(
+  root: Node,
+  log_depth: int,
+  smallest: Fraction,
+  near: int = oscillating_sum.NEAR[0],
+) -> Tails:
+  """An object whose `beyond(j)` encloses T_j; T_0 is B. See `trf`."""
+  form = closed_form.recognise(root)
+  if form is not None:
+    return form
+  m = convergence.period(root)
+  if m is not None:
+    return _Classes(root, m, log_depth, smallest)
+  parts = oscillating_sum.split(root)
+  if parts is not None:
+    base, c, omega = parts
+    base = sums.Sums(base, log_depth, smallest)
+    return oscillating_sum.WaveSums(root, base, c, omega, near)
+  return sums.Sums(root, log_depth, smallest)
+
+
+class _Classes:
+  """Steps floor(t / m): W(s) = sum_{r<m} w(m s + r) is smooth in s."""
+
+  def __init__(self, root: Node, m: int, log_depth: int, smallest: Fraction):
+    graph = Graph()
+    (t,) = (n for n in nodes(root) if n.op == 't')
+    parts = [
+      rebuild(graph, root, {t: graph.total([(m, graph.t), (r, graph.one)])})
+      for r in range(m)
+    ]
+    self.programs = [ball.Program(p) for p in parts]
+    whole = graph.total([(1, graph.unary('exp', p)) for p in parts])
+    self.sums = sums.Sums(graph.unary('log', whole), log_depth, smallest)
+
+  def beyond(self, j: int, bits: int = 0) -> flint.arb:
+    """Encloses T_j."""
+    s, r = divmod(j, len(self.programs))
+    if r == 0:
+      return self.sums.beyond(s)
+    with sums.precision(j.bit_length()):
+      w = [p(flint.arb(s), ball.Balls).exp() for p in self.programs[r:]]
+      return self.sums.beyond(s + 1) + sum(w, flint.arb(0))
+
+
+def _decider(beyond: Callable, eps: Fraction) -> Callable[[int], int]:
+  def decide(j: int) -> int:
+    """1: T_j < eps B for certain; -1: certainly not; 0: not known."""
+    tail, total = beyond(j), beyond(0, j.bit_length())
+    with sums.precision(2 * j.bit_length()):
+      left, right = tail * eps.denominator, total * eps.numerator
+    return 1 if left < right else -1 if left >= right else 0
+
+  return decide
+
+
+def search(decide: Callable[[int], int], guess: int = 1) -> Bracket:
+  """The bracket of the first j with decide(j) = 1, from a guess outwards."""
+  known = {0: -1}  # T_0 = B
+
+  def ask(j: int) -> int:
+    if j not in known:
+      known[j] = decide(j)
+    return known[j]
+
+  low = high = max(guess, 1)
+  step = 1
+  while ask(low) >= 0:
+    low, step = max(low - step, 0), 2 * step
+  step = 1
+  while ask(high) != 1:
+    if high > LARGEST:
+      return Bracket(_edge(ask, (-1,), low, high)[0] + 1, None)
+    step = step * step if step > sums.FAR else 2 * step
+    high += step
+  before, _ = _edge(ask, (-1,), low, high)
+  _, first = _edge(ask, (-1, 0), before, high)
+  return Bracket(before + 1, first)
+
+
+def _edge(
+  ask: Callable[[int], int], values: Sequence[int], low: int, high: int
+) -> tuple[int, int]:
+  """Narrows (low, high], ask(low) one of `values` and ask(high) not."""
+  while high - low > 1:
+    if high > 4 * low + 4:
+      middle = 1 << ((low.bit_length() + high.bit_length()) // 2)
+      middle = min(max(middle, low + 1), high - 1)
+    else:
+      middle = (low + high) // 2
+    if ask(middle) in values:
+      low = middle
+    else:
+      high = middle
+  return low, high
+
+
+def coverage(
+  weights: Float[np.ndarray, '*heads n'], eps: Sequence[float] = (0.01,)
+) -> tuple[Float[np.ndarray, '*heads n'], np.ndarray]:
+  """Cumulative share and receptive field of measured or finite weights.
+
+  n(eps) = min{ j : sum_{t<j} w_t > (1 - eps) sum_t w_t }: the definition of
+  `trf`, strict, over the distances given. float64 throughout.
+
+  Args:
+    weights: >= 0, by distance 0, 1, ... along the last axis.
+    eps: shares in (0, 1).
+
+  Returns:
+    share [.., n] with share[.., j] = sum_{t<=j} w_t / sum w, and n(eps)
+    [.., len(eps)] integers, in tokens.
+
+  Raises:
+    ValueError: negative, infinite or NaN weights, or none positive.
+  """
+  w = np.asarray(weights, np.float64)
+  if not np.all(np.isfinite(w)) or np.any(w < 0):
+    raise ValueError('weights must be finite and >= 0')
+  beyond = np.cumsum(w[..., ::-1], -1)[..., ::-1]  # sum_{t >= j}, small last
+  total = beyond[..., :1]
+  if np.any(total <= 0):
+    raise ValueError('all weights of a head are zero')
+  after = np.concatenate([beyond[..., 1:], np.zeros_like(total)], -1)
+  field = [np.sum(after >= e * total, -1) + 1 for e in eps]
+  return 1 - after / total, np.stack(field, -1)

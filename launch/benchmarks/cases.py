@@ -1,0 +1,95 @@
+"""What `launch/benchmark.py` compares: (title, cases) of each command."""
+
+import argparse
+from collections.abc import Iterator
+
+from launch.benchmarks.measure import Case
+
+Titled = tuple[str, list[Case]]
+MODEL = dict(N=6, D=256, H=8, F=1024, V=8192)
+
+
+def jax_case(name: str, make: str, **args) -> Case:
+  return Case(name, 'jax_cases', make, args)
+
+
+def torch_case(name: str, make: str, **args) -> Case:
+  return Case(name, 'torch_cases', make, args)
+
+
+def train(args: argparse.Namespace) -> Iterator[Titled]:
+  size = dict(MODEL, B=args.batch, T=args.lengths[0] if args.lengths else 512)
+  yield (
+    f'train, {size}',
+    [
+      jax_case('plain', 'train', form='plain', **size),
+      jax_case('ours', 'train', form='ours', keep=True, **size),
+      jax_case('plain, memory kept', 'train', form='plain', keep=True, **size),
+      jax_case('ours, memory not kept', 'train', form='ours', **size),
+      torch_case('torch eager', 'train', form='eager', compiled=False, **size),
+      torch_case('torch compile sdpa', 'train', form='sdpa', **size),
+      jax_case('matrix product', 'peak'),
+    ],
+  )
+
+
+def evaluate(args: argparse.Namespace) -> Iterator[Titled]:
+  for T in args.lengths or [9216]:
+    w, size = args.window, dict(MODEL, T=T)
+    cases = [
+      jax_case('plain', 'evaluate', form='plain', **size),
+      jax_case('ours, exact', 'evaluate', form='ours', **size),
+      jax_case(f'ours, {w}', 'evaluate', form='ours', window=w, **size),
+      torch_case('torch sdpa', 'evaluate', form='sdpa', **size),
+      torch_case('torch flex', 'evaluate', form='flex', **size),
+      torch_case(f'torch flex, {w}', 'evaluate', form='flex', window=w, **size),
+      jax_case('matrix product', 'peak'),
+    ]
+    # ALiBi's bias falls below ln 1e-6 at 13.8 / slope: windows of equal error.
+    heads = [max(1, round(13.8 * 2**h)) for h in range(1, size['H'] + 1)]
+    heads = [min(T, x) for x in heads]
+    cases[3:3] = [
+      jax_case('ours, 1e-6 per head', 'evaluate', form='ours', window=heads,
+               **size),
+      jax_case('ours, 1e-6 at most', 'evaluate', form='ours',
+               window=max(heads), **size),
+    ]  # fmt: skip
+    if T > args.exact_up_to:
+      ours = [c for c in cases if c.name.startswith('ours')]
+      cases = [c for c in ours if c.name != 'ours, exact'] + cases[-1:]
+    yield f'eval, {size}', cases
+
+
+def attention(args: argparse.Namespace) -> Iterator[Titled]:
+  for T in args.lengths or [512, 2048]:
+    for backward in (False, True):
+      size = dict(B=args.batch, T=T, H=8, K=args.width, backward=backward)
+      size |= dict(dtype=args.dtype)
+      names = ['reference', 'blockwise', *args.implementations]
+      cases = [jax_case(n, 'attend', implementation=n, **size) for n in names]
+      cases += [
+        torch_case(f'torch {n}', 'attend', form=n, **size)
+        for n in ('eager', 'sdpa', 'flex', 'nobias')
+        if not (n == 'flex' and backward and args.dtype == 'float32')
+      ]
+      cases.append(jax_case('matrix product', 'peak', dtype=args.dtype))
+      yield f'attention, {size}', cases
+
+
+def decode(args: argparse.Namespace) -> Iterator[Titled]:
+  size = dict(MODEL, context=args.lengths[0] if args.lengths else 16_384)
+  full = size['context']
+  yield (
+    f'decode, {size}',
+    [
+      jax_case('full cache', 'generation', window=full, **size),
+      jax_case(f'ring of {args.window}', 'generation', window=args.window,
+               **size),
+      jax_case('read memory', 'bandwidth'),
+    ],
+  )  # fmt: skip
+
+
+COMMANDS = {
+  'train': train, 'eval': evaluate, 'attention': attention, 'decode': decode
+}  # fmt: skip

@@ -1,0 +1,29 @@
+"""Models so small that they compile in a moment."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+from jaxtyping import Array
+
+from extrapolation import config, model
+
+V = 11
+SIZES = dict(N=2, D=16, H=2, F=32, dropout=0.0)
+
+
+def make(name: str, V: int = V, **changes) -> model.Model:
+  """The model of an encoding; `changes` are keys of the section `model`."""
+  return model.make(V, config.Model(rpe=name, **(SIZES | changes)))
+
+
+def forward(m: model.Model, params: dict, tokens: Array) -> Array:
+  """`m.logits`, compiled once for all encodings of a form."""
+  return _forward(m.network)(params, m.bias(params, tokens.shape[1]), tokens)
+
+
+@functools.cache
+def _forward(network: model.Network) -> Callable:
+  return jax.jit(
+    lambda params, *args: model.logits(params, network.hidden(params, *args))
+  )

@@ -1,0 +1,98 @@
+"""Decoding: a cache changes nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation import attention, model, rpe
+from extrapolation.model import decoder
+from tests.model import small
+from tests.model.small import forward
+
+KEY = jax.random.key(0)
+H, T = 2, 21
+TOKENS = jax.random.randint(KEY, (2, T), 0, small.V)
+
+
+def small_model(name, **changes):
+  m = small.make(name, **changes)
+  return m, m.init(KEY)
+
+
+def cached_logits(m, params, window, first):
+  """Logits after each token from `first` on, one token at a time."""
+  prefill, step = decoder.decoder(m.network, window)
+  bias = m.bias(params, max(T, *window))
+  logits, caches = prefill(params, bias, TOKENS[:, :first])
+  rows = [logits]
+  for i in range(first, T):
+    logits, caches = step(params, bias, caches, TOKENS[:, i], jnp.asarray(i))
+    rows.append(logits)
+  return jnp.stack(rows, 1)
+
+
+@pytest.mark.parametrize('name', rpe.names())
+def test_cached_logits_equal_the_full_forward_pass(name):
+  m, params = small_model(name, N=1)
+  want = forward(m, params, TOKENS)[:, 6:]
+  got = cached_logits(m, params, (T,) * H, first=7)
+  np.testing.assert_allclose(got, want, atol=2e-5)
+
+
+@pytest.mark.parametrize('window', [(4, 4), (3, 9), (1, 30)])
+def test_a_ring_equals_attention_within_its_window(window):
+  m, params = small_model('alibi')
+
+  def attend(q, k, v, bias, layer):
+    del layer
+    return attention.attend(q, k, v, bias, window=window)
+
+  want = jax.jit(lambda p: m.logits(p, TOKENS, attend=attend))(params)[:, 6:]
+  got = cached_logits(m, params, window, first=7)
+  np.testing.assert_allclose(got, want, atol=2e-5)
+
+
+def test_a_long_prompt_makes_logits_for_its_last_token_alone():
+  length = 4096
+  m = small.make('alibi', V=8192)
+  params = jax.eval_shape(m.init, KEY)
+  prompt = jax.ShapeDtypeStruct((1, length), jnp.int32)
+  bias = jax.ShapeDtypeStruct((2, H, length), jnp.float32)
+  prefill, _ = decoder.decoder(m.network, (64,) * H)
+  used = prefill.lower(params, bias, prompt).compile().memory_analysis()
+  assert used.temp_size_in_bytes < length * m.V * 4 / 2
+
+
+def test_layers_are_unrolled_to_the_same_function():
+  m, params = small_model('kerple_log', scan=True, remat=True)
+  plain, unrolled = model.unrolled(m, params)
+  assert plain is small.make('kerple_log')
+  np.testing.assert_allclose(
+    forward(m, params, TOKENS),
+    forward(plain, unrolled, TOKENS),
+    atol=1e-5,
+  )
+  assert model.unrolled(plain, unrolled) == (plain, unrolled)
+
+
+@pytest.mark.parametrize('scan', [False, True])
+@pytest.mark.parametrize('remat', [False, True])
+def test_a_stream_is_greedy_decoding_by_full_forward_passes(scan, remat):
+  m, params = small_model('kerple_log', scan=scan, remat=remat)
+  ids, made = [3, 1, 4], []
+  greedy = model.Sampling(temperature=0.0)
+  for token in model.stream(m, params, ids, (20,) * H, greedy, seed=0):
+    made.append(token)
+    if len(made) == 6:
+      break
+  # Causal: one pass over the whole text has the logits after each prefix.
+  text = jnp.asarray([[*ids, *made]], jnp.int32)
+  best = forward(m, params, text)[0].argmax(-1)
+  assert made == best[2:-1].tolist()
+
+
+def test_a_text_longer_than_the_encoding_can_go_is_refused():
+  model.check_length(small.make('xpos'), 30_000)
+  with pytest.raises(ValueError, match='length 40000.*scale_base'):
+    model.check_length(small.make('xpos'), 40_000)
