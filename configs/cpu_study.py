@@ -3,12 +3,12 @@
   python -m extrapolation.sweep --config=configs/cpu_study.py --workdir=runs/cpu
 
 The paper's controls diverge *and* put far more weight beyond the training
-length than its encodings. Here the two are parted: `exp_sqrt` and
+length than its encodings. Here the two are separated: `exp_sqrt` and
 `harmonic:exponent=1.05` converge but reach far, `alibi_floor` and `sandwich`
 diverge but stay near. Bytes of the Python standard library, 0.6 M parameters,
-1.6 M tokens a run; give the command to two processes, with a core each: 79
-minutes for the 28 runs on a busy machine. Expect at 512 and 9,216: alibi 6.27,
-6.21; harmonic 8.53, 8.93; rotary 5.24, 14.8 (results/cpu_study).
+1.6 M tokens per run. Two workers share the cores: 79 minutes for the 28 runs on
+a busy machine. Expect at 512 and 9,216: alibi 6.27, 6.21; harmonic 8.53, 8.93;
+rotary 5.24, 14.8 (results/cpu_study).
 """
 
 from extrapolation import config

@@ -1,6 +1,10 @@
-"""The question in five minutes on a laptop: who survives 16x its length?
+"""The question in five minutes on a laptop: who survives 16 times its length?
 
-python -m extrapolation.sweep --config=configs/demo.py --workdir=runs/demo
+  python -m extrapolation.sweep --config=configs/demo.py --workdir=runs/demo
+
+12 runs of 2 layers, trained on 64 bytes of context, on two CPU cores. Expect at
+64 and 1,024: sinusoidal 8.53, 17.4; none 9.58, 11.2; alibi 7.74, 7.69
+(results/demo).
 """
 
 from extrapolation import config

@@ -4,9 +4,9 @@
     --workdir=runs/wikitext2 --config.data.source=files:DIR
 
 DIR holds train, valid and test files (.txt, .gz or .xz): the benchmark's own
-splits. Then: python -m extrapolation.evaluate --workdir=runs/wikitext2.
-2 cores, about 6 minutes; perplexity a BPE token 61.1 at 512 and 60.7
-at 9,216 (type2, seed 0, 147,456 targets).
+splits. Then: python -m extrapolation.evaluate --workdir=runs/wikitext2. About 6
+minutes on two cores; perplexity per BPE token 61.1 at 512 and 60.7 at 9,216
+(type2, seed 0, 147,456 targets).
 """
 
 from extrapolation import config
