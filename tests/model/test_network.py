@@ -176,6 +176,19 @@ def test_total_nll_is_the_weighted_sum_with_the_same_gradient():
   jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, atol=1e-6), g, gs)
 
 
+def test_every_dropout_draws_with_a_key_of_its_own(monkeypatch):
+  keys, real = [], transformer._dropout
+
+  def dropout(x, rate, key):
+    keys.append(tuple(jax.random.key_data(key).tolist()))
+    return real(x, rate, key)
+
+  monkeypatch.setattr(transformer, '_dropout', dropout)
+  m = small.make('alibi', dropout=0.5)
+  m.hidden(m.init(KEY), TOKENS, key=KEY)
+  assert len(keys) == len(set(keys)) == 1 + 2 * m.config.N
+
+
 def test_dropout_needs_a_key_and_keeps_the_mean():
   m = small.make('alibi', dropout=0.5)
   params = m.init(KEY)
