@@ -30,6 +30,25 @@ def test_another_config_is_refused_and_nothing_changes(tmp_path):
   assert (tmp_path / 'a' / 'config.json').read_bytes() == before
 
 
+@pytest.mark.parametrize(
+  'key, value',
+  [
+    ('seed', '1'),
+    ('data.tokenizer', 'bpe'),
+    ('model.N', '2'),
+    ('optim.lr', '1e-4'),
+    ('train.steps', '60000'),
+  ],
+)
+def test_every_section_that_training_reads_makes_another_run(
+  tmp_path, key, value
+):
+  folder = str(tmp_path / 'a')
+  runs.claim(folder, config.override(config.base(), {})).close()
+  with pytest.raises(ValueError, match=f'here\\): {key}: '):
+    runs.claim(folder, config.override(config.base(), {key: value}))
+
+
 def test_what_is_evaluated_may_change(tmp_path):
   """Other lengths, or another encoding in the sweep, are not another run."""
   folder = str(tmp_path / 'a')

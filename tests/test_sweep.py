@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from extrapolation import config, runs, sweep, train
-from extrapolation.output import table
+from extrapolation.output import files, table
 from extrapolation.runs import leases, sweep_grid
 from extrapolation.runs.sweep_worker import Worker
 from tests import chaos
@@ -32,6 +32,19 @@ def test_the_grid_is_encodings_by_seeds(tiny):
   assert [one.model.rpe for _, one in grid][:3] == ['alibi', 'power', 'window']
   assert grid[1][1].model.rpe_args['exponent'] == 0.5
   assert [one.seed for _, one in grid] == [3, 3, 3, 4, 4, 4]
+
+
+def test_an_evaluation_of_an_earlier_step_is_no_result(tiny, tmp_path):
+  files.write_json(tmp_path / 'config.json', tiny.to_dict())
+  path = runs.csv_path(str(tmp_path), tiny.eval)
+  path.parent.mkdir()
+  steps = tiny.train.steps
+  for step, count in ((steps - 1, 0), (steps, len(tiny.eval.lengths))):
+    rows = [dict(length=n, step=step) for n in tiny.eval.lengths]
+    table.write(path, rows)
+    assert len(sweep_grid.evaluated_rows(str(tmp_path), tiny)) == count
+    table.write(path, rows[:-1])
+    assert sweep_grid.evaluated_rows(str(tmp_path), tiny) == []
 
 
 @pytest.mark.parametrize(
