@@ -18,6 +18,7 @@ from extrapolation.evaluation import eval_windows
 from extrapolation.evaluation.length_sweep import one_length
 from extrapolation.output import files, plot, table
 from extrapolation.parallel import mesh, multihost, preemption
+from extrapolation.runs import leases
 
 log = logging.getLogger('extrapolation.evaluate')  # also as __main__
 
@@ -26,7 +27,10 @@ COLUMNS = ('length', 'ppl', 'ppl_last', 'bits_per_byte', 'tokens',
 
 
 def evaluate(
-  workdir: str, step: int | None = None, **changes: Any
+  workdir: str,
+  step: int | None = None,
+  lease: leases.Lease | None = None,
+  **changes: Any,
 ) -> list[dict]:
   """Scores a run at every length; writes CSV, PNG and .npy into `DIR/eval`.
 
@@ -35,7 +39,8 @@ def evaluate(
   in an attention output, as a share of the largest value vector: for the query
   that may lose most, and in the mean over queries, heads and layers.
 
-  `changes` replace fields of the run's own `eval` section. Needs nothing else:
+  `changes` replace fields of the run's own `eval` section. `lease` is that of a
+  caller who must not write when it is lost. Needs nothing else:
   the model, its tokenizer and its text are the run's.
 
   Raises:
@@ -62,8 +67,9 @@ def evaluate(
       label = rpe.label(e.model.rpe, e.model.rpe_args)
       about = dict(rpe=label, seed=e.seed, train_length=e.train.T)
       about |= dict(split=s.split, protocol=s.protocol, step=r.step)
+      about |= dict(run=runs.run_id(e))
       rows.append({**about, **row, **runs.provenance()})
-  multihost.first(lambda: _write(path, rows, curves, e.train.T))
+  multihost.first(lambda: _write(path, rows, curves, e.train.T, lease))
   extra = () if s.window == 'full' else ('window_error', 'window_error_mean')
   log.info('%s', table.text(rows, COLUMNS + extra))
   log.info('wrote %s; .png, -position.png, -position-*.npy beside it', path)
@@ -75,15 +81,18 @@ def _write(
   rows: list[dict],
   curves: dict[int, np.ndarray],
   train_length: int,
+  lease: leases.Lease | None,
 ) -> None:
   counts = {row['length']: row['windows'] for row in rows}
-  with files.outputs(path.parent) as folder:
+  with files.outputs(path.parent, last=path.name) as folder:
     for n, curve in curves.items():
       np.save(folder / f'{path.stem}-position-{n}.npy', curve)
     figure = folder / f'{path.stem}-position.png'
     plot.positions(figure, curves, counts, train_length)
     plot.lengths(folder / f'{path.stem}.png', rows)
-    table.write(folder / path.name, rows)  # last: it says that all is there
+    table.write(folder / path.name, rows)
+    if lease:
+      lease.check()
 
 
 def main(argv: list[str]) -> None:

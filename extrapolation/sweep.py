@@ -59,7 +59,7 @@ def sweep(
 def _execute(e: config.Experiment, folder: str, lease: leases.Lease) -> None:
   train.train(e, folder, lease)
   lease.check()
-  evaluate.evaluate(folder)
+  evaluate.evaluate(folder, lease=lease)
 
 
 def finish(

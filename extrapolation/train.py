@@ -67,21 +67,24 @@ def train(
     lease = stack.enter_context(claim) if claim else None
     multihost.shared(workdir)
     checkpoints = stack.enter_context(
-      Checkpoints(workdir, e.train.keep, e.train.keep_every)
+      Checkpoints(workdir, e.train.keep, e.train.keep_every, lease)
     )
     notice = stack.enter_context(preemption.Preemption())
     log.info('%s', text.summary(e.train.T))
     multihost.first(lambda: _record(workdir, text))
     init_key, dropout_key = jax.random.split(jax.random.key(e.seed))
-    restored = checkpoints.restore(loop.items(p.abstract_state))
+    restored = checkpoints.restore(
+      loop.items(p.abstract_state),
+      same=lambda meta: runs.same_run(workdir, meta, e, text.tokenizer),
+    )
     if restored is None:
       state, first = p.init(init_key), 0
-      _write_rpe(workdir, 'init', p, state, e)
+      _write_rpe(workdir, 'init', p, state, e, lease)
     else:
       _, items, meta = restored
       first = meta['next_batch']  # batch k is what step k reads
       state = training.State(jnp.asarray(first, jnp.int32), **items)
-      checkpoints.discard_after(first)
+      checkpoints.set_aside_after(first)
       log.info('resuming %s after step %d', workdir, first)
     size = sum(x.size for x in jax.tree.leaves(p.abstract_state.params))
     log.info(
@@ -93,7 +96,7 @@ def train(
       loop.Loop(e, workdir, checkpoints, notice, first, lease)
     ) as steps:
       state = steps.run(p, state, batches, dropout_key, text)
-    _write_rpe(workdir, 'final', p, state, e)
+    _write_rpe(workdir, 'final', p, state, e, lease)
   return runs.read_metrics(workdir)[-1] if e.train.steps > first else {}
 
 
@@ -112,11 +115,12 @@ def _write_rpe(
   p: training.TrainStep,
   state: training.State,
   e: config.Experiment,
+  lease: leases.Lease | None,
 ) -> None:
   values = p.rpe_params(state.params)
-  multihost.first(
-    lambda: runs.write_rpe(workdir, when, e.model, values, e.train.T)
-  )
+  if lease:
+    lease.check()
+  multihost.first(lambda: runs.write_rpe(workdir, when, e, values))
 
 
 def main(argv: list[str]) -> None:

@@ -4,6 +4,7 @@
   python launch/benchmark.py eval         NLL of one long sequence
   python launch/benchmark.py attention    attention alone, by length
   python launch/benchmark.py decode       tokens from a cache
+  python launch/benchmark.py save         steps with a checkpoint every 20
   python launch/benchmark.py sweep        whole sweeps, beside another commit
 
 Each case is a process of its own, and their repetitions are interleaved,

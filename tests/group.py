@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from extrapolation import config
-from extrapolation.runs import checkpoint, commit
+from extrapolation.runs import checkpoint, checkpoint_reader, commit
 from tests import conftest
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -83,17 +83,13 @@ class Runs:
     """Whether a checkpoint is begun and not complete."""
     folder = self.path / name / 'checkpoints'
     try:
-      return any(
-        not (p / commit.FILE).exists()
-        for p in folder.iterdir()
-        if p.name.isdigit()
-      )
+      return any(checkpoint.UNNAMED.fullmatch(p.name) for p in folder.iterdir())
     except OSError:
       return False
 
   def arrays(self, name: str) -> dict[str, np.ndarray]:
     """All arrays of the newest checkpoint; JAX has no float64 in a test."""
-    saved = checkpoint.Checkpoints(str(self.path / name), read_only=True)
+    saved = checkpoint_reader.CheckpointReader(str(self.path / name))
     newest = saved.path / str(saved.steps()[-1])
     body = json.loads((newest / commit.FILE).read_text())
     arrays = {

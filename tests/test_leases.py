@@ -208,7 +208,7 @@ def test_a_full_disk_leaves_nothing_that_looks_alive(tmp_path, monkeypatch):
   def full(*args):
     raise OSError(28, 'No space left on device')
 
-  monkeypatch.setattr(json, 'dump', full)
+  monkeypatch.setattr(json, 'dumps', full)
   with pytest.raises(OSError, match='No space'):
     leases.take(tmp_path)
   monkeypatch.undo()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from extrapolation import config, report, rpe, runs
-from extrapolation.output import files, table
+from extrapolation.output import files, signed, table
 from extrapolation.report import __main__ as command
 from extrapolation.report import theory_vs_measured
 from extrapolation.runs import sweep_grid
@@ -224,16 +224,16 @@ def test_what_a_run_folder_says_is_shown_and_not_obeyed(tmp_path):
   whole, failed = (tmp_path / name for name in ('kerple_log-s0', 'none-s0'))
   path = runs.csv_path(str(whole), e.eval)
   table.write(path, [{**r, 'commit': attack} for r in table.read(path)])
-  known = json.loads((whole / 'rpe.json').read_text())
+  known = signed.read(whole / 'rpe.json')
   known['init'] = {attack: [1.0, 2.0]}
-  files.write_json(whole / 'rpe.json', known)
+  signed.write(whole / 'rpe.json', known)
   runs.csv_path(str(failed), e.eval).unlink()
   (failed / 'metrics.jsonl').unlink()
   sweep_grid.fail(str(failed), ValueError(attack))
   for folder in (tmp_path / 'sweep.json', *tmp_path.glob('*/config.json')):
-    values = json.loads(folder.read_text())
+    values = signed.read(folder)
     values['data']['source'] = f'files:{attack}'
-    files.write_json(folder, values)
+    signed.write(folder, values)
   report.write(str(tmp_path))
   page = Page(tmp_path / 'report.html')
   assert 'script' not in page.tags

@@ -1,6 +1,5 @@
 """A run's folder holds what is needed to use the model, but not its text."""
 
-import json
 import pathlib
 import shutil
 
@@ -10,6 +9,7 @@ import pytest
 
 from extrapolation import data, evaluate, generate, runs, train
 from extrapolation.data import load_tokenizer, tokenizers
+from extrapolation.output import signed
 from extrapolation.runs import run_folder
 
 
@@ -68,9 +68,9 @@ def test_a_folder_from_before_it_held_a_tokenizer_still_does(
 
 def test_keys_that_a_config_of_before_lacks_have_their_defaults(trained_copy):
   path = trained_copy / 'config.json'
-  values = json.loads(path.read_text())
+  values = signed.read(path)
   del values['train']['keep_every'], values['model']['scan'], values['sweep']
-  path.write_text(json.dumps(values))
+  signed.write(path, values)
   assert runs.load_config(str(trained_copy)).train.keep_every == 0
   assert runs.load(str(trained_copy), text=False).step == 6
 

@@ -13,7 +13,12 @@ import pytest
 from extrapolation import config
 from extrapolation.cli import allocator
 from extrapolation.output import exit_codes
-from extrapolation.runs import checkpoint, machine, sweep_grid, worker_pool
+from extrapolation.runs import (
+  checkpoint_reader,
+  machine,
+  sweep_grid,
+  worker_pool,
+)
 from tests import chaos, group
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -233,8 +238,8 @@ class Command:
 
   def saved(self) -> dict[str, int]:
     return {
-      name: checkpoint.Checkpoints(
-        str(self.sweep.folder / name), read_only=True
+      name: checkpoint_reader.CheckpointReader(
+        str(self.sweep.folder / name)
       ).steps()[-1]
       for name in self.steps()
     }

@@ -81,7 +81,7 @@ def score(
 
 
 def _exp(x: float) -> float:
-  return math.exp(x) if x < 700 else math.inf
+  return math.inf if x >= 700 else math.exp(x)  # of NaN it is NaN
 
 
 def one_length(

@@ -1,9 +1,10 @@
-"""Atomic writes of files, locally or in an object store."""
+"""Atomic and durable writes of files, locally or in an object store."""
 
 import contextlib
 import json
 import os
 import pathlib
+import secrets
 import tempfile
 from collections.abc import Iterator
 
@@ -15,11 +16,31 @@ def is_local(workdir: str | os.PathLike) -> bool:
   return '://' not in str(workdir)
 
 
+def sync(path: str | os.PathLike) -> None:
+  """Returns when a file, or the names in a folder, survive a power cut."""
+  handle = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(handle)
+  finally:
+    os.close(handle)
+
+
+def make_folder(path: str | os.PathLike) -> None:
+  """Makes a local folder with its parents, so that it survives a power cut."""
+  path = pathlib.Path(path).absolute()
+  new = [p for p in (path, *path.parents) if not p.exists()]
+  path.mkdir(parents=True, exist_ok=True)
+  for made in reversed(new):
+    sync(made.parent)
+
+
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   """A local file to write, which becomes `path` when all went well.
 
-  Whoever reads `path` sees what was there before or the whole of what is new.
+  Whoever reads `path` sees what was there before or the whole of what is new,
+  after a power cut as well. The temporary name is nobody else's: two writers
+  do not meet, and no link that waits under a name is followed.
   """
   path = epath.Path(path)
   if not is_local(path):  # an object appears when it is complete
@@ -28,10 +49,15 @@ def atomic(path: str | os.PathLike) -> Iterator[pathlib.Path]:
       yield temporary
       path.write_bytes(temporary.read_bytes())
     return
-  temporary = pathlib.Path(path.parent) / f'.{path.name}.{os.getpid()}'
+  folder = pathlib.Path(path.parent)
+  temporary = folder / f'.{path.name}.{secrets.token_hex(4)}'
+  # Of the mode that the user's files have, which tempfile's do not.
+  os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
   try:
     yield temporary
+    sync(temporary)
     os.replace(temporary, path)
+    sync(folder)
   finally:
     temporary.unlink(missing_ok=True)
 
@@ -62,7 +88,7 @@ def writable(path: str | os.PathLike) -> None:
   if not is_local(path):
     return
   try:
-    pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     with tempfile.TemporaryFile(dir=path):
       pass
   except OSError as e:
@@ -73,13 +99,22 @@ def writable(path: str | os.PathLike) -> None:
 
 
 @contextlib.contextmanager
-def outputs(folder: pathlib.Path | epath.Path) -> Iterator[pathlib.Path]:
-  """A local folder to write in: `folder`, or one that is copied there."""
-  if is_local(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    yield pathlib.Path(folder)
-    return
-  with tempfile.TemporaryDirectory() as name:
+def outputs(
+  folder: pathlib.Path | epath.Path, last: str
+) -> Iterator[pathlib.Path]:
+  """A local folder to write in, whose files then appear in `folder`, whole.
+
+  Args:
+    last: the file that says that all others are there; it appears after them.
+  """
+  local = is_local(folder)
+  if local:
+    make_folder(folder)
+  with tempfile.TemporaryDirectory(
+    prefix='.', dir=folder if local else None
+  ) as name:
     yield pathlib.Path(name)
-    for path in sorted(pathlib.Path(name).iterdir()):
-      (folder / path.name).write_bytes(path.read_bytes())
+    paths = list(pathlib.Path(name).iterdir())
+    for path in sorted(paths, key=lambda p: (p.name == last, p.name)):
+      with atomic(folder / path.name) as temporary:
+        temporary.write_bytes(path.read_bytes())

@@ -10,32 +10,51 @@ from etils import epath
 from rich.console import Console
 from rich.table import Table
 
-from extrapolation.output import files
+from extrapolation.output import files, signed
 
+TEXT = ('commit', 'rpe', 'run')  # never numbers, whatever they look like
 WIDE = 10_000  # columns of text: lines are as long as their table
 
 
 def write(path: str | os.PathLike, rows: Sequence[dict]) -> None:
-  """An atomic write of rows as CSV; floats keep every bit."""
-  columns = dict.fromkeys(key for row in rows for key in row)
+  """An atomic write of rows as CSV, digested each; floats keep all bits."""
+  columns = list(dict.fromkeys(key for row in rows for key in row))
   text = io.StringIO(newline='')
-  writer = csv.DictWriter(text, list(columns))
+  writer = csv.DictWriter(text, [*columns, signed.KEY])
   writer.writeheader()
-  writer.writerows(rows)
+  for row in rows:
+    cells = {key: _cell(row.get(key)) for key in columns}
+    writer.writerow(signed.sign(cells))
   files.write_text(path, text.getvalue())
 
 
+def _cell(value: float | str | None) -> str:
+  return '' if value is None else str(value)
+
+
 def read(path: str | os.PathLike) -> list[dict]:
-  """Rows of a CSV that `write` wrote; numbers are numbers again."""
-  text = io.StringIO(epath.Path(path).read_bytes().decode(), newline='')
-  return [
-    {key: _value(cell) for key, cell in row.items()}
-    for row in csv.DictReader(text)
-  ]
+  """Rows of a CSV that `write` wrote; numbers are numbers again.
+
+  Raises:
+    signed.Damaged: a row is not what was written, or it is no table.
+    OSError: it cannot be read.
+  """
+  try:
+    text = io.StringIO(epath.Path(path).read_bytes().decode(), newline='')
+    rows = list(csv.DictReader(text, strict=True))
+  except (ValueError, csv.Error) as e:
+    raise signed.Damaged(f'{path} is not a table: {e}') from None
+  out = []
+  for i, row in enumerate(rows, 1):
+    if None in row or None in row.values():
+      raise signed.Damaged(f'{path}, row {i}, has not a cell in every column')
+    row = signed.check(row, f'{path}, row {i},')
+    out.append({key: _value(key, cell) for key, cell in row.items()})
+  return out
 
 
-def _value(cell: str) -> int | float | str:
-  for kind in (int, float):
+def _value(key: str, cell: str) -> int | float | str:
+  for kind in () if key in TEXT else (int, float):
     try:
       value = kind(cell)
     except ValueError:

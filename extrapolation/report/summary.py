@@ -1,12 +1,15 @@
 """The runs of a sweep as their folders tell, and their numbers by encoding."""
 
 import dataclasses
+import math
 import pathlib
 import statistics
 from collections.abc import Sequence
 
 from extrapolation import config, rpe, runs
+from extrapolation.output import signed
 from extrapolation.runs import sweep_grid
+from extrapolation.theory import trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Run:
 def read(workdir: str) -> list[Run]:
   """Every run of a sweep.
 
+  One that is damaged is named as its state, and has no numbers.
+
   Raises:
     ValueError: the folder of no sweep, or of runs of another config.
   """
@@ -35,12 +40,28 @@ def read(workdir: str) -> list[Run]:
   for name, e in sweep_grid.read(workdir):
     folder = str(pathlib.Path(workdir) / name)
     path = pathlib.Path(folder) / 'metrics.jsonl'
-    metrics = runs.read_metrics(folder) if path.exists() else []
-    rows = sweep_grid.evaluated_rows(folder, e)
-    out.append(
-      Run(name, folder, e, sweep_grid.status(folder, e), rows, metrics)
-    )
+    try:
+      metrics = runs.read_metrics(folder) if path.exists() else []
+      rows, state = (
+        sweep_grid.evaluated_rows(folder, e),
+        sweep_grid.status(folder, e),
+      )
+      if rows:
+        _same_encoding(folder, e)
+    except (signed.Damaged, OSError) as error:
+      metrics, rows, state = [], [], f'damaged: {error}'
+    out.append(Run(name, folder, e, state, rows, metrics))
   return out
+
+
+def _same_encoding(folder: str, e: config.Experiment) -> None:
+  """Raises Damaged unless rpe.json, which theory reads, is of this run."""
+  try:
+    about = trained.about(folder)
+  except ValueError as error:
+    raise signed.Damaged(str(error)) from None
+  if about.get('run', runs.run_id(e)) != runs.run_id(e):
+    raise signed.Damaged(f'{folder}/rpe.json is of another run: restore it')
 
 
 def by_encoding(rows: Sequence[dict], value: str = 'ppl') -> list[dict]:
@@ -64,6 +85,8 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
   def show(x: float) -> str:
     return f'{x:.{digits}f}' if x < 100 else f'{x:,.0f}'
 
+  if any(map(math.isnan, values)):
+    return 'nan'
   median = show(statistics.median(values))
   if len(values) == 1:
     return median

@@ -6,6 +6,8 @@ import operator
 import statistics
 from collections.abc import Sequence
 
+import numpy as np
+
 from extrapolation import rpe
 from extrapolation.output import progress, table
 from extrapolation.report import rank_correlation
@@ -47,7 +49,7 @@ class Encoding:
 
   @property
   def ratio(self) -> float:
-    return statistics.median(self.ratios)
+    return float(np.median(self.ratios))  # NaN if one is
 
   @property
   def trf(self) -> float:

@@ -1,12 +1,15 @@
-"""Checkpoints: whole or absent, checked when read, newest sound one wins.
+"""Checkpoints: whole or absent, on the disk when they are said to be.
 
 Orbax writes and reads the arrays, of every process its own part, in a folder
-`DIR/checkpoints/STEP/ITEM`. Around it: `COMMIT` comes last, when all of it has
-been read back and found to be what was saved, and before anything older goes.
-It is JSON with the meta data, dtype and shape of every array (Orbax casts
-silently), size and CRC-32 of every file (a flipped byte restores without a
-word). Without it a folder is no checkpoint. Process 0 checks the files before
-any process begins to read, so that all pass over the same ones.
+`DIR/checkpoints/TOKEN-STEP/ITEM`, whose token is that of this life of the run:
+whoever slept, and wakes in another's time, has nothing in common with it.
+`COMMIT` comes last, when all of it has been read back and found to be what was
+saved, and is on the disk. It is JSON with the meta data, dtype and shape of
+every array (Orbax casts silently), size and CRC-32 of every file (a flipped
+byte restores without a word). Then the folder gets its name, `STEP`, if the
+lease on the run is still held; only then anything older goes. An object store
+cannot rename: there the folder has its name from the beginning, and is a
+checkpoint from COMMIT on.
 """
 
 import asyncio
@@ -16,52 +19,37 @@ import itertools
 import json
 import logging
 import os
+import re
 import secrets
 import threading
-import zlib
-from collections.abc import Iterable
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
-from jaxtyping import PyTree
 
 from extrapolation.output import files
 from extrapolation.parallel import multihost
-from extrapolation.runs import commit
+from extrapolation.runs import arrays, commit, leases
+from extrapolation.runs.checkpoint_reader import CheckpointReader
 
 log = logging.getLogger(__name__)
 
-
-def flat(tree: PyTree) -> dict[str, Any]:
-  """A tree as {dotted path: leaf}; NamedTuples and integer keys survive."""
-  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-  return {
-    jax.tree_util.keystr(p, simple=True, separator='.'): x for p, x in leaves
-  }
+UNNAMED = re.compile(r'[0-9a-f]{8}-\d+')  # TOKEN-STEP, begun and not complete
 
 
-def _describe(x: jax.Array | jax.ShapeDtypeStruct) -> list:
-  return [np.dtype(x.dtype).name, list(x.shape)]
-
-
-def _text(described: list | None) -> str:
-  return 'absent' if described is None else '{}{}'.format(*described)
-
-
-class Checkpoints:
-  """The checkpoints of a run, in `DIR/checkpoints`.
+class Checkpoints(CheckpointReader):
+  """The checkpoints of a run, for the one who writes them.
 
   Each holds named items, trees of arrays such as `params` and `opt`, so that a
-  reader can take one of them, and a small JSON dictionary `meta`. All
-  processes of a run call the same methods in the same order.
+  reader can take one of them, and a small JSON dictionary `meta`.
 
   Args:
     workdir: a folder, or what etils.epath knows (`gs://...`).
     keep: the newest that stay.
     keep_every: those of its multiples stay too; 0 is none.
+    lease: on the folder, in the process that writes; it is asked before
+      anything gets its name, is moved or is removed.
   """
 
   def __init__(
@@ -69,55 +57,44 @@ class Checkpoints:
     workdir: str,
     keep: int = 3,
     keep_every: int = 0,
-    *,
-    read_only: bool = False,
+    lease: leases.Lease | None = None,
   ):
-    self.local = files.is_local(workdir)
-    if self.local:  # Orbax takes no relative path
-      workdir = os.path.abspath(workdir)
-    self.path = epath.Path(workdir) / 'checkpoints'
-    self.keep, self.keep_every = keep, keep_every
+    super().__init__(workdir)
+    self.keep, self.keep_every, self.lease = keep, keep_every, lease
     self.thread: threading.Thread | None = None
     self.error: Exception | None = None
-    self.orbax = ocp.PyTreeCheckpointHandler(use_compression=False)
-    if read_only and not self.path.is_dir():
-      raise FileNotFoundError(
-        f'no checkpoints in {workdir!r}; train a run '
-        'there first: python -m extrapolation.train'
-      )
-    if not read_only:
-      # Nobody writes with a token of another life of the run.
-      self.token = multihost.broadcast(secrets.token_hex(4))
-      multihost.first(self._prepare)
+    self.opened: int | None = None  # the folder, in the process that made it
+    self.token = multihost.broadcast(secrets.token_hex(4))
+    multihost.first(self._prepare)
 
   def _prepare(self) -> None:
-    self.path.mkdir(parents=True, exist_ok=True)
-    for folder in self._folders():
-      if not (folder / commit.FILE).exists():
+    """Makes the folder, and removes what another life of the run left."""
+    if self.local:
+      files.make_folder(self.path)
+      self.opened = os.open(self.path, os.O_RDONLY)  # keeps its inode its own
+    for folder in commit.inside(self.path):
+      bare = folder in self.folders() and not (folder / commit.FILE).exists()
+      if bare or UNNAMED.fullmatch(folder.name):
+        self._ask()
         commit.remove(folder)
 
-  def _folders(self) -> list[epath.Path]:
-    return [
-      p for p in commit.inside(self.path) if p.name.isdigit() and p.is_dir()
-    ]
-
-  def steps(self) -> list[int]:
-    """Steps with a complete checkpoint, oldest first."""
-    return sorted(
-      int(p.name) for p in self._folders() if (p / commit.FILE).exists()
-    )
+  def _ask(self) -> None:
+    """Raises leases.Lost unless the folder is surely this process's."""
+    if self.lease:
+      self.lease.check()
 
   def save(self, step: int, items: dict, meta: dict) -> None:
     """Starts a save; it is complete once `wait` or the next `save` returns."""
     self.wait()
-    trees = {name: flat(tree) for name, tree in items.items()}
-    arrays = {
-      name: {key: _describe(x) for key, x in tree.items()}
+    trees = {name: arrays.flat(tree) for name, tree in items.items()}
+    described = {
+      name: {key: arrays.describe(x) for key, x in tree.items()}
       for name, tree in trees.items()
     }
-    shards = {name: _shards(tree) for name, tree in trees.items()}
-    body = {**meta, 'step': step, 'arrays': arrays}
-    folder = self.path / str(step)
+    shards = {name: arrays.shards(tree) for name, tree in trees.items()}
+    body = {**meta, 'step': step, 'arrays': described}
+    name = f'{self.token}-{step}' if self.local else str(step)
+    folder = self.path / name
     try:
       # In a thread: a notebook has an event loop already.
       with concurrent.futures.ThreadPoolExecutor(1) as thread:
@@ -137,17 +114,39 @@ class Checkpoints:
   ) -> list:
     """Copies the arrays; returns what to wait for while they are written."""
     writing = []
+    if self.local:  # not its parents: a run that was removed is not made anew
+      with contextlib.suppress(FileExistsError):  # another process made it
+        os.mkdir(folder)
     for name, tree in trees.items():
-      (folder / name).mkdir(parents=True, exist_ok=True)
+      (folder / name).mkdir(parents=not self.local, exist_ok=True)
       args = ocp.args.PyTreeSave(tree)
       futures = await self.orbax.async_save(folder / name, args=args)
       writing += futures or []
     return writing
 
+  def _cause(self, error: Exception) -> Exception:
+    try:
+      self._ask()
+    except leases.Lost as lost:
+      return lost  # another works here, and removed what was half written
+    if self._removed():
+      return FileNotFoundError('the folder has been removed')
+    return error
+
+  def _removed(self) -> bool:
+    """Whether the folder is gone, though Orbax may have made it anew."""
+    if self.opened is None:
+      return False
+    there = self.path.exists() and os.stat(self.path).st_ino
+    return there != os.fstat(self.opened).st_ino
+
   def _failed(self, folder: epath.Path, error: Exception) -> None:
-    self.error = error
+    self.error = self._cause(error)
     with contextlib.suppress(Exception):
       commit.remove(folder)  # a full disk needs the room
+      if self._removed():  # and a run that was removed is not there by half
+        os.rmdir(self.path)
+        os.rmdir(self.path.parent)
 
   def _save(
     self,
@@ -157,8 +156,9 @@ class Checkpoints:
     body: dict,
   ) -> None:
     try:
-      for future in writing:
-        future.result()
+      errors = [error for future in writing if (error := _wait(future))]
+      if errors:
+        raise errors[0]
       self._commit(folder, shards, body)
     except Exception as e:
       self._failed(folder, e)
@@ -167,16 +167,16 @@ class Checkpoints:
       if jax.process_index() == 0:
         self._drop_old()
     except Exception as e:
-      self.error = e
+      self.error = self._cause(e)
 
   def _commit(
     self, folder: epath.Path, shards: dict[str, list], body: dict
   ) -> None:
     me, n = jax.process_index(), jax.process_count()
     if me:
-      commit.write(
-        folder / f'{self.token}-{me}.json', json.dumps(shards), self.local
-      )
+      if self.local:
+        commit.sync(folder)
+      commit.write(folder / f'{self.token}-{me}.json', json.dumps(shards))
       return
     every = [shards]
     for i in range(1, n):
@@ -185,36 +185,35 @@ class Checkpoints:
       self.orbax.finalize(folder / name)
       parts = list(itertools.chain(*(part[name] for part in every)))
       self._verify(folder / name, body['arrays'][name], parts)
-    files = {
+    sums = {
       str(path.relative_to(folder)): commit.checksum(path)
       for name in shards
-      for path in commit.files(folder / name)
+      for path in commit.below(folder / name)
     }
-    text = json.dumps(commit.signed(body | dict(files=files)))
-    commit.write(folder / commit.FILE, text, self.local)
+    if self.local:
+      commit.sync(folder)
+    text = json.dumps(commit.signed(body | dict(files=sums)))
+    commit.write(folder / commit.FILE, text)
     commit.read(folder)
+    if self.local:
+      self._ask()
+      os.rename(folder, self.path / str(body['step']))
+      files.sync(self.path)
 
-  def _verify(self, folder: epath.Path, arrays: dict, shards: list) -> None:
+  def _verify(self, folder: epath.Path, described: dict, shards: list) -> None:
     """Raises OSError unless what is read is what was saved."""
-    read = self.numpy(folder, arrays)
+    read = self.numpy(folder, described)
     for key, crc, start, shape in shards:
       where = zip(start, shape, strict=True)
-      if _crc(read[key][tuple(slice(a, a + n) for a, n in where)]) != crc:
+      part = read[key][tuple(slice(a, a + n) for a, n in where)]
+      if arrays.crc(part) != crc:
         raise OSError(f'{key} in {folder} is not what was written')
-
-  def numpy(
-    self, folder: epath.Path, keys: Iterable[str]
-  ) -> dict[str, np.ndarray]:
-    """Arrays of one item, whole and in the memory of the host."""
-    want = dict.fromkeys(keys, ocp.RestoreArgs(restore_type=np.ndarray))
-    args = ocp.args.PyTreeRestore(dict(want), restore_args=want)
-    read = self.orbax.restore(folder, args=args)
-    return {key: np.asarray(x) for key, x in read.items()}
 
   def _drop_old(self) -> None:
     """Called when the newest is verified, and never before."""
     for step in self.steps()[: -self.keep]:
       if not self.keep_every or step % self.keep_every:
+        self._ask()
         commit.remove(self.path / str(step))
 
   def wait(self) -> None:
@@ -224,6 +223,8 @@ class Checkpoints:
       self.thread = None
     if self.error:
       e, self.error = self.error, None
+      if isinstance(e, leases.Lost):
+        raise e
       raise OSError(
         f'cannot save a checkpoint in {self.path}: {type(e).__name__}: {e}; '
         f'last good checkpoint: {self.last()}'
@@ -234,16 +235,13 @@ class Checkpoints:
     if self.error:
       self.wait()
 
-  def last(self) -> str:
-    """The newest step, in words."""
-    try:
-      steps = self.steps()
-    except OSError:
-      steps = []
-    return f'step {steps[-1]}' if steps else 'none'
-
   def close(self) -> None:
-    self.wait()
+    try:
+      self.wait()
+    finally:
+      if self.opened is not None:
+        os.close(self.opened)
+        self.opened = None
 
   def __enter__(self):
     return self
@@ -253,128 +251,28 @@ class Checkpoints:
     with contextlib.suppress(*[OSError] if kind else []):
       self.close()
 
-  def restore(
-    self, abstract: dict, step: int | None = None
-  ) -> tuple[int, dict, dict] | None:
-    """The newest sound checkpoint, as (step, items, meta); None without any.
+  def set_aside_after(self, step: int) -> None:
+    """Moves checkpoints newer than `step`, which is about to be redone.
 
-    A damaged one is passed over with a warning.
-
-    Args:
-      abstract: `{item: tree of ShapeDtypeStruct}`, the items wanted; a sharding
-        in it says where an array goes, whatever it was when it was saved.
-      step: this one and no other.
-
-    Raises:
-      ValueError: a checkpoint of other arrays than `abstract` (the first
-        difference is named), or `step` given and not there.
-      OSError: there are checkpoints, and all of them are damaged.
+    They are damaged, or `step` were not the newest that is sound; who knows
+    how may still mend them.
     """
-    steps = json.loads(multihost.broadcast(json.dumps(self.steps())))
-    if step is not None:
-      if step not in steps:
-        raise ValueError(
-          f'no checkpoint of step {step} in {self.path}; there '
-          f'are: {", ".join(map(str, steps)) or "none"}'
-        )
-      steps = [step]
-    for s in reversed(steps):
-      reason, body = self._sound(s, abstract)
-      items = {}
-      if not reason:
-        try:
-          items = {
-            name: self._read(name, abstract[name], s) for name in abstract
-          }
-        except Exception as e:  # whatever becomes of bad bytes
-          reason = f'{type(e).__name__}: {str(e).splitlines()[0][:80]}'
-        reason = multihost.first_of(reason)
-      if not reason:
-        return s, items, body
-      log.warning(
-        'checkpoint of step %d is damaged (%s)%s', s, reason,
-        '; trying the one before' if s != steps[0] else '',
-      )  # fmt: skip
-    if steps:
-      raise OSError(
-        f'every checkpoint in {self.path} is damaged: steps '
-        f'{", ".join(map(str, steps))}; delete the folder to start '
-        'again'
-      )
-    if any((p / '_CHECKPOINT_METADATA').exists() for p in self._folders()):
-      raise ValueError(
-        f'the checkpoints in {self.path} are of an older version of this '
-        'project, which can still read them; train in another --workdir'
-      )
-    return None
 
-  def _sound(self, step: int, abstract: dict) -> tuple[str, dict]:
-    """What is wrong with a checkpoint, '' if nothing, and its COMMIT.
-
-    Process 0 reads every file: what all then restore is whole for all.
-    """
-    folder, reason, body = self.path / str(step), '', {}
-    try:
-      body = commit.read(folder)
-      if jax.process_index() == 0:
-        for name, (size, crc) in body['files'].items():
-          if name.split('/')[0] in abstract:
-            commit.check(folder / name, size, crc)
-    except Exception as e:
-      reason = f'{type(e).__name__}: {str(e).splitlines()[0][:80]}'
-    if not (reason := multihost.first_of(reason)):
-      self._compare(abstract, body['arrays'], step)
-    return reason, body
-
-  def _compare(self, abstract: dict, arrays: dict, step: int) -> None:
-    for name, tree in abstract.items():
-      want = {key: _describe(x) for key, x in flat(tree).items()}
-      have = arrays.get(name, {})
-      for key in sorted({*want, *have}):
-        if want.get(key) != have.get(key):
-          raise ValueError(
-            f'checkpoint of step {step} in {self.path} is of another model: '
-            f'{name}.{key} is {_text(have.get(key))} there and '
-            f'{_text(want.get(key))} here'
-          )
-
-  def _read(self, name: str, abstract: PyTree, step: int) -> PyTree:
-    """An item, its arrays on the devices that `abstract` names."""
-    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    want = {}
-    for key, x in flat(abstract).items():
-      want[key] = ocp.ArrayRestoreArgs(
-        sharding=getattr(x, 'sharding', None) or here,
-        global_shape=x.shape,
-        dtype=x.dtype,
-      )
-    args = ocp.args.PyTreeRestore(dict(want), restore_args=want)
-    read = self.orbax.restore(self.path / str(step) / name, args=args)
-    leaves = [read[key] for key in want]
-    return jax.tree.unflatten(jax.tree.structure(abstract), leaves)
-
-  def discard_after(self, step: int) -> None:
-    """Removes checkpoints newer than `step`, which is about to be redone."""
-
-    def discard():
-      for folder in self._folders():
+    def move() -> None:
+      for folder in self.folders():
         if int(folder.name) > step:
-          commit.remove(folder)
+          self._ask()
+          aside = self.path / f'damaged-{folder.name}-{self.token}'
+          folder.rename(aside)
+          log.warning('%s is set aside as %s', folder, aside.name)
 
-    multihost.first(discard)
-
-
-def _shards(tree: dict) -> list:
-  """[key, CRC, start, shape] of every part that is this process's to save."""
-  parts = []
-  for key, x in tree.items():
-    for shard in x.addressable_shards:
-      if shard.replica_id == 0:
-        index = zip(shard.index, x.shape, strict=True)
-        start = [s.indices(n)[0] for s, n in index]
-        parts.append([key, _crc(shard.data), start, [*shard.data.shape]])
-  return parts
+    multihost.first(move)
 
 
-def _crc(x: jax.Array | np.ndarray) -> int:
-  return zlib.crc32(np.ascontiguousarray(x).reshape(-1).view(np.uint8).data)
+def _wait(future: Any) -> Exception | None:
+  """What became of a part; all are over before what is left is removed."""
+  try:
+    future.result()
+  except Exception as e:
+    return e
+  return None

@@ -1,19 +1,25 @@
 """What makes a folder a checkpoint: the file COMMIT, and what it vouches for.
 
 JSON with a checksum of its own, and of every file that it names. It is written
-last, atomically, and goes first.
+when all of these are on the disk, and goes before any of them.
 """
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import time
 import zlib
 
 from etils import epath
 
+from extrapolation.output import files
+
 FILE = 'COMMIT'
-OURS = re.compile(r'[0-9a-f]{8}-\d+\.json')  # TOKEN-PROCESS, until COMMIT
+# TOKEN-PROCESS.json, what a process tells process 0, until COMMIT; hidden
+# and with a suffix, one that was being written.
+OURS = re.compile(r'\.?([0-9a-f]{8}-\d+\.json|COMMIT)(\.[0-9a-f]{8})?')
 # What Orbax puts into the folder of an item.
 ORBAX = re.compile(
   r'(ocdbt\.process_\d+|array_metadatas|d|_sharding|_METADATA|manifest\.ocdbt)'
@@ -22,25 +28,39 @@ ORBAX = re.compile(
 PATIENCE = 600  # seconds that process 0 waits for what the others write
 
 
-def write(path: epath.Path, text: str, local: bool) -> None:
+class Damaged(ValueError):
+  """What a checkpoint holds is not what was written; no passing trouble."""
+
+
+def write(path: epath.Path, text: str) -> None:
   """Writes the whole file or nothing, and returns when it is on the disk."""
-  if not local:
-    path.write_text(text)  # an object appears when it is complete
-    return
-  temporary = path.with_name(f'.{path.name}')
-  with open(temporary, 'w') as f:
-    f.write(text)
-    f.flush()
-    os.fsync(f.fileno())
-  os.replace(temporary, path)
-  handle = os.open(path.parent, os.O_RDONLY)
-  os.fsync(handle)
-  os.close(handle)
+  files.write_text(path, text)
 
 
-def files(folder: epath.Path) -> list[epath.Path]:
+def inside(folder: epath.Path) -> list[epath.Path]:
+  """What is in a folder; an object store has no empty ones."""
+  try:
+    return list(folder.iterdir())
+  except FileNotFoundError:
+    return []
+
+
+def below(folder: epath.Path) -> list[epath.Path]:
   """All files below a folder."""
   return [path / name for path, _, names in folder.walk() for name in names]
+
+
+def sync(folder: epath.Path) -> None:
+  """Returns when all files and names below a local folder are on the disk.
+
+  What another process removes meanwhile, as Orbax does with locks, is no loss.
+  """
+  for path, _, names in folder.walk(top_down=False):
+    for each in (*(path / name for name in names), path):
+      try:
+        files.sync(each)
+      except FileNotFoundError:
+        continue
 
 
 def checksum(path: epath.Path) -> list[int]:
@@ -53,9 +73,17 @@ def checksum(path: epath.Path) -> list[int]:
 
 
 def check(path: epath.Path, size: int, crc: int) -> None:
-  """Raises OSError unless a file is as `checksum` found it."""
-  if checksum(path) != [size, crc]:
-    raise OSError(f'{path.name} fails its checksum')
+  """Raises Damaged unless a file is as `checksum` found it.
+
+  An OSError is raised as it is: a disk that does not answer says nothing of
+  what is on it.
+  """
+  try:
+    now = checksum(path)
+  except FileNotFoundError:
+    raise Damaged(f'{path.name} is missing') from None
+  if now != [size, crc]:
+    raise Damaged(f'{path.name} fails its checksum')
 
 
 def signed(body: dict) -> dict:
@@ -64,11 +92,25 @@ def signed(body: dict) -> dict:
 
 
 def read(folder: epath.Path) -> dict:
-  """The body; raises OSError or ValueError of one that is damaged."""
-  body = json.loads((folder / FILE).read_text())
-  crc = body.pop('crc')
+  """The body of COMMIT.
+
+  Raises:
+    Damaged: it is not what was written, or of another step than the folder.
+    OSError: it cannot be read.
+  """
+  try:
+    text = (folder / FILE).read_bytes()
+  except FileNotFoundError:
+    raise Damaged(f'{FILE} is missing') from None
+  try:
+    body = json.loads(text)
+    crc = body.pop('crc')
+  except (ValueError, RecursionError, KeyError, AttributeError, TypeError):
+    raise Damaged(f'{FILE} cannot be parsed') from None
   if signed(body)['crc'] != crc:
-    raise OSError(f'{FILE} fails its checksum')
+    raise Damaged(f'{FILE} fails its checksum')
+  if folder.name.isdecimal() and body['step'] != int(folder.name):
+    raise Damaged(f'it was saved at step {body["step"]}, and moved')
   return body
 
 
@@ -91,22 +133,19 @@ def remove(folder: epath.Path) -> None:
 
   COMMIT goes first: what follows can be interrupted.
   """
-  (folder / FILE).unlink(missing_ok=True)
+  if (folder / FILE).exists():
+    (folder / FILE).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):  # another removes it as well
+      if files.is_local(folder):
+        files.sync(folder)
   for path in inside(folder):
-    name = path.name.removeprefix('.')
     if path.is_dir():
       known = all(ORBAX.fullmatch(p.name) for p in inside(path))
     else:
-      known = name == FILE or OURS.fullmatch(name)
+      known = OURS.fullmatch(path.name)
     if not known:
       return  # something else is in it
-  if folder.exists():
+  if files.is_local(folder):  # whose writer may wake and still write in it
+    shutil.rmtree(os.fspath(folder), ignore_errors=True)
+  elif folder.exists():
     folder.rmtree()
-
-
-def inside(folder: epath.Path) -> list[epath.Path]:
-  """What is in a folder; an object store has no empty ones."""
-  try:
-    return list(folder.iterdir())
-  except FileNotFoundError:
-    return []

@@ -14,6 +14,7 @@ by its holder's life (flock), so a killed process is succeeded at once.
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
 import logging
@@ -22,7 +23,9 @@ import pathlib
 import platform
 import threading
 import time
-from typing import TextIO
+from typing import IO
+
+from extrapolation.output import files, signed
 
 log = logging.getLogger(__name__)
 
@@ -81,16 +84,19 @@ def look(folder: str | os.PathLike) -> Claim | None:
 def _numbers(claims: pathlib.Path) -> list[int]:
   if not claims.is_dir():
     return []
-  return [int(p.name) for p in claims.iterdir() if p.name.isdigit()]
+  names = [p.name for p in claims.iterdir()]
+  return [int(n) for n in names if n.isascii() and n.isdecimal()]
 
 
 def _look(claims: pathlib.Path, number: int) -> Claim | None:
   path = claims / str(number)
   before = _clock()
   try:
-    # Opening, not stat: network file systems ask the server then.
-    with open(path) as f:
-      touched, about = os.fstat(f.fileno()).st_mtime_ns, _about(f.read())
+    # Opening, not stat: network file systems ask the server then. No link is
+    # followed, and no pipe waited for, that someone laid in the folder.
+    how = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    with open(path, opener=lambda name, _: os.open(name, how)) as f:
+      touched, about = os.fstat(f.fileno()).st_mtime_ns, _about(f.read(4096))
       here = about['kernel'] not in ('', None) and about['kernel'] == _kernel()
       dead = here and not _locked(f)
   except FileNotFoundError:
@@ -107,12 +113,15 @@ def _look(claims: pathlib.Path, number: int) -> Claim | None:
 def _about(text: str) -> dict:
   about = dict(who='a process that wrote nothing', kernel='', seconds=SECONDS)
   try:
-    return about | json.loads(text)
-  except (ValueError, TypeError):  # its holder is writing it, or died doing so
-    return about
+    read = signed.check(json.loads(text), 'the claim')
+    if all(isinstance(read[key], type(about[key])) for key in about):
+      return read
+  except (ValueError, TypeError, KeyError, RecursionError):
+    pass  # its holder is writing it, or died doing so
+  return about
 
 
-def _locked(file: TextIO) -> bool:
+def _locked(file: IO) -> bool:
   try:
     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
   except OSError:
@@ -133,7 +142,7 @@ def take(folder: str | os.PathLike, seconds: float = SECONDS) -> 'Lease':
     OSError: the folder cannot be written.
   """
   claims = pathlib.Path(folder) / '.claims'
-  claims.mkdir(parents=True, exist_ok=True)
+  files.make_folder(claims)
   number = max(_numbers(claims), default=0)
   while True:
     claim = _look(claims, number) if number else None
@@ -172,7 +181,7 @@ class Lease:
     """Raises FileExistsError when the number is taken."""
     self.claims, self.seconds = claims, seconds
     self._lock = threading.Lock()
-    self._file: TextIO | None = None
+    self._file: IO | None = None
     self.lost = ''  # why it is
     self._make(number)
     self._stop = threading.Event()
@@ -183,15 +192,18 @@ class Lease:
     start = _clock()
     path = self.claims / str(number)
     fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    file, kernel = os.fdopen(fd, 'w'), _kernel()
+    file, kernel = os.fdopen(fd, 'wb', buffering=0), _kernel()
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:  # a file system without: time alone will tell
       kernel = ''
     try:  # written once locked: whoever reads the kernel may test the lock
-      json.dump(dict(who=_who(), kernel=kernel, seconds=self.seconds), file)
-      file.flush()
+      about = dict(who=_who(), kernel=kernel, seconds=float(self.seconds))
+      text = json.dumps(signed.sign(about)).encode()
+      if file.write(text) < len(text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError:  # disk full: leave nothing that looks alive
+      file.close()  # unbuffered: it has nothing left to write
       os.utime(path, ns=(0, 0))
       raise
     if self._file:

@@ -1,11 +1,14 @@
 """The metrics of a run by step: metrics.jsonl, mirrored by TensorBoard."""
 
 import json
-import time
+import os
 
 from etils import epath
 
-from extrapolation.output import files
+from extrapolation.output import files, signed
+from extrapolation.runs.tensorboard import Mirror
+
+FILE = 'metrics.jsonl'
 
 
 class Metrics:
@@ -16,54 +19,72 @@ class Metrics:
   """
 
   def __init__(self, workdir: str, step: int):
-    """Continues after `step`; rows of later steps are about to be redone."""
-    self.path = epath.Path(workdir) / 'metrics.jsonl'
-    self.file = self.board = None
+    """Continues after `step`; rows of later steps are about to be redone.
+
+    Raises:
+      signed.Damaged: the rows that are there are damaged.
+    """
+    self.path = epath.Path(workdir) / FILE
+    self.file = self.mirror = None
     kept = []
     if self.path.exists():
       kept = [row for row in read_metrics(workdir) if row['step'] <= step]
-      files.write_text(
-        self.path, ''.join(json.dumps(row) + '\n' for row in kept)
-      )
+      files.write_text(self.path, ''.join(map(_line, kept)))
     if files.is_local(workdir):
-      from tensorboardX import SummaryWriter
-
+      if not self.path.exists():
+        files.write_text(self.path, '')
       self.file = open(self.path, 'a')  # noqa: SIM115
-      self.board = SummaryWriter(
-        str(epath.Path(workdir) / 'tensorboard'), purge_step=step + 1
-      )
+      self.mirror = Mirror(os.path.join(workdir, 'tensorboard'), step)
     self.kept = [] if self.file else kept
 
   def write(self, step: int, **values: float) -> None:
     row = {'step': step, **values}
-    if not self.file or not self.board:
+    if not self.file or not self.mirror:
       self.kept.append(row)
       return
-    self.file.write(json.dumps(row) + '\n')
+    self.file.write(_line(row))
     self.file.flush()
-    for name, value in values.items():
-      self.board.add_scalar(name, value, step, walltime=time.time())
+    self.mirror.write(step, values)
 
   def flush(self) -> None:
-    """All rows are in the file, before a checkpoint says that they are."""
-    if self.kept:
-      lines = ''.join(json.dumps(row) + '\n' for row in self.kept)
-      self.path.write_text(lines)
+    """All rows are on the disk, before a checkpoint says that they are."""
+    if self.file:
+      self.file.flush()
+      os.fsync(self.file.fileno())
+    elif self.kept:
+      self.path.write_text(''.join(map(_line, self.kept)))
 
   def close(self) -> None:
+    if self.mirror:
+      self.mirror.close()
     self.flush()
-    if self.file and self.board:
+    if self.file:
       self.file.close()
-      self.board.close()
+
+
+def _line(row: dict) -> str:
+  return json.dumps(signed.sign(row)) + '\n'
 
 
 def read_metrics(workdir: str) -> list[dict]:
-  """The rows of metrics.jsonl; a last line cut off by a kill is dropped."""
+  """The rows of metrics.jsonl.
+
+  A last line without an end was cut off by a kill, and is dropped.
+
+  Raises:
+    signed.Damaged: any other line that is not what was written, by its number.
+    OSError: there is no such file, or it cannot be read.
+  """
+  path = epath.Path(workdir) / FILE
+  *lines, _ = path.read_bytes().split(b'\n')
   rows = []
-  path = epath.Path(workdir) / 'metrics.jsonl'
-  for line in path.read_text().splitlines():
-    try:
-      rows.append(json.loads(line))
-    except ValueError:
-      break
+  for i, line in enumerate(lines, 1):
+    row = signed.parse(line, f'{path}, line {i},')
+    last = rows[-1]['step'] if rows else -1
+    if not isinstance(row.get('step'), int) or row['step'] <= last:
+      raise signed.Damaged(
+        f'{path}, line {i}, is damaged: its step is {row.get("step")!r} after '
+        f'{last}; restore it'
+      )
+    rows.append(row)
   return rows

@@ -1,14 +1,14 @@
 """A run is a folder: config, text, tokenizer, metrics, checkpoints."""
 
 import contextlib
-import json
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 from etils import epath
 
 from extrapolation import config, data
-from extrapolation.output import files
+from extrapolation.output import files, signed
 from extrapolation.runs import leases
 
 # The sections of a config that decide what is trained.
@@ -26,19 +26,39 @@ def folder(workdir: str) -> epath.Path:
 
 
 def load_config(workdir: str, name: str = 'config.json') -> config.Experiment:
-  """The config a run was made with."""
+  """The config a run was made with.
+
+  Raises:
+    FileNotFoundError: there is none that can be read.
+    signed.Damaged: it is not one, or was altered.
+  """
   path = folder(workdir) / name
   try:
-    text = path.read_text()
+    body = signed.read(path)
   except OSError as error:
     raise FileNotFoundError(
       f'{workdir!r} is not the folder of a run: {path} cannot be read '
       f'({error.strerror}); make one with python -m extrapolation.train'
     ) from None
   try:
-    return config.from_dict(json.loads(text))
+    return config.from_dict(body)
   except ValueError as e:
-    raise ValueError(f'{path}: {e}') from None
+    raise signed.Damaged(f'{path}: {e}') from None
+
+
+def _trained_by(e: config.Experiment) -> dict:
+  sections = e.to_dict()
+  return {key: sections[key] for key in TRAINED_BY}
+
+
+def run_id(e: config.Experiment) -> str:
+  """The same for every run that is trained alike, and for no other.
+
+  What a run leaves carries it, so that a file of another run is known. It is of
+  what differs from the defaults: a key that a later version adds changes none.
+  """
+  default = _trained_by(config.Experiment())
+  return signed.digest(config.differences(default, _trained_by(e)))
 
 
 def same_config(workdir: str, e: config.Experiment) -> None:
@@ -46,10 +66,8 @@ def same_config(workdir: str, e: config.Experiment) -> None:
 
   The sections `eval`, `sweep` and `parallel` do not make a run another one.
   """
-  theirs, ours = load_config(workdir).to_dict(), e.to_dict()
-  different = config.differences(
-    {k: theirs[k] for k in TRAINED_BY}, {k: ours[k] for k in TRAINED_BY}
-  )
+  there = load_config(workdir)
+  different = config.differences(_trained_by(there), _trained_by(e))
   if different:
     raise ValueError(
       f'{workdir!r} holds a run of another config; give another --workdir. '
@@ -79,7 +97,7 @@ def claim(
       '(no config.json); give another --workdir'
     )
   if not files.is_local(workdir):
-    files.write_json(path / 'config.json', e.to_dict())
+    signed.write(path / 'config.json', e.to_dict())
     return contextlib.nullcontext()
   try:
     own = lease or leases.wait(workdir)
@@ -90,7 +108,7 @@ def claim(
   try:
     if (path / 'config.json').exists():  # it may be new since the last look
       same_config(workdir, e)
-    files.write_json(path / 'config.json', e.to_dict())  # `eval` may be new
+    signed.write(path / 'config.json', e.to_dict())  # `eval` may be new
   except BaseException:
     if not lease:
       own.close()
@@ -106,9 +124,9 @@ def same_text(workdir: str, manifest: dict) -> None:
   """
   path = epath.Path(workdir) / 'data.json'
   if not path.exists():
-    files.write_json(path, manifest)
+    signed.write(path, manifest)
     return
-  theirs = json.loads(path.read_text())
+  theirs = text_of(workdir)
   tokenizer, ours = (m['tokenizer']['name'] for m in (theirs, manifest))
   if tokenizer != ours:
     raise ValueError(
@@ -126,6 +144,74 @@ def same_text(workdir: str, manifest: dict) -> None:
       )
 
 
+def text_of(workdir: str) -> dict:
+  """The manifest of the text that a run began with, its data.json.
+
+  Raises:
+    signed.Damaged: it is no manifest, or was altered.
+    OSError: it cannot be read.
+  """
+  path = epath.Path(workdir) / 'data.json'
+  manifest = signed.read(path)
+  try:
+    manifest['tokenizer']['name'], manifest['source'], manifest['python']
+    for about in manifest['splits'].values():
+      about['tokens_sha256']
+  except (KeyError, TypeError, AttributeError) as e:
+    raise signed.Damaged(
+      f'{path} is not the manifest of a text ({e!r}): restore it'
+    ) from None
+  return manifest
+
+
+def identity(
+  e: config.Experiment, manifest: Mapping, tokenizer: data.Tokenizer
+) -> dict:
+  """What a checkpoint says of the run it is of; `same_run` compares it."""
+  splits = manifest['splits'].items()
+  return dict(
+    config=e.to_dict(),
+    text={split: about['tokens_sha256'] for split, about in splits},
+    tokenizer=signed.digest(tokenizer.dumps()),
+  )
+
+
+def same_run(
+  workdir: str, meta: Mapping, e: config.Experiment, tokenizer: data.Tokenizer
+) -> None:
+  """Raises ValueError unless a checkpoint is of the run that it lies in.
+
+  Args:
+    meta: of the checkpoint, with what `identity` gave; one of before it did
+      says less, and less is compared.
+    e: of the run.
+    tokenizer: that its parameters are about to be read with.
+  """
+  where = f'the checkpoint of step {meta["step"]} in {workdir!r}'
+  there = config.from_dict(meta['config'])
+  different = config.differences(_trained_by(there), _trained_by(e))
+  if different:
+    raise ValueError(
+      f'{where} was not made with the config.json that lies beside it; restore '
+      'the one or the other. Keys that differ (checkpoint -> config.json): '
+      + '; '.join(different)
+    )
+  if meta.get('text') and (epath.Path(workdir) / 'data.json').exists():
+    splits = text_of(workdir)['splits']
+    for split, sha in meta['text'].items():
+      if splits.get(split, {}).get('tokens_sha256') != sha:
+        raise ValueError(
+          f'{where} was not made with the {split} text of the data.json that '
+          'lies beside it; restore the one or the other'
+        )
+  digest = signed.digest(tokenizer.dumps())
+  if meta.get('tokenizer', digest) != digest:
+    raise ValueError(
+      f'{where} was not made with the tokenizer that lies beside it; restore '
+      'tokenizer.json'
+    )
+
+
 def write_tokenizer(workdir: str, tokenizer: data.Tokenizer) -> None:
   """Leaves the tokenizer with the run, which then needs no text to generate."""
   path = epath.Path(workdir) / 'tokenizer.json'
@@ -140,7 +226,7 @@ def tokenizer(workdir: str) -> data.Tokenizer | None:
 
 
 def write_rpe(
-  workdir: str, when: str, c: config.Model, values: dict, T: int
+  workdir: str, when: str, e: config.Experiment, values: dict
 ) -> None:
   """Writes the encoding's parameters in the units of its formula to rpe.json.
 
@@ -148,12 +234,13 @@ def write_rpe(
   leading axis of layers if each has its own. Theory reads this file and no
   checkpoint.
   """
-  path = epath.Path(workdir) / 'rpe.json'
-  known = json.loads(path.read_text()) if path.exists() else {}
+  path, c = epath.Path(workdir) / 'rpe.json', e.model
+  known = signed.read(path) if path.exists() else {}
   rows = slice(None) if c.rpe_per_layer else 0
   values = {k: np.asarray(v)[rows].tolist() for k, v in values.items()}
-  about = dict(name=c.rpe, H=c.H, hyper=dict(c.rpe_args), train_length=T)
-  files.write_json(path, {**known, **about, when: values})
+  about = dict(name=c.rpe, H=c.H, hyper=dict(c.rpe_args))
+  about |= dict(train_length=e.train.T, run=run_id(e))
+  signed.write(path, {**known, **about, when: values})
 
 
 def csv_path(workdir: str, s: config.Eval) -> pathlib.Path | epath.Path:

@@ -1,14 +1,17 @@
 """Which runs a sweep has, and how far each of them is."""
 
-import json
+import functools
+import logging
 import pathlib
 import re
 from collections.abc import Iterator
 
 from extrapolation import config, rpe
-from extrapolation.output import files, table
+from extrapolation.output import files, signed, table
 from extrapolation.runs import leases, run_folder
 from extrapolation.runs.metrics import read_metrics
+
+log = logging.getLogger(__name__)
 
 
 def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
@@ -59,8 +62,8 @@ def record(workdir: str, e: config.Experiment) -> None:
     OSError: a folder that cannot be written in.
   """
   try:
-    pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
-    files.write_json(pathlib.Path(workdir) / 'sweep.json', e.to_dict())
+    files.make_folder(workdir)
+    signed.write(pathlib.Path(workdir) / 'sweep.json', e.to_dict())
   except OSError as error:
     raise files.cannot_write(workdir, error) from None
 
@@ -86,18 +89,36 @@ def read(workdir: str) -> list[tuple[str, config.Experiment]]:
 def evaluated_rows(folder: str, e: config.Experiment) -> list[dict]:
   """The rows of a run that is trained and evaluated as `e` says; else none.
 
+  A table that is damaged is named, and counts as none: it is made again.
+
   Raises:
     ValueError: the folder holds a run of another config.
   """
   if not pathlib.Path(folder, 'config.json').exists():
     return []
-  run_folder.same_config(folder, e)
-  path = run_folder.csv_path(folder, e.eval)
-  if run_folder.load_config(folder).eval != e.eval or not path.exists():
+  try:
+    run_folder.same_config(folder, e)
+    path = run_folder.csv_path(folder, e.eval)
+    if run_folder.load_config(folder).eval != e.eval or not path.exists():
+      return []
+    rows = table.read(path)
+    return rows if _complete(rows, e) else []
+  except signed.Damaged as error:
+    _warn(str(error))
     return []
-  rows = table.read(path)
-  fits = {row['length'] for row in rows} == set(e.eval.lengths)
-  return rows if fits and rows[0]['step'] == e.train.steps else []
+
+
+def _complete(rows: list[dict], e: config.Experiment) -> bool:
+  return {row.get('length') for row in rows} == set(e.eval.lengths) and all(
+    row.get('step') == e.train.steps
+    and row.get('run', run_folder.run_id(e)) == run_folder.run_id(e)
+    for row in rows
+  )
+
+
+@functools.cache  # workers look again and again
+def _warn(text: str) -> None:
+  log.warning('%s', text)
 
 
 def fail(folder: str, error: Exception) -> None:
@@ -106,15 +127,16 @@ def fail(folder: str, error: Exception) -> None:
   why = f'{type(error).__name__}: {error}'
   # Another machine may have the disk or the memory; another loss it has not.
   about = dict(why=why, fault='run' if fault else 'machine')
-  files.write_json(pathlib.Path(folder) / 'failed.json', about)
+  signed.write(pathlib.Path(folder) / 'failed.json', about)
 
 
 def failure(folder: str) -> tuple[int, dict] | None:
   """When (ns, to be compared for equality) and why a run failed, if it did."""
   path = pathlib.Path(folder) / 'failed.json'
   try:
-    return path.stat().st_mtime_ns, json.loads(path.read_text())
-  except (OSError, ValueError):
+    about = signed.read(path)
+    return path.stat().st_mtime_ns, dict(why=about['why'], fault=about['fault'])
+  except (OSError, ValueError, KeyError):
     return None
 
 

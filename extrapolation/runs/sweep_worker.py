@@ -102,11 +102,11 @@ class Worker:
       each = (time.monotonic() - self.start) / self.done
       left = f'  (about {each * len(self.left) / 60:.1f} min left)'
     folder, one = self.folder(name), self.todo[name]
-    how = sweep_grid.status(folder, one, lease)
-    how = f': goes on, {how}' if how != 'not begun' else ''
-    log.info('%s%s%s', self._head(name), how, left)
     pathlib.Path(folder, 'failed.json').unlink(missing_ok=True)
     try:
+      how = sweep_grid.status(folder, one, lease)
+      how = f': goes on, {how}' if how != 'not begun' else ''
+      log.info('%s%s%s', self._head(name), how, left)
       with logs.warnings_only():
         self.execute(one, folder, lease)
       # Or it would be done for ever.

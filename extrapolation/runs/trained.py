@@ -8,7 +8,7 @@ import jax
 from extrapolation import config, data, model
 from extrapolation.parallel import mesh, multihost
 from extrapolation.runs import run_folder
-from extrapolation.runs.checkpoint import Checkpoints
+from extrapolation.runs.checkpoint_reader import CheckpointReader
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +45,16 @@ def newest(workdir: str) -> int:
   Raises:
     FileNotFoundError: there is none.
   """
-  steps = Checkpoints(workdir, read_only=True).steps()
-  if not steps:
-    raise FileNotFoundError(f'no complete checkpoint in {workdir!r} yet')
+  if not (steps := CheckpointReader(workdir).steps()):
+    raise _none_yet(workdir)
   return steps[-1]
+
+
+def _none_yet(workdir: str) -> FileNotFoundError:
+  return FileNotFoundError(
+    f'no complete checkpoint in {workdir!r}; train a run there first: '
+    'python -m extrapolation.train'
+  )
 
 
 def load(
@@ -79,10 +85,14 @@ def load(
   abstract_params = jax.eval_shape(m.init, jax.random.key(0))
   if layout is not None:
     abstract_params = layout.replicated(abstract_params)
-  checkpoints = Checkpoints(workdir, read_only=True)
-  restored = checkpoints.restore({'params': abstract_params}, step)
+  checkpoints = CheckpointReader(workdir)
+  restored = checkpoints.restore(
+    {'params': abstract_params},
+    step,
+    lambda meta: run_folder.same_run(workdir, meta, e, tokenizer),
+  )
   if restored is None:
-    raise FileNotFoundError(f'no complete checkpoint in {workdir!r} yet')
+    raise _none_yet(workdir)
   at, items, _ = restored
   if step is None and at != e.train.steps:
     log.info(

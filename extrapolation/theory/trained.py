@@ -6,13 +6,13 @@ layer has its own; `final` is absent until training has ended.
 """
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 
 import numpy as np
 
 from extrapolation import rpe as encodings
+from extrapolation.output import signed
 from extrapolation.theory import head_formulas
 from extrapolation.theory.expression.graph import Node
 
@@ -37,34 +37,35 @@ def about(folder: str) -> dict:
   """
   path = pathlib.Path(folder) / 'rpe.json'
   try:
-    data = json.loads(path.read_text())
+    data = signed.read(path)
   except FileNotFoundError:
     raise ValueError(
       f'{folder} holds no rpe.json; training writes it into its run folder'
     ) from None
-  except (OSError, ValueError) as e:
+  except OSError as e:
     raise ValueError(f'cannot read {path}: {e}') from None
-  missing = (
-    [k for k in NEEDED if k not in data]
-    if isinstance(data, dict)
-    else list(NEEDED)
-  )
-  if missing:
+  if missing := [k for k in NEEDED if k not in data]:
     raise ValueError(f'{path} lacks {", ".join(missing)}')
+  for key in ('hyper', 'init', *(['final'] if 'final' in data else [])):
+    if not isinstance(data[key], dict):
+      raise ValueError(f'{path}: {key} = {str(data[key])[:40]} is no object')
   return data
 
 
 def read(folder: str) -> Run:
   """Raises ValueError, in one line, for a folder without a usable rpe.json."""
   data, path = about(folder), pathlib.Path(folder) / 'rpe.json'
-  rpe = encodings.get(data['name'], int(data['H']), **data['hyper'])
-  first, last = data['init'], data.get('final') or data['init']
-  return Run(
-    data['name'],
-    _heads(rpe, first, path),
-    _heads(rpe, last, path),
-    int(data['train_length']),
-  )
+  try:
+    rpe = encodings.get(data['name'], int(data['H']), **data['hyper'])
+    first, last = data['init'], data.get('final') or data['init']
+    return Run(
+      data['name'],
+      _heads(rpe, first, path),
+      _heads(rpe, last, path),
+      int(data['train_length']),
+    )
+  except (TypeError, OverflowError) as e:
+    raise ValueError(f'{path}: {e}') from None
 
 
 def _heads(

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Loop:
     if self.metrics:
       self.progress = progress.Loop(e.model.rpe, e.train.steps, first)
     self.clock, self.timed = time.monotonic(), first
+    self.identity: dict[str, Any] = {}  # of the run, for its checkpoints
     self.shown: dict[str, float] = {}  # the newest validation loss
     self.row: dict[str, float] = {}  # the newest metrics
 
@@ -52,6 +54,8 @@ class Loop:
     """The state after the last step; a SystemExit if a notice comes before."""
     s, late = self.experiment.train, None
     bias = p.bias_table(state.params)
+    e = self.experiment
+    self.identity = runs.identity(e, text.manifest, text.tokenizer)
     for n in range(self.first, s.steps):
       if self.lease:
         self.lease.check()  # or another process may write here by now
@@ -84,9 +88,10 @@ class Loop:
 
   def save(self, step: int, state: State) -> None:
     if self.metrics:
-      self.metrics.flush()
-    meta = dict(next_batch=step, config=self.experiment.to_dict())
-    self.checkpoints.save(step, items(state), meta | dict(metrics=self.row))
+      with self._named():
+        self.metrics.flush()
+    meta = dict(next_batch=step, metrics=self.row, **self.identity)
+    self.checkpoints.save(step, items(state), meta)
 
   def record(self, step: int, metrics: dict, **extra: float) -> None:
     s = self.experiment.train
@@ -116,8 +121,13 @@ class Loop:
   def write(self, **row: Any) -> None:
     if not self.metrics:  # of process 0 alone
       return
-    try:
+    with self._named():
       self.metrics.write(**row)
+
+  @contextlib.contextmanager
+  def _named(self) -> Iterator[None]:
+    try:
+      yield
     except OSError as e:
       raise OSError(
         f'cannot write metrics in {self.workdir!r}: {e.strerror}; last good '

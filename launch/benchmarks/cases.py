@@ -90,6 +90,20 @@ def decode(args: argparse.Namespace) -> Iterator[Titled]:
   )  # fmt: skip
 
 
+def save(args: argparse.Namespace) -> Iterator[Titled]:
+  """What a checkpoint every 20 steps costs; ratios are of whole steps."""
+  for path in ('configs/demo.py', 'configs/cpu_study.py'):
+    size = dict(steps=20, path=path)
+    yield (
+      f'save, {size}',
+      [
+        jax_case('no checkpoints', 'save', saving=False, **size),
+        jax_case('a checkpoint every 20 steps', 'save', saving=True, **size),
+      ],
+    )
+
+
 COMMANDS = {
-  'train': train, 'eval': evaluate, 'attention': attention, 'decode': decode
+  'train': train, 'eval': evaluate, 'attention': attention, 'decode': decode,
+  'save': save,
 }  # fmt: skip

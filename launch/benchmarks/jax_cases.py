@@ -5,19 +5,23 @@ and waits; `about` holds FLOPs, items and bytes per repetition, and temporary
 memory. `size` is N, D, H, F and V of the model.
 """
 
+import itertools
 import math
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from extrapolation import attention, config, model
+from extrapolation import attention, config, model, training
 from extrapolation.attention import decode
 from extrapolation.cli import allocator
 from extrapolation.model import decoder, linear, transformer
-from extrapolation.training import optimizer
+from extrapolation.runs.checkpoint import Checkpoints
+from extrapolation.training import loop, optimizer
 
 ENCODING = 'alibi'
 
@@ -228,3 +232,32 @@ def generation(
   parameters = sum(x.size for x in jax.tree.leaves(params))
   moved = 4 * tokens * (parameters + 2 * N * window * D)
   return run, about | dict(items=tokens, bytes=moved)
+
+
+def save(steps: int, path: str, *, saving: bool) -> Case:
+  """Steps of a run as `extrapolation.train` makes them, and then a save.
+
+  The next repetition goes on while that is written, as training does.
+
+  path: the config of the run.
+  """
+  e = config.load(path)
+  p = training.make(e, 257)
+  shape, key = (e.train.B, e.train.T + 1), jax.random.key(0)
+  state, bias = [p.init(key)], p.bias_table(p.init(key).params)
+  tokens = np.asarray(jax.random.randint(key, shape, 0, 257), np.int32)
+  folder = tempfile.TemporaryDirectory()
+  checkpoints = Checkpoints(folder.name)
+  count = itertools.count(1)
+
+  def run() -> float:
+    for _ in range(steps):
+      batch = p.layout.global_from_local(tokens, e.train.B)
+      state[0], metrics = p.step(state[0], batch, key, bias)
+    value = float(metrics['loss'])
+    if saving:
+      checkpoints.save(next(count), loop.items(state[0]), dict(of=folder.name))
+    return round(value, 6)
+
+  items = steps * e.train.B * e.train.T
+  return run, dict(items=items)

@@ -14,6 +14,7 @@ import pytest
 from extrapolation import config, training
 from extrapolation.parallel import mesh
 from extrapolation.runs.checkpoint import Checkpoints
+from extrapolation.runs.checkpoint_reader import CheckpointReader
 
 V, B, T = 50, 8, 104
 LAYOUTS = {
@@ -152,7 +153,7 @@ def test_a_checkpoint_is_read_on_any_other_layout(tmp_path):
   for p in steps:
     _, *shapes = p.abstract_state
     wanted = dict(zip(('params', 'opt'), shapes, strict=True))
-    checkpoints = Checkpoints(str(tmp_path), read_only=True)
+    checkpoints = CheckpointReader(str(tmp_path))
     _, items, _ = checkpoints.restore(wanted)
     for a, b, shape in zip(
       *map(jax.tree.leaves, (items, dict(zip(wanted, state, strict=True)))),
