@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import re
+from collections.abc import Callable, Iterable
 
 from extrapolation.data import folder_cache
 from extrapolation.data.sources import files
@@ -26,11 +27,18 @@ _WEIGHT = re.compile(r'([\d.eE-]+)\*(?=[a-z])')
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What a source needs to know besides its name."""
+  """What a source needs to know besides its name.
+
+  also: a cache from which what is finished is read, and nothing else.
+  check: raises ValueError for files, as their digests, that are not to be read;
+    it is called before anything is written.
+  """
 
   separator: str = ''  # line between documents of files
   manual_dir: str = ''  # text of the TFDS builders
   cache: pathlib.Path = dataclasses.field(default_factory=folder_cache.root)
+  also: pathlib.Path | None = None
+  check: Callable[[str, Iterable[dict]], None] = lambda source, read: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +139,7 @@ def _part(source: str, options: Options) -> Part:
     from extrapolation.data.sources import tfds_builders
 
     inputs, origin = tfds_builders.inputs(
-      rest, options.manual_dir, options.cache
+      rest, options.manual_dir, options.cache, options.also, options.check
     )
   elif kind == 'hf' and colon:
     from extrapolation.data.sources import huggingface

@@ -72,13 +72,20 @@ def _explain(kind: str, vocab: int, message: str) -> str:
 
 
 def make(kind: str, model: bytes) -> Tokenizer:
-  """The tokenizer of a serialised model with byte fallback."""
+  """The tokenizer of a serialised model with byte fallback.
+
+  Raises:
+    ValueError, RuntimeError: it is none.
+  """
   sp = spm.SentencePieceProcessor(model_proto=model)
   V = sp.vocab_size()
+  by_byte = [sp.piece_to_id(f'<0x{b:02X}>') for b in range(256)]
+  if not 0 <= sp.eos_id() < V or not all(map(sp.is_byte, by_byte)):
+    raise ValueError('its model has no end of text, or lacks some of the bytes')
   special = np.array([sp.is_control(i) or sp.is_unknown(i) for i in range(V)])
   lengths = np.array([_byte_length(sp, i) for i in range(V)], np.int32)
   # sentencepiece takes its own mark for a space; its bytes are safe.
-  mark = [sp.piece_to_id(f'<0x{b:02X}>') for b in _SPACE.encode()]
+  mark = [by_byte[b] for b in _SPACE.encode()]
 
   def encode(text: str) -> Int32[np.ndarray, ' n']:
     ids = []

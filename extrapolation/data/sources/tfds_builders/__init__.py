@@ -15,9 +15,10 @@ import json
 import os
 import pathlib
 import pkgutil
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from extrapolation.data import folder_cache
+from extrapolation.data import folder_cache, permissions
 from extrapolation.data.sources.inputs import Input
 from extrapolation.data.sources.tfds_builders import _prepared
 
@@ -39,12 +40,17 @@ def get(name: str) -> type['_text.Text']:
 
 
 def inputs(
-  name: str, manual_dir: str, cache: pathlib.Path
+  name: str,
+  manual_dir: str,
+  cache: pathlib.Path,
+  also: pathlib.Path | None = None,
+  check: Callable[[str, Iterable[dict]], None] = lambda source, read: None,
 ) -> tuple[tuple[Input, ...], tuple[dict, ...]]:
   """Splits of `tfds:name`, and the files they were made of.
 
   A builder of ours is run once for the content of its files, into the cache;
-  any other dataset must have been prepared where TFDS looks for it.
+  any other dataset must have been prepared where TFDS looks for it. also,
+  check: see `corpora.Options`.
 
   Raises:
     ValueError: files that are not text, or not the published one.
@@ -58,13 +64,18 @@ def inputs(
   origin = tuple(
     {'name': i.name, 'split': i.split, **i.digest()} for _, i in texts
   )
+  check(f'tfds:{name}', origin)
   version = str(builder.VERSION)
   content = json.dumps([FORMAT, name, version, origin])
   key = hashlib.sha256(content.encode()).hexdigest()[:24]
   folder = cache / 'tfds' / key
-  with folder_cache.making(folder) as new:
-    if new:
-      _build(builder, manual, new)
+  if also and not folder.exists() and (also / 'tfds' / key).is_dir():
+    folder = also / 'tfds' / key
+  else:
+    mode = permissions.of_cached(cache, (i.path for _, i in texts))
+    with folder_cache.making(folder, mode) as new:
+      if new:
+        _build(builder, manual, new)
   return _prepared.splits(folder / name / version), origin
 
 
