@@ -42,7 +42,7 @@ def check(path: str | os.PathLike) -> os.stat_result:
   kind = stat.S_IFMT(status.st_mode)
   if kind != stat.S_IFREG:
     what = _KINDS.get(kind, 'no file')
-  elif os.path.realpath(path).startswith(tuple(f'{r}/' for r in _ENDLESS)):
+  elif not getattr(status, 'st_blocks', 0) and _made_up(path):
     what = f'made up by the kernel as it is read ({", ".join(_ENDLESS)})'
   else:
     return status
@@ -66,6 +66,11 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
   except PARSE_ERRORS as error:
     raise ValueError(f'{path} is not a JSON object: {brief(error)}') from None
   return value
+
+
+def _made_up(path: str | os.PathLike) -> bool:
+  """Whether a file that takes no place on a disk is the kernel's."""
+  return os.path.realpath(path).startswith(tuple(f'{r}/' for r in _ENDLESS))
 
 
 def brief(error: BaseException) -> str:

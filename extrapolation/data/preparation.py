@@ -88,7 +88,7 @@ def prepare(
   called = (origin, windows, [p.source for p in parts])
   if expected:
     expected.check_inputs(origin, key['inputs'], whole=True)
-    theirs = options.also / name[:24]
+    theirs = folder_cache.root(cache) / name[:24]
     if theirs.is_dir():
       dataset = Dataset.load(theirs, *called)
       if not expected.difference(dataset.manifest):
