@@ -93,7 +93,7 @@ def prepare(
       dataset = Dataset.load(theirs, *called)
       if not expected.difference(dataset.manifest):
         return dataset
-  read = [i.path for part in parts for i in part.inputs]
+  read = [path for part in parts for path in part.read()]
   if out:
     folder = pathlib.Path(out).expanduser()
     mode = permissions.of_output(read)

@@ -103,6 +103,8 @@ def _read_text(workdir: str, e: config.Experiment) -> data.Dataset:
     )
   try:
     expect = json.loads(path.read_text())
+    if not isinstance(expect, dict):  # None would let any text be read
+      raise ValueError('no JSON object')
   except (ValueError, RecursionError) as error:
     raise ValueError(f'{path} is damaged ({error}); restore it') from None
   # Whoever made the folder says where its text is, not where to write.

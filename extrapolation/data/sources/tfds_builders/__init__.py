@@ -45,8 +45,8 @@ def inputs(
   cache: pathlib.Path,
   also: pathlib.Path | None = None,
   check: Callable[[str, Iterable[dict]], None] = lambda source, read: None,
-) -> tuple[tuple[Input, ...], tuple[dict, ...]]:
-  """Splits of `tfds:name`, and the files they were made of.
+) -> tuple[tuple[Input, ...], tuple[dict, ...], tuple[pathlib.Path, ...]]:
+  """Splits of `tfds:name`, and the files they were made of: digests and paths.
 
   A builder of ours is run once for the content of its files, into the cache;
   any other dataset must have been prepared where TFDS looks for it. also,
@@ -57,7 +57,7 @@ def inputs(
     FileNotFoundError: no files; says where to get them.
   """
   if name not in names():
-    return _prepared.splits(_foreign(name)), ()
+    return _prepared.splits(_foreign(name)), (), ()
   builder = get(name)
   manual = _manual(builder, manual_dir)
   texts = builder.texts(manual)
@@ -65,6 +65,7 @@ def inputs(
     {'name': i.name, 'split': i.split, **i.digest()} for _, i in texts
   )
   check(f'tfds:{name}', origin)
+  paths = tuple(i.path for _, i in texts)
   version = str(builder.VERSION)
   content = json.dumps([FORMAT, name, version, origin])
   key = hashlib.sha256(content.encode()).hexdigest()[:24]
@@ -72,11 +73,11 @@ def inputs(
   if also and not folder.exists() and (also / 'tfds' / key).is_dir():
     folder = also / 'tfds' / key
   else:
-    mode = permissions.of_cached(cache, (i.path for _, i in texts))
+    mode = permissions.of_cached(cache, paths)
     with folder_cache.making(folder, mode) as new:
       if new:
         _build(builder, manual, new)
-  return _prepared.splits(folder / name / version), origin
+  return _prepared.splits(folder / name / version), origin, paths
 
 
 def _manual(builder: type['_text.Text'], manual_dir: str) -> pathlib.Path:
