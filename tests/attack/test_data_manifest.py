@@ -115,6 +115,32 @@ def test_each_number_is_compared_with_the_file(folder, what):
   refused(folder)
 
 
+READ = """
+import sys
+from extrapolation import data
+
+made = data.prepare(source=sys.argv[1], tokenizer='bpe', vocab=330)
+print(made.tokens('train').sum())
+"""
+
+
+def test_bytes_of_a_file_are_no_pointers(folder):
+  """With a type of objects, a mapped file is followed into memory."""
+  raw = (folder / 'train.uint16').read_bytes()
+  raw = raw[: len(raw) // 8 * 8]
+  (folder / 'train.O').write_bytes(raw)
+  digest = hashlib.sha256(raw).hexdigest()
+  restate(folder, train(dtype='O', tokens=len(raw) // 8, tokens_sha256=digest))
+  done = subprocess.run(
+    [sys.executable, '-c', READ, f'prepared:{folder}'],
+    capture_output=True,
+    text=True,
+    timeout=60,
+  )
+  assert done.returncode == 1, f'killed by signal {-done.returncode}'
+  assert "train has dtype = 'O', not one of uint16, uint32" in done.stderr
+
+
 @pytest.mark.parametrize('key', [
   'format', 'inputs', 'builders', 'weights', 'python', 'separator',
   'tokenizer_key', 'key', 'tokenizer', 'parts', 'splits',

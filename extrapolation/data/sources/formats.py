@@ -101,8 +101,7 @@ def _unchecked(entry: Input, rows_are_lines: bool) -> Iterator[bytes | None]:
 def _open(entry: Input, stack: contextlib.ExitStack) -> io.BufferedIOBase:
   """The unpacked file of an input, closed with the stack."""
   if entry.path.suffix == '.zip':
-    archive = archives.opened(entry.path)
-    file = stack.enter_context(archive.open(entry.member))
+    file = stack.enter_context(archives.member(entry.path, entry.member))
     suffix = pathlib.PurePath(entry.member).suffix
   else:
     file = stack.enter_context(open(entry.path, 'rb'))  # noqa: SIM115
