@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest

@@ -115,7 +115,7 @@ def _rows(path: pathlib.Path, are_lines: bool) -> Iterator[bytes | None]:
   from pyarrow import parquet
 
   try:
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
       column = _text_column(path, file.schema_arrow)
       for batch in file.iter_batches(256, columns=[column]):
         for row in batch.column(0):

@@ -61,7 +61,15 @@ def _check_shards(entry: Input, builder: 'tfds.core.DatasetBuilder') -> None:
   """
   from array_record.python.array_record_module import ArrayRecordReader
 
-  stated = builder.info.splits[entry.member]
+  where = entry.path / 'dataset_info.json'
+  try:
+    stated = builder.info.splits[entry.member]
+    says = dict(zip(stated.filenames, stated.shard_lengths, strict=True))
+  except plain_file.PARSE_ERRORS as error:
+    raise ValueError(
+      f'{where} is damaged ({plain_file.brief(error)}); prepare the dataset '
+      'anew'
+    ) from None
   files = {path.name: path for path in entry.files()}
   counts = dict.fromkeys(files, 0)
   for name, path in files.items():
@@ -69,11 +77,10 @@ def _check_shards(entry: Input, builder: 'tfds.core.DatasetBuilder') -> None:
     reader = ArrayRecordReader(str(path))
     counts[name] = reader.num_records()
     reader.close()
-  says = dict(zip(stated.filenames, stated.shard_lengths, strict=True))
   if says != counts:
     name = min(n for n in {*says, *counts} if says.get(n) != counts.get(n))
     raise ValueError(
-      f'{entry.path / "dataset_info.json"} states {says.get(name, "no")} '
+      f'{where} states {says.get(name, "no")} '
       f'records of {name}, and there are {counts.get(name, "none")}; prepare '
       'the dataset anew'
     )

@@ -15,7 +15,7 @@ _CLASS = re.compile(re.escape(TRUSTED) + r'\w+(\.\w+)*')
 _NAME = re.compile(
   r'[\w.-]+'
 )  # of a dataset or split, which files are called by
-_TEMPLATE = re.compile(r'[\w.{}-]+')
+_FILES = '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'  # as TFDS calls them
 
 
 def info(folder: pathlib.Path) -> dict[str, Any]:
@@ -51,14 +51,14 @@ def splits(about: Mapping[str, Any]) -> list[str]:
 
 def _check_names(about: Mapping[str, Any]) -> None:
   """Raises ValueError for a name that leads out of the folder."""
-  names = [('name', about.get('name', 'x'), _NAME)]
-  for split in about.get('splits', []):
-    names.append(('the name of a split', split['name'], _NAME))
+  splits = about.get('splits', [])
+  for name in (about.get('name', 'x'), *(split['name'] for split in splits)):
+    if not _NAME.fullmatch(name) or '..' in name:
+      raise ValueError(f'the name {name[:200]!r} is of no file here')
+  for split in splits:
     for key in ('filepathTemplate', 'filepath_template'):
-      names.append((key, split.get(key) or 'x', _TEMPLATE))
-  for what, name, form in names:
-    if not form.fullmatch(name) or '..' in name:
-      raise ValueError(f'{what} is {name[:200]!r}, which names no file here')
+      if split.get(key, _FILES) != _FILES:
+        raise ValueError(f'{key} is {str(split[key])[:200]!r}, not {_FILES}')
 
 
 def _classes(features: Any) -> Iterator[Any]:

@@ -36,6 +36,10 @@ def splits(folder: pathlib.Path) -> tuple[Input, ...]:
       'only TensorFlow reads; prepare it with --file_format=array_record'
     )
   names = {name: split_of(name) for name in tfds_folder.splits(info)}
+  if not names:
+    raise ValueError(
+      f'{folder / "dataset_info.json"} has no splits; prepare the dataset anew'
+    )
   if 'train' in names.values():  # others, as 'unsupervised', are left out
     names = {name: split for name, split in names.items() if split}
   return tuple(
