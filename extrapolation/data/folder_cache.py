@@ -27,6 +27,13 @@ def root(cache: str = '') -> pathlib.Path:
   return pathlib.Path(home).expanduser() / 'extrapolation'
 
 
+def make(folder: pathlib.Path, mode: int = PRIVATE) -> None:
+  """Makes a folder, and those above it that are not there, of this mode."""
+  if not folder.is_dir():
+    make(folder.parent, mode)
+    folder.mkdir(mode, exist_ok=True)
+
+
 @contextlib.contextmanager
 def making(
   folder: pathlib.Path, mode: int = PRIVATE
@@ -43,7 +50,7 @@ def making(
     if folder.exists():
       yield None
       return
-    _make_parents(parent, mode)
+    make(parent, mode)
     with _lock(parent / f'.{folder.name}.lock') as locked:
       prefix = f'.{folder.name}-{socket.gethostname()}-'
       if locked:
@@ -73,13 +80,6 @@ def making(
       f'{error.strerror}; free some space there, or choose another data.cache',
       str(parent),
     ) from None
-
-
-def _make_parents(folder: pathlib.Path, mode: int) -> None:
-  """Makes a folder and those above it, as open as what is made in it."""
-  if not folder.is_dir():
-    _make_parents(folder.parent, mode)
-    folder.mkdir(mode, exist_ok=True)
 
 
 def _settle(new: pathlib.Path, mode: int) -> None:

@@ -327,3 +327,18 @@ def test_files_of_ranks(tmp_path, what):
   with pytest.raises(ValueError, match='fetch them again') as error:
     data.prepare(tokenizer=f'gpt2:{tmp_path}', cache=str(tmp_path / 'c'))
   assert '\n' not in str(error.value) and str(tmp_path) in str(error.value)
+
+
+def test_a_model_that_changes_text_is_no_tokenizer(tmp_path):
+  """Its bytes would not be those of the text, nor bits for each the same."""
+  import sentencepiece as spm
+  from sentencepiece import sentencepiece_model_pb2 as pb2
+
+  sound = tokenizers.train('bpe', 330, [prose(60)]).model
+  proto = pb2.ModelProto.FromString(sound)
+  proto.normalizer_spec.remove_extra_whitespaces = True
+  model = proto.SerializeToString()
+  assert spm.SentencePieceProcessor(model_proto=model).vocab_size() == 330
+  path = saved(tmp_path / 't.json', 'bpe330', model)
+  with pytest.raises(ValueError, match='does not give back the text'):
+    tokenizers.load(path)

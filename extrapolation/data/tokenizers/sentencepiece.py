@@ -16,6 +16,8 @@ from extrapolation.data.tokenizers.tokenizer import (
   valid_ids,
 )
 
+# Text that any normalisation would change.
+_PROBE = '  A  b\t\r\n\xe9e\u0301\u20ac\u2581\ufb01\xa0\U0001f600 0123 '
 _SPACE = '\u2581'  # how sentencepiece writes a space, so it needs care itself
 
 
@@ -101,7 +103,7 @@ def make(kind: str, model: bytes) -> Tokenizer:
     ids = valid_ids(ids, V)
     return sp.decode(ids[~special[ids]].tolist())
 
-  return Tokenizer(
+  made = Tokenizer(
     name=f'{kind}-{hashlib.sha256(model).hexdigest()[:8]}',
     V=V,
     eos=sp.eos_id(),
@@ -110,6 +112,11 @@ def make(kind: str, model: bytes) -> Tokenizer:
     decode=decode,
     model=model,
   )
+  ids = encode(_PROBE)
+  size = made.byte_lengths[ids].sum()
+  if decode(ids) != _PROBE or size != len(_PROBE.encode()):
+    raise ValueError('its model does not give back the text that it reads')
+  return made
 
 
 def _byte_length(sp: spm.SentencePieceProcessor, token: int) -> int:
