@@ -14,6 +14,7 @@ from extrapolation.data import plain_file, tokenizers
 from extrapolation.data.sources import BLOCK, SPLITS
 
 DTYPES = ('uint16', 'uint32')  # no other reaches a mapping of memory
+_DAMAGE = (FileNotFoundError, tokenize.TokenError, *plain_file.PARSE_ERRORS)
 _HEX = 64  # digits of a sha256
 _KEY = (  # what the name of a folder is made of, in this order
   'format',
@@ -45,6 +46,7 @@ def read(
 
   Raises:
     ValueError: any of it is damaged, or not of this form; names the folder.
+    OSError: it cannot be read now, which says nothing about it.
   """
   at = 'manifest.json'
   try:
@@ -63,7 +65,13 @@ def read(
       _check_offsets(ends[split], record, tokens, tokenizer.eos)
     at = 'manifest.json'
     _check_parts(manifest['parts'], ends.get('train', np.zeros(1, np.int64)))
-  except (OSError, tokenize.TokenError, *plain_file.PARSE_ERRORS) as error:
+  except PermissionError as error:
+    raise PermissionError(
+      error.errno,
+      f'{error.strerror}; let its owner open it, or choose another data.cache',
+      str(folder / at),
+    ) from None
+  except _DAMAGE as error:
     raise ValueError(
       f'the prepared data in {folder} is damaged ({at}: '
       f'{plain_file.brief(error)}); delete that folder and run again'

@@ -49,7 +49,7 @@ def check_folder(folder: pathlib.Path, name: str) -> None:
   """Raises ValueError unless a folder holds what was asked for."""
   try:
     present = plain_file.read_json(folder / 'manifest.json')['key']
-  except (OSError, ValueError, KeyError):
+  except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
     present = ''
   if present != name:
     what = 'other prepared data' if present else 'something else'

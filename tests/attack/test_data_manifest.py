@@ -1,8 +1,10 @@
 """A prepared folder whose files state what is not so, or are malformed."""
 
 import base64
+import errno
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -168,6 +170,24 @@ def test_a_folder_of_before_manifests_vouched_for_themselves(folder):
   path.write_text(json.dumps(about))
   made = data.prepare(source=f'prepared:{folder}', **ARGUMENTS)
   assert len(made.tokens('train')) == about['splits']['train']['tokens']
+
+
+@pytest.mark.parametrize('number', [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_what_cannot_be_read_now_is_not_called_damaged(
+  folder, monkeypatch, number
+):
+  """Nobody should delete a folder for a disk, or a server, that is busy."""
+  real = open
+
+  def busy(path, *args, **kw):
+    if str(path).endswith('valid.uint16'):
+      raise OSError(number, os.strerror(number), str(path))
+    return real(path, *args, **kw)
+
+  monkeypatch.setattr('builtins.open', busy)
+  with pytest.raises(OSError, match=os.strerror(number)) as error:
+    data.prepare(source=f'prepared:{folder}', **ARGUMENTS)
+  assert 'valid.uint16' in str(error.value) and 'delete' not in str(error.value)
 
 
 def test_no_token_lies_beyond_the_vocabulary(folder):
