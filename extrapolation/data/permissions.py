@@ -36,10 +36,12 @@ def of_output(read: Iterable[pathlib.Path]) -> int:
 
 def open_to_all(paths: Iterable[pathlib.Path]) -> bool:
   """Whether everybody may read these files, through all folders above them."""
-  files = {pathlib.Path(os.path.realpath(path)) for path in paths}
-  above = {folder for path in files for folder in path.parents}
-  below = {f for path in files if path.is_dir() for f in path.iterdir()}
-  entered = above | {path for path in files if path.is_dir()}
-  return all(p.stat().st_mode & stat.S_IXOTH for p in entered) and all(
-    p.stat().st_mode & stat.S_IROTH for p in files | below
+  files = {p.resolve() if p.is_symlink() else p for p in paths}
+  folders = {p for p in files if p.is_dir()}
+  files |= {inside for folder in folders for inside in folder.iterdir()}
+  folders |= {path.parent for path in files}
+  folders = {folder.resolve() for folder in folders}
+  folders |= {above for folder in folders for above in folder.parents}
+  return all(p.stat().st_mode & stat.S_IXOTH for p in folders) and all(
+    p.stat().st_mode & stat.S_IROTH for p in files
   )

@@ -62,7 +62,7 @@ def prepare(
     raise ValueError(f'separator = {separator!r} must be a single line')
   if windows not in WINDOWS:
     raise ValueError(f'no windows {windows!r}; there are {", ".join(WINDOWS)}')
-  tokenizers.check(tokenizer)
+  tokenizers.check(tokenizer, vocab)
   expected = Expected.of(expect) if expect is not None else None
   if source.startswith('prepared:'):
     if valid or test or out:

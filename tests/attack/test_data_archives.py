@@ -211,3 +211,15 @@ def test_two_files_of_one_name(tmp_path):
     archive.writestr('a.txt', 'two')
   (tmp_path / 'a.zip').write_bytes(buffer.getvalue())
   refused(f'files:{tmp_path}/a.zip', tmp_path, 'two files of one name')
+
+
+@pytest.mark.parametrize('vocab', [10**9, 2**31, 10**30, 1e9, '9', None])
+def test_absurd_vocabularies(tmp_path, vocab):
+  """A thousand million took 15 s, and memory for as many tokens."""
+  (tmp_path / 'a.txt').write_text('a few words\n' * 99)
+  start = time.monotonic()
+  refused(
+    f'files:{tmp_path}/a.txt', tmp_path, 'vocab = ', 'at most',
+    tokenizer='bpe', vocab=vocab,
+  )  # fmt: skip
+  assert time.monotonic() - start < 1

@@ -16,6 +16,7 @@ from extrapolation.data.tokenizers.tokenizer import Cut, Tokenizer
 
 LEARNED = ('bpe', 'unigram')
 KINDS = ('bytes', *LEARNED)
+MOST_VOCAB = 1 << 22
 
 __all__ = [
   'KINDS',
@@ -97,8 +98,13 @@ def train(kind: str, vocab: int, texts: Iterable[str]) -> Tokenizer:
   return sentencepiece.train(kind, vocab, texts)
 
 
-def check(name: str) -> None:
+def check(name: str, vocab: int = 0) -> None:
   """Raises ValueError unless a config may name this tokenizer."""
+  # SentencePiece takes memory for all tokens before it counts those of a text.
+  if name in LEARNED and (type(vocab) is not int or vocab > MOST_VOCAB):
+    raise ValueError(
+      f'vocab = {vocab!r:.40} must be a whole number, at most {MOST_VOCAB:,}'
+    )
   if not (
     name in KINDS or name.endswith('.json') or name.partition(':')[0] == 'gpt2'
   ):
