@@ -31,7 +31,14 @@ LEVELS = [
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 # Rooms within a room, lowest first.
 INNER = {
-  'data': ['folder_cache', 'network', 'sources', 'tokenizers'],
+  'data': [
+    'plain_file',
+    'folder_cache',
+    'network',
+    'permissions',
+    'sources',
+    'tokenizers',
+  ],
   'theory': ['errors', 'expression', 'asymptotics', 'enclosures'],
   'receptive_field': ['estimators'],
 }

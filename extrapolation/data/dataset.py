@@ -1,8 +1,6 @@
 """A prepared corpus: token streams on disk, their tokenizer and origin."""
 
 import dataclasses
-import hashlib
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Int64, UInt
 
-from extrapolation.data import pipeline, tokenizers
+from extrapolation.data import integrity, pipeline, tokenizers
 
 if TYPE_CHECKING:
   import grain
@@ -43,21 +41,9 @@ class Dataset:
     Raises:
       ValueError: any of it is damaged.
     """
-    try:
-      manifest = json.loads((folder / 'manifest.json').read_text('utf-8'))
-      manifest |= {'source': source, 'part_sources': list(part_sources)}
-      tokenizer = tokenizers.load(folder / 'tokenizer.json')
-      if tokenizer.name != manifest['tokenizer']['name']:
-        raise ValueError('tokenizer.json is another')
-      dataset = cls(folder, manifest, tokenizer, windows)
-      for split in manifest['splits']:
-        dataset._verify(split)
-    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
-      raise ValueError(
-        f'the prepared data in {folder} is damaged ({error}); delete that '
-        'folder and run again'
-      ) from None
-    return dataset
+    manifest, tokenizer = integrity.read(folder)
+    manifest |= {'source': source, 'part_sources': list(part_sources)}
+    return cls(folder, manifest, tokenizer, windows)
 
   def tokens(self, split: str) -> UInt[np.ndarray, ' n']:
     """Token ids of a split in order, uint16 or uint32, mapped from disk."""
@@ -67,7 +53,7 @@ class Dataset:
   def offsets(self, split: str) -> Int64[np.ndarray, ' d']:
     """Document i is tokens[offsets[i]:offsets[i + 1]], its eos the last."""
     self._record(split)
-    return np.load(self.folder / f'{split}.offsets.npy', mmap_mode='r')
+    return integrity.offsets(self.folder / f'{split}.offsets.npy')
 
   def batches(
     self,
@@ -139,16 +125,3 @@ class Dataset:
 
   def _path(self, split: str) -> pathlib.Path:
     return self.folder / f'{split}.{self._record(split)["dtype"]}'
-
-  def _verify(self, split: str) -> None:
-    """Raises ValueError unless a split is what was written."""
-    record, path = self._record(split), self._path(split)
-    with open(path, 'rb') as file:
-      digest = hashlib.file_digest(file, 'sha256').hexdigest()
-    if digest != record['tokens_sha256']:
-      raise ValueError(f'{path.name} has changed')
-    offsets = self.offsets(split)
-    if len(offsets) != record['documents'] + 1 or (
-      hashlib.sha256(offsets).hexdigest() != record['offsets_sha256']
-    ):
-      raise ValueError(f'{split}.offsets.npy has changed')

@@ -1,10 +1,12 @@
 """A cache of folders: complete or not there, also after kill -9."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 
@@ -12,6 +14,9 @@ try:
   import fcntl
 except ImportError:  # not on Windows; two writers then do the work twice
   fcntl = None
+
+PRIVATE = 0o700
+_NO_LINK = getattr(os, 'O_NOFOLLOW', 0) | getattr(os, 'O_NONBLOCK', 0)
 
 
 def root(cache: str = '') -> pathlib.Path:
@@ -22,20 +27,30 @@ def root(cache: str = '') -> pathlib.Path:
   return pathlib.Path(home).expanduser() / 'extrapolation'
 
 
+def make(folder: pathlib.Path, mode: int = PRIVATE) -> None:
+  """Makes a folder, and those above it that are not there, of this mode."""
+  if not folder.is_dir():
+    make(folder.parent, mode)
+    folder.mkdir(mode, exist_ok=True)
+
+
 @contextlib.contextmanager
-def making(folder: pathlib.Path) -> Iterator[pathlib.Path | None]:
+def making(
+  folder: pathlib.Path, mode: int = PRIVATE
+) -> Iterator[pathlib.Path | None]:
   """Yields a folder to fill, which becomes `folder` at the end of the block.
 
   Yields None if it is there already, or another process made it meanwhile.
   What was filled in is removed if the block raises; what a killed process
-  left, by the next one.
+  left, by the next one. mode: of the folder and of those inside it; files have
+  its bits to read and write.
   """
   parent = folder.parent
   try:
     if folder.exists():
       yield None
       return
-    parent.mkdir(parents=True, exist_ok=True)
+    make(parent, mode)
     with _lock(parent / f'.{folder.name}.lock') as locked:
       prefix = f'.{folder.name}-{socket.gethostname()}-'
       if locked:
@@ -47,12 +62,13 @@ def making(folder: pathlib.Path) -> Iterator[pathlib.Path | None]:
       new = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
       try:
         yield new
-        new.chmod(0o755)  # mkdtemp's 0o700 would shut out whom we share with
+        _settle(new, mode)
         try:
           os.replace(new, folder)
         except OSError:
           if not folder.exists():  # else another host was first
             raise
+        _sync(parent)
       finally:
         shutil.rmtree(new, ignore_errors=True)
   except OSError as error:
@@ -66,16 +82,59 @@ def making(folder: pathlib.Path) -> Iterator[pathlib.Path | None]:
     ) from None
 
 
+def _settle(new: pathlib.Path, mode: int) -> None:
+  """Gives all that is in a folder its permissions, and puts it on the disk.
+
+  A name that is on the disk before its content would, after a power cut, be a
+  folder of empty files.
+  """
+  for path in new.rglob('*'):
+    path.chmod(mode if path.is_dir() else mode & 0o666)
+    _sync(path)
+  new.chmod(mode)
+  _sync(new)
+
+
+def _sync(path: pathlib.Path) -> None:
+  try:
+    file = os.open(path, os.O_RDONLY)
+  except OSError:  # Windows opens no folders
+    return
+  try:
+    os.fsync(file)
+  except OSError as error:
+    if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # no such promise here
+      raise
+  finally:
+    os.close(file)
+
+
 @contextlib.contextmanager
 def _lock(path: pathlib.Path) -> Iterator[bool]:
   """Waits until no other process is inside; False where that is unknowable."""
   if fcntl is None:
     yield False
     return
-  with open(path, 'w') as file:
+  # Neither through a link, which anybody may have laid in a shared folder, nor
+  # in a pipe that nobody writes; and nothing there is cut short.
+  try:
+    file = os.open(path, os.O_RDONLY | os.O_CREAT | _NO_LINK, 0o644)
+  except OSError as error:
+    if error.errno != errno.ELOOP:
+      raise
+    raise _not_a_lock(path) from None
+  try:
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+      raise _not_a_lock(path)
     try:
       fcntl.flock(file, fcntl.LOCK_EX)
+      locked = True
     except OSError:  # some network file systems have no locks
-      yield False
-      return
-    yield True
+      locked = False
+    yield locked
+  finally:
+    os.close(file)
+
+
+def _not_a_lock(path: pathlib.Path) -> ValueError:
+  return ValueError(f'{path} is a link or no file, so no lock; delete it')

@@ -1,12 +1,10 @@
 """What a prepared folder is made of, and whether it is the one asked for."""
 
-import hashlib
-import json
 import pathlib
 import platform
 from collections.abc import Sequence
 
-from extrapolation.data import tokenizers
+from extrapolation.data import plain_file, tokenizers
 from extrapolation.data.dataset import Dataset
 from extrapolation.data.sources import Input, Part
 from extrapolation.data.tokenizers import LEARNED
@@ -47,16 +45,11 @@ def _digest(entry: Input, known: dict[tuple, dict]) -> dict:
   return known[file]
 
 
-def name_of(key: dict) -> str:
-  """The name of the folder of a key, sha256 in hexadecimal."""
-  return hashlib.sha256(json.dumps(key).encode()).hexdigest()
-
-
 def check_folder(folder: pathlib.Path, name: str) -> None:
   """Raises ValueError unless a folder holds what was asked for."""
   try:
-    present = json.loads((folder / 'manifest.json').read_text('utf-8'))['key']
-  except (OSError, ValueError, KeyError, TypeError):
+    present = plain_file.read_json(folder / 'manifest.json')['key']
+  except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
     present = ''
   if present != name:
     what = 'other prepared data' if present else 'something else'

@@ -15,6 +15,7 @@ from extrapolation.data import held_out
 from extrapolation.data.sources import (
   BLOCK,
   SPLITS,
+  Budget,
   Part,
   documents,
 )
@@ -140,11 +141,12 @@ def _gather(
   spans, splits, hashes = array.array('q'), bytearray(), array.array('d')
   documents_ended, begin = 0, out.tell()
   end = begin
+  budget = Budget(part.inputs)
   for entry in part.inputs:
     by_text = bool(part.separator) or entry.many
     name = b'' if by_text else entry.name.encode()
     start, digest = end, hashlib.sha256(name)
-    for block in documents(entry, part.separator):
+    for block in documents(entry, part.separator, budget):
       if block is not None:
         end += out.write(block)
         if by_text:

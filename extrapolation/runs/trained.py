@@ -1,9 +1,11 @@
 """A trained model, as its run folder holds it."""
 
 import dataclasses
+import json
 import logging
 
 import jax
+from etils import epath
 
 from extrapolation import config, data, model
 from extrapolation.parallel import mesh, multihost
@@ -103,6 +105,19 @@ def load(
 
 
 def _read_text(workdir: str, e: config.Experiment) -> data.Dataset:
-  text = data.prepare(**dataclasses.asdict(e.data))
+  path = epath.Path(workdir) / 'data.json'
+  if not path.exists():
+    raise FileNotFoundError(
+      f'{path} is not there, which says what text the run was trained on; '
+      'train with this --workdir again, which writes it'
+    )
+  try:
+    expect = json.loads(path.read_text())
+    if not isinstance(expect, dict):  # None would let any text be read
+      raise ValueError('no JSON object')
+  except (ValueError, RecursionError) as error:
+    raise ValueError(f'{path} is damaged ({error}); restore it') from None
+  # Whoever made the folder says where its text is, not where to write.
+  text = data.prepare(**dataclasses.asdict(e.data), expect=expect)
   run_folder.same_text(workdir, text.manifest)
   return text

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from extrapolation import data
-from extrapolation.data import SPLITS, preparation
+from extrapolation.data import SPLITS, writing
 
 from .conftest import prose
 
@@ -178,7 +178,7 @@ def test_a_saved_tokenizer_reads_another_corpus(write, tmp_path):
 
 
 def test_large_vocabularies_are_stored_whole(write, tmp_path, monkeypatch):
-  monkeypatch.setattr(preparation, 'UINT16_VOCAB', 256)
+  monkeypatch.setattr(writing, 'UINT16_VOCAB', 256)
   made = data.prepare(source=f'files:{write(corpus())}', cache=str(tmp_path))
   assert made.tokens('train').dtype == np.uint32
   assert made.tokens('train').max() == 256
@@ -281,7 +281,7 @@ def start(source, cache, *where):
   [
     ('extrapolation.data.splits', 'gather', 'after'),
     ('extrapolation.data.tokenizers', 'train', 'before'),
-    ('extrapolation.data.preparation', '_write', 'after'),
+    ('extrapolation.data.writing', '_write', 'after'),
     ('os', 'replace', 'before'),
   ],
   ids=lambda where: '-'.join(where[1:]),

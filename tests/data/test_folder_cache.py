@@ -32,7 +32,7 @@ def test_a_folder_appears_whole_and_once(tmp_path):
     (new / 'a').write_text('whole')
     assert not folder.exists()
   assert (folder / 'a').read_text() == 'whole'
-  assert folder.stat().st_mode & 0o777 == 0o755
+  assert folder.stat().st_mode & 0o777 == 0o700
   assert fill(folder, 'other') == 'whole'
   assert [p.name for p in folder.parent.iterdir() if p.is_dir()] == ['key']
 

@@ -3,11 +3,13 @@
 from extrapolation.data.sources.corpora import FORMS, Options, Part, parts
 from extrapolation.data.sources.inputs import BLOCK, SPLITS, Input
 from extrapolation.data.sources.reading import documents
+from extrapolation.data.sources.unpacking import Budget
 
 __all__ = [
   'BLOCK',
   'FORMS',
   'SPLITS',
+  'Budget',
   'Input',
   'Options',
   'Part',

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import re
+from collections.abc import Callable, Iterable
 
 from extrapolation.data import folder_cache
 from extrapolation.data.sources import files
@@ -26,11 +27,18 @@ _WEIGHT = re.compile(r'([\d.eE-]+)\*(?=[a-z])')
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What a source needs to know besides its name."""
+  """What a source needs to know besides its name.
+
+  also: a cache from which what is finished is read, and nothing else.
+  check: raises ValueError for files, as their digests, that are not to be read;
+    it is called before anything is written.
+  """
 
   separator: str = ''  # line between documents of files
   manual_dir: str = ''  # text of the TFDS builders
   cache: pathlib.Path = dataclasses.field(default_factory=folder_cache.root)
+  also: pathlib.Path | None = None
+  check: Callable[[str, Iterable[dict]], None] = lambda source, read: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +47,8 @@ class Part:
 
   weight: its share of the training windows; 0 reads each text once an epoch.
   separator: between its documents, see `reading.documents`.
-  origin: files that its inputs were made of, where they are not the inputs.
+  origin, made_of: digests and paths of the files that its inputs were made of,
+    where they are not the inputs.
   elsewhere: splits that another source was named for.
   """
 
@@ -49,6 +58,11 @@ class Part:
   separator: str = ''
   origin: tuple[dict, ...] = ()
   elsewhere: frozenset[str] = frozenset()
+  made_of: tuple[pathlib.Path, ...] = ()
+
+  def read(self) -> tuple[pathlib.Path, ...]:
+    """The user's own files, or folders of TFDS."""
+    return self.made_of or tuple(i.path for i in self.inputs)
 
 
 def parts(
@@ -122,7 +136,7 @@ def _weight(text: str, source: str) -> float:
 
 def _part(source: str, options: Options) -> Part:
   kind, colon, rest = source.partition(':')
-  separator, origin = options.separator, ()
+  separator, origin, made_of = options.separator, (), ()
   if source == 'stdlib':
     inputs = files.stdlib()
   elif kind == 'files' and colon:
@@ -130,8 +144,8 @@ def _part(source: str, options: Options) -> Part:
   elif kind == 'tfds' and colon:
     from extrapolation.data.sources import tfds_builders
 
-    inputs, origin = tfds_builders.inputs(
-      rest, options.manual_dir, options.cache
+    inputs, origin, made_of = tfds_builders.inputs(
+      rest, options.manual_dir, options.cache, options.also, options.check
     )
   elif kind == 'hf' and colon:
     from extrapolation.data.sources import huggingface
@@ -142,4 +156,10 @@ def _part(source: str, options: Options) -> Part:
     path = pathlib.Path(source).expanduser()
     hint = f'; did you mean files:{source}?' if path.exists() else ''
     raise ValueError(f'no text source {source!r}; write {FORMS}{hint}')
-  return Part(source, tuple(inputs), separator=separator, origin=origin)
+  return Part(
+    source,
+    tuple(inputs),
+    separator=separator,
+    origin=origin,
+    made_of=made_of,
+  )

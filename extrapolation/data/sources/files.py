@@ -8,6 +8,8 @@ import sysconfig
 import zipfile
 from collections.abc import Collection
 
+from extrapolation.data import plain_file
+from extrapolation.data.sources import archives
 from extrapolation.data.sources.inputs import Input, split_of
 
 # Some distributions ship the standard library without its tests, so leaving
@@ -49,7 +51,7 @@ def inputs(where: str) -> list[Input]:
   their own) are these splits; other files beside them are left out.
 
   Raises:
-    ValueError: not a path, or an archive that cannot be read.
+    ValueError: not a path, a device or pipe, or an archive that cannot be read.
     FileNotFoundError: there are no such files.
   """
   path = pathlib.Path(where).expanduser()
@@ -58,7 +60,8 @@ def inputs(where: str) -> list[Input]:
       f"{f'files:{where}'!r} names no path; write 'files:PATH', a file, folder "
       'or glob'
     )
-  if path.is_file():
+  if path.exists() and not path.is_dir():
+    plain_file.check(path)
     named = [(path.name, path)]
   elif path.is_dir():
     named = _walk(path)
@@ -104,19 +107,21 @@ def _members(name: str, path: pathlib.Path) -> list[Input]:
   if path.suffix != '.zip':
     return [Input(name, path, split_of(path.name))]
   try:
-    with zipfile.ZipFile(path) as archive:
-      files = [i for i in archive.infolist() if not i.is_dir()]
-  except zipfile.BadZipFile as error:
+    files = [i for i in archives.opened(path).infolist() if not i.is_dir()]
+  except (zipfile.BadZipFile, *plain_file.PARSE_ERRORS) as error:
     raise ValueError(
-      f'{path} is truncated or damaged ({error}); fetch it again'
+      f'{path} is truncated or damaged ({plain_file.brief(error)}); fetch it '
+      'again'
     ) from None
   inside = sorted(
     i.filename
     for i in files
     if not any(p[:1] == '.' or p == '__MACOSX' for p in i.filename.split('/'))
   )
-  if not inside or any(i.flag_bits & 1 for i in files):
+  twice = len({i.filename for i in files}) < len(files)
+  if not inside or twice or any(i.flag_bits & 1 for i in files):
     why = 'is encrypted' if inside else 'holds no files'
+    why = 'holds two files of one name' if twice else why
     raise ValueError(f'{path} {why}; give an archive of text')
   return [
     Input(f'{name}/{n}', path, split_of(n.rpartition('/')[2]), n)
@@ -133,14 +138,17 @@ def _walk(
     below[:] = [n for n in below if n not in skip and not n.startswith('.')]
     for name in files:
       path = pathlib.Path(folder, name)
-      if not name.startswith('.') and path.is_file():
+      if not name.startswith('.') and path.exists():
+        plain_file.check(path)
         named.append((path.relative_to(root).as_posix(), path))
   return sorted(named)
 
 
 def _glob(where: str, pattern: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
   matches = map(pathlib.Path, sorted(glob.glob(str(pattern), recursive=True)))
-  paths = [path for path in matches if path.is_file()]
+  paths = [path for path in matches if path.exists() and not path.is_dir()]
+  for path in paths:
+    plain_file.check(path)
   if not paths:
     raise FileNotFoundError(f'files:{where}: matches no file')
   plain = next(p for p in pattern.parents if not glob.has_magic(str(p)))

@@ -15,29 +15,38 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from extrapolation.data.sources import inputs
+from extrapolation.data import plain_file
+from extrapolation.data.sources import archives, inputs, records
 from extrapolation.data.sources.inputs import Input
+from extrapolation.data.sources.unpacking import Budget
 
 if TYPE_CHECKING:
   import pyarrow
 
 PACKINGS = 'plain, .gz, .xz, .zip or .parquet'
 BLANK = b' \n'  # how WikiText writes a blank line
-_COLUMNS = ('text', 'content', 'code', 'book_text')  # the first there is
 
 
-def blocks(entry: Input, rows_are_lines: bool) -> Iterator[bytes | None]:
+def blocks(
+  entry: Input, rows_are_lines: bool, budget: Budget | None = None
+) -> Iterator[bytes | None]:
   """The text of an input, each file, row or record a document.
 
   rows_are_lines: the rows of a table are lines of one document instead, and an
     empty one was a blank line.
+  budget: of all inputs that are read together; else of this one alone.
 
   Raises:
-    ValueError: not UTF-8 text, or a damaged archive; names the place.
+    ValueError: not UTF-8 text, a damaged archive, one that unpacks to far more
+      than its size, or no plain file; names the place.
   """
   decoder, offset = codecs.getincrementaldecoder('utf-8')(), 0
+  for path in entry.files():
+    plain_file.check(path)
+  budget = budget or Budget([entry])
   try:
     for block in _unchecked(entry, rows_are_lines):
+      budget.take(entry, len(block or b''))
       _check(entry, block or b'', offset, decoder)
       offset += len(block or b'')
       yield block
@@ -78,7 +87,7 @@ def _check(
 
 def _unchecked(entry: Input, rows_are_lines: bool) -> Iterator[bytes | None]:
   if entry.path.is_dir():
-    yield from _records(entry)
+    yield from records.documents(entry)
   elif entry.path.suffix == '.parquet':
     yield from _rows(entry.path, rows_are_lines)
   else:
@@ -92,8 +101,7 @@ def _unchecked(entry: Input, rows_are_lines: bool) -> Iterator[bytes | None]:
 def _open(entry: Input, stack: contextlib.ExitStack) -> io.BufferedIOBase:
   """The unpacked file of an input, closed with the stack."""
   if entry.path.suffix == '.zip':
-    archive = stack.enter_context(zipfile.ZipFile(entry.path))
-    file = stack.enter_context(archive.open(entry.member))
+    file = stack.enter_context(archives.member(entry.path, entry.member))
     suffix = pathlib.PurePath(entry.member).suffix
   else:
     file = stack.enter_context(open(entry.path, 'rb'))  # noqa: SIM115
@@ -107,12 +115,12 @@ def _rows(path: pathlib.Path, are_lines: bool) -> Iterator[bytes | None]:
   from pyarrow import parquet
 
   try:
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
       column = _text_column(path, file.schema_arrow)
       for batch in file.iter_batches(256, columns=[column]):
         for row in batch.column(0):
           text = (row.as_py() or '').encode()
-          yield from _pieces(text or BLANK if are_lines else text)
+          yield from inputs.in_blocks(text or BLANK if are_lines else text)
           if not are_lines:
             yield None
     if are_lines:
@@ -132,39 +140,11 @@ def _text_column(path: pathlib.Path, schema: 'pyarrow.Schema') -> str:
     for field in schema
     if types.is_string(field.type) or types.is_large_string(field.type)
   ]
-  named = [name for name in _COLUMNS if name in schema.names]
+  named = [name for name in inputs.COLUMNS if name in schema.names]
   columns = [name for name in named if name in strings] or strings
   if not columns or (len(columns) > 1 and not named):
     raise ValueError(
-      f'{path} has no column of text called {", ".join(_COLUMNS)}; it has: '
-      + ', '.join(schema.names)
+      f'{path} has no column of text called {", ".join(inputs.COLUMNS)}; '
+      'it has: ' + ', '.join(schema.names)
     )
   return columns[0]
-
-
-def _records(entry: Input) -> Iterator[bytes | None]:
-  import tensorflow_datasets as tfds
-
-  builder = tfds.builder_from_directory(str(entry.path))
-  features = builder.info.features or {}
-  column = next((name for name in _COLUMNS if name in features), None)
-  if column is None:
-    raise ValueError(
-      f'{entry.path} has no feature of text called {", ".join(_COLUMNS)}; it '
-      'has: ' + ', '.join(features)
-    )
-  try:
-    records = builder.as_data_source(entry.member)
-    for i in range(len(records)):
-      text = records[i][column]
-      if text is None:
-        raise EOFError(f'record {i} is empty')
-      yield from _pieces(text)
-      yield None
-  except RuntimeError as error:  # of array_record
-    raise EOFError(str(error).splitlines()[0]) from None
-
-
-def _pieces(text: bytes) -> Iterator[bytes]:
-  for start in range(0, len(text), inputs.BLOCK):
-    yield text[start : start + inputs.BLOCK]

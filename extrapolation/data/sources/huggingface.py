@@ -9,7 +9,7 @@ import json
 import os
 import pathlib
 
-from extrapolation.data import network
+from extrapolation.data import folder_cache, network, plain_file
 from extrapolation.data.sources.inputs import Input, split_of
 from extrapolation.output import files
 
@@ -54,7 +54,7 @@ def inputs(name: str, cache: pathlib.Path) -> tuple[Input, ...]:
       paths = _fetch(endpoint, f'{owner}/{repository}', config)
     except (OSError, hub.errors.HFValidationError) as error:
       raise ValueError(f'{source}: {" ".join(str(error).split())}') from None
-    record.parent.mkdir(parents=True, exist_ok=True)
+    folder_cache.make(record.parent)
     files.write_text(record, json.dumps(paths, indent=1) + '\n')
   entries = [
     Input('/'.join(p.split('/')[-3:]), pathlib.Path(p), split_of(_folder(p)))
@@ -66,10 +66,12 @@ def inputs(name: str, cache: pathlib.Path) -> tuple[Input, ...]:
 def _fetched(record: pathlib.Path) -> list[str]:
   """The files that were fetched, if all are still there."""
   try:
+    plain_file.check(record)
     paths = json.loads(record.read_text())
-  except (OSError, ValueError):
+    there = [p for p in paths if p.endswith('.parquet') and os.path.isfile(p)]
+  except (OSError, *plain_file.PARSE_ERRORS):
     return []
-  return paths if all(map(os.path.exists, paths)) else []
+  return paths if there == paths else []
 
 
 def _fetch(endpoint: str, repository: str, config: str) -> list[str]:

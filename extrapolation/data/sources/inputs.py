@@ -4,10 +4,14 @@ import dataclasses
 import hashlib
 import pathlib
 import re
-import zipfile
+from collections.abc import Iterator
+
+from extrapolation.data import plain_file
+from extrapolation.data.sources import archives
 
 SPLITS = ('train', 'valid', 'test')
 BLOCK = 1 << 20  # bytes read at once
+COLUMNS = ('text', 'content', 'code', 'book_text')  # the first there is
 
 # What a file or folder is called that holds a split: train.txt, wiki.valid.raw,
 # validation-00000-of-00001.parquet, test/.
@@ -37,21 +41,22 @@ class Input:
   def size(self) -> int:
     """Bytes on disk."""
     if self.path.suffix == '.zip':
-      with zipfile.ZipFile(self.path) as archive:
-        return archive.getinfo(self.member).compress_size
-    return sum(path.stat().st_size for path in self._paths())
+      return archives.opened(self.path).getinfo(self.member).compress_size
+    return sum(path.stat().st_size for path in self.files())
 
   def digest(self) -> dict:
     """Bytes and sha256 of the files that it is read from."""
     total, sha256 = 0, hashlib.sha256()
-    for path in self._paths():
+    for path in self.files():
+      plain_file.check(path)
       with open(path, 'rb') as file:
         while block := file.read(BLOCK):
           sha256.update(block)
         total += file.tell()
     return {'bytes': total, 'sha256': sha256.hexdigest()}
 
-  def _paths(self) -> list[pathlib.Path]:
+  def files(self) -> list[pathlib.Path]:
+    """The files that it is read from: itself, or shards of a TFDS folder."""
     if not self.path.is_dir():
       return [self.path]
     return sorted(self.path.glob(f'*-{self.member}.array_record-*'))
@@ -61,3 +66,9 @@ def split_of(name: str) -> str:
   """The split that a file or folder of this name holds, or ''."""
   match = _SPLIT.match(name)
   return _SYNONYMS.get(match[1], match[1]) if match else ''
+
+
+def in_blocks(text: bytes) -> Iterator[bytes]:
+  """The same in blocks of BLOCK bytes at most."""
+  for start in range(0, len(text), BLOCK):
+    yield text[start : start + BLOCK]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from extrapolation.data.sources import formats, inputs
 from extrapolation.data.sources.formats import BLANK
 from extrapolation.data.sources.inputs import Input
+from extrapolation.data.sources.unpacking import Budget
 
 WIKITEXT = 'wikitext'  # a separator that stands for article titles
 
@@ -14,18 +15,20 @@ _TITLE = re.compile(rb' = [^=\n].* = \n')
 _HEAD = (BLANK.__eq__, _TITLE.fullmatch, BLANK.__eq__)  # an article's first
 
 
-def documents(entry: Input, separator: str) -> Iterator[bytes | None]:
+def documents(
+  entry: Input, separator: str, budget: Budget | None = None
+) -> Iterator[bytes | None]:
   """Text of one input in blocks of about 1 MiB; None ends each document.
 
   Without a separator a file is one document, and so is each row of a .parquet
   file and each record of TFDS. A line that is exactly `separator` ends a
   document and belongs to none; 'wikitext' starts one at every article, a line
-  ` = Title = ` between blank ones.
+  ` = Title = ` between blank ones. budget: see `formats.blocks`.
 
   Raises:
-    ValueError: not UTF-8 text, or a damaged archive.
+    ValueError: as `formats.blocks`.
   """
-  blocks = formats.blocks(entry, rows_are_lines=separator == WIKITEXT)
+  blocks = formats.blocks(entry, separator == WIKITEXT, budget)
   if separator == WIKITEXT:
     yield from _split_at_titles(_lines(blocks))
   elif separator:
@@ -34,14 +37,16 @@ def documents(entry: Input, separator: str) -> Iterator[bytes | None]:
     yield from blocks
 
 
-def whole_documents(entry: Input, separator: str, most: int) -> Iterator[bytes]:
+def whole_documents(
+  entry: Input, separator: str, most: int, budget: Budget | None = None
+) -> Iterator[bytes]:
   """Documents of one input, each in one piece; empty ones left out.
 
   Raises:
     ValueError: one of more than `most` bytes, or as `documents`.
   """
   blocks, length = [], 0
-  for block in documents(entry, separator):
+  for block in documents(entry, separator, budget):
     if block is None:
       if blocks:
         yield b''.join(blocks)

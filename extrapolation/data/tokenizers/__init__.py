@@ -10,11 +10,13 @@ from collections.abc import Iterable
 
 from etils import epath
 
+from extrapolation.data import plain_file
 from extrapolation.data.tokenizers import tokenizer
 from extrapolation.data.tokenizers.tokenizer import Cut, Tokenizer
 
 LEARNED = ('bpe', 'unigram')
 KINDS = ('bytes', *LEARNED)
+MOST_VOCAB = 1 << 22
 
 __all__ = [
   'KINDS',
@@ -30,25 +32,54 @@ __all__ = [
 
 
 def load(path: str | os.PathLike) -> Tokenizer:
-  """Tokenizer that `Tokenizer.save` wrote; ValueError for any other file."""
+  """Tokenizer that `Tokenizer.save` wrote.
+
+  Raises:
+    ValueError: any other file, or a damaged one.
+    OSError: there is none.
+  """
   try:
-    saved = json.loads(epath.Path(path).read_text(encoding='utf-8'))
-    name, model = saved['name'], base64.b64decode(saved['model'])
-  except (ValueError, KeyError, TypeError):
-    raise ValueError(f'{path} is not a saved tokenizer, or damaged') from None
-  if name.startswith('gpt2'):
-    from extrapolation.data.tokenizers import gpt2
-
-    made = gpt2.make(model)
-  elif model:
-    from extrapolation.data.tokenizers import sentencepiece
-
-    made = sentencepiece.make(name.split('-')[0], model)
+    saved = _read(path)
+    name = saved['name']
+    model = base64.b64decode(saved['model'], validate=True)
+    kind = _kind(name, model)
+  except plain_file.PARSE_ERRORS as error:
+    raise ValueError(
+      f'{path} is not a saved tokenizer, or damaged '
+      f'({plain_file.brief(error)}); save it again'
+    ) from None
+  if kind == 'gpt2':
+    from extrapolation.data.tokenizers import gpt2 as of_kind
+  elif kind in LEARNED:
+    from extrapolation.data.tokenizers import sentencepiece as of_kind
   else:
-    made = tokenizer.byte_level()
-  if made.name != name:
-    raise ValueError(f'{path} is damaged: it holds {made.name}, not {name}')
-  return made
+    return tokenizer.byte_level()
+  try:
+    return of_kind.make(name.split('-')[0], model)
+  except (RuntimeError, *plain_file.PARSE_ERRORS) as error:
+    raise ValueError(
+      f'{path} holds no sound tokenizer ({plain_file.brief(error)}); save it '
+      'again'
+    ) from None
+
+
+def _read(path: str | os.PathLike) -> dict:
+  if '://' not in str(path):
+    return plain_file.read_json(path)
+  return json.loads(epath.Path(path).read_text(encoding='utf-8'))
+
+
+def _kind(name: str, model: bytes) -> str:
+  """The kind of a saved tokenizer, whose name has the digest of its model."""
+  if name == 'bytes' and not model:
+    return name
+  kind, _, digest = name.partition('-')
+  if hashlib.sha256(model).hexdigest()[:8] != digest:
+    raise ValueError(f'its model is not that of {name[:80]}')
+  family = kind.rstrip('0123456789')
+  if kind == 'gpt2' or family in LEARNED:
+    return 'gpt2' if kind == 'gpt2' else family
+  raise ValueError(f'no kind of tokenizer {kind[:80]!r}')
 
 
 def train(kind: str, vocab: int, texts: Iterable[str]) -> Tokenizer:
@@ -67,8 +98,13 @@ def train(kind: str, vocab: int, texts: Iterable[str]) -> Tokenizer:
   return sentencepiece.train(kind, vocab, texts)
 
 
-def check(name: str) -> None:
+def check(name: str, vocab: int = 0) -> None:
   """Raises ValueError unless a config may name this tokenizer."""
+  # SentencePiece takes memory for all tokens before it counts those of a text.
+  if name in LEARNED and (type(vocab) is not int or vocab > MOST_VOCAB):
+    raise ValueError(
+      f'vocab = {vocab!r:.40} must be a whole number, at most {MOST_VOCAB:,}'
+    )
   if not (
     name in KINDS or name.endswith('.json') or name.partition(':')[0] == 'gpt2'
   ):
@@ -105,4 +141,5 @@ def key(name: str, vocab: int) -> list:
 
 
 def _sha256(path: pathlib.Path) -> str:
+  plain_file.check(path)
   return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -5,14 +5,13 @@ import hashlib
 import os
 import pathlib
 import re
-import tempfile
 from types import ModuleType
 from unittest import mock
 
 import numpy as np
 from jaxtyping import Int32, Integer
 
-from extrapolation.data import network
+from extrapolation.data import folder_cache, network, plain_file
 from extrapolation.data.tokenizers.tokenizer import (
   Tokenizer,
   cut_text,
@@ -57,25 +56,27 @@ def load(folder: str = '') -> Tokenizer:
     OSError: no files, or no network; says what to do instead.
   """
   read = _tiktoken().load.data_gym_to_mergeable_bpe_ranks
+  # tiktoken caches by path alone, and would not see that a file changed; what
+  # it fetches must not lie where others can write.
+  cache = '' if folder else _cache()
   try:
-    if folder:
-      # tiktoken caches by path alone, and would not see that a file changed.
-      with mock.patch.dict(os.environ, {_CACHE[0]: ''}):
+    with mock.patch.dict(os.environ, {_CACHE[0]: cache}):
+      if folder:
         ranks = read(*map(str, files(folder)))
-    else:
-      urls = [URL + name for name in SHA256]
-      if not all(map(_is_cached, urls)):
-        network.require('tokenizer gpt2', urls[0], _INSTEAD)
-      ranks = read(*urls, *SHA256.values())
-  except (AssertionError, ValueError, KeyError):
+      else:
+        urls = [URL + name for name in SHA256]
+        if not all(map(_is_cached, urls)):
+          network.require('tokenizer gpt2', urls[0], _INSTEAD)
+        ranks = read(*urls, *SHA256.values())
+    lines = (
+      base64.b64encode(token) + b' %d\n' % rank for token, rank in ranks.items()
+    )
+    return make('gpt2', b''.join(lines))
+  except plain_file.PARSE_ERRORS as error:
     raise ValueError(
       f'{folder or URL} holds no merges and vocabulary of one byte-level BPE, '
-      'or they are damaged'
+      f'or they are damaged ({plain_file.brief(error)}); fetch them again'
     ) from None
-  lines = (
-    base64.b64encode(token) + b' %d\n' % rank for token, rank in ranks.items()
-  )
-  return make(b''.join(lines))
 
 
 def files(folder: str) -> tuple[pathlib.Path, pathlib.Path]:
@@ -90,14 +91,17 @@ def files(folder: str) -> tuple[pathlib.Path, pathlib.Path]:
   )
 
 
-def make(model: bytes) -> Tokenizer:
-  """The tokenizer of lines `base64-of-token rank`."""
+def make(kind: str, model: bytes) -> Tokenizer:
+  """The tokenizer of lines `base64-of-token rank`.
+
+  Raises:
+    ValueError: lines of another form, or ranks of no byte-level vocabulary.
+  """
   tiktoken = _tiktoken()
-  pairs = (line.split() for line in model.splitlines())
-  ranks = {base64.b64decode(token): int(rank) for token, rank in pairs}
+  ranks = _ranks(model)
   V = len(ranks) + 1
   encoding = tiktoken.Encoding(
-    'gpt2', pat_str=_WORDS, mergeable_ranks=ranks, special_tokens={EOS: V - 1}
+    kind, pat_str=_WORDS, mergeable_ranks=ranks, special_tokens={EOS: V - 1}
   )
   lengths = np.zeros(V, np.int32)
   lengths[list(ranks.values())] = [len(token) for token in ranks]
@@ -114,7 +118,7 @@ def make(model: bytes) -> Tokenizer:
     return data.decode(errors='replace')
 
   return Tokenizer(
-    name=f'gpt2-{hashlib.sha256(model).hexdigest()[:8]}',
+    name=f'{kind}-{hashlib.sha256(model).hexdigest()[:8]}',
     V=V,
     eos=V - 1,
     byte_lengths=lengths,
@@ -123,6 +127,17 @@ def make(model: bytes) -> Tokenizer:
     model=model,
     cut=before_space,
   )
+
+
+def _ranks(model: bytes) -> dict[bytes, int]:
+  """Token -> rank; tiktoken aborts where these are not all there are."""
+  pairs = [line.split() for line in model.splitlines()]
+  ranks = {base64.b64decode(t, validate=True): int(r) for t, r in pairs}
+  if len(ranks) < len(pairs) or sorted(ranks.values()) != [*range(len(ranks))]:
+    raise ValueError('its ranks are not 0, 1, 2... of different tokens')
+  if not all(bytes([byte]) in ranks for byte in range(256)):
+    raise ValueError('its tokens lack some of the 256 bytes')
+  return ranks
 
 
 def _tiktoken() -> ModuleType:
@@ -136,10 +151,13 @@ def _tiktoken() -> ModuleType:
   return tiktoken
 
 
+def _cache() -> str:
+  """The folder where tiktoken keeps files; its own is in a shared one."""
+  given = (os.environ[name] for name in _CACHE if name in os.environ)
+  return next(given, str(folder_cache.root() / 'tiktoken'))
+
+
 def _is_cached(url: str) -> bool:
   """Whether tiktoken has the file: then it asks no network."""
-  given = (os.environ[name] for name in _CACHE if name in os.environ)
-  folder = next(given, '') or os.path.join(
-    tempfile.gettempdir(), 'data-gym-cache'
-  )
-  return pathlib.Path(folder, hashlib.sha1(url.encode()).hexdigest()).exists()
+  name, folder = hashlib.sha1(url.encode()).hexdigest(), _cache()
+  return bool(folder) and pathlib.Path(folder, name).is_file()

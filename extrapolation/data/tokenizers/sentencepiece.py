@@ -16,6 +16,8 @@ from extrapolation.data.tokenizers.tokenizer import (
   valid_ids,
 )
 
+# Text that any normalisation would change.
+_PROBE = '  A  b\t\r\n\xe9e\u0301\u20ac\u2581\ufb01\xa0\U0001f600 0123 '
 _SPACE = '\u2581'  # how sentencepiece writes a space, so it needs care itself
 
 
@@ -72,13 +74,20 @@ def _explain(kind: str, vocab: int, message: str) -> str:
 
 
 def make(kind: str, model: bytes) -> Tokenizer:
-  """The tokenizer of a serialised model with byte fallback."""
+  """The tokenizer of a serialised model with byte fallback.
+
+  Raises:
+    ValueError, RuntimeError: it is none.
+  """
   sp = spm.SentencePieceProcessor(model_proto=model)
   V = sp.vocab_size()
+  by_byte = [sp.piece_to_id(f'<0x{b:02X}>') for b in range(256)]
+  if not 0 <= sp.eos_id() < V or not all(map(sp.is_byte, by_byte)):
+    raise ValueError('its model has no end of text, or lacks some of the bytes')
   special = np.array([sp.is_control(i) or sp.is_unknown(i) for i in range(V)])
   lengths = np.array([_byte_length(sp, i) for i in range(V)], np.int32)
   # sentencepiece takes its own mark for a space; its bytes are safe.
-  mark = [sp.piece_to_id(f'<0x{b:02X}>') for b in _SPACE.encode()]
+  mark = [by_byte[b] for b in _SPACE.encode()]
 
   def encode(text: str) -> Int32[np.ndarray, ' n']:
     ids = []
@@ -94,7 +103,7 @@ def make(kind: str, model: bytes) -> Tokenizer:
     ids = valid_ids(ids, V)
     return sp.decode(ids[~special[ids]].tolist())
 
-  return Tokenizer(
+  made = Tokenizer(
     name=f'{kind}-{hashlib.sha256(model).hexdigest()[:8]}',
     V=V,
     eos=sp.eos_id(),
@@ -103,6 +112,11 @@ def make(kind: str, model: bytes) -> Tokenizer:
     decode=decode,
     model=model,
   )
+  ids = encode(_PROBE)
+  size = made.byte_lengths[ids].sum()
+  if decode(ids) != _PROBE or size != len(_PROBE.encode()):
+    raise ValueError('its model does not give back the text that it reads')
+  return made
 
 
 def _byte_length(sp: spm.SentencePieceProcessor, token: int) -> int:

@@ -15,9 +15,10 @@ import json
 import os
 import pathlib
 import pkgutil
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from extrapolation.data import folder_cache
+from extrapolation.data import folder_cache, permissions
 from extrapolation.data.sources.inputs import Input
 from extrapolation.data.sources.tfds_builders import _prepared
 
@@ -39,33 +40,44 @@ def get(name: str) -> type['_text.Text']:
 
 
 def inputs(
-  name: str, manual_dir: str, cache: pathlib.Path
-) -> tuple[tuple[Input, ...], tuple[dict, ...]]:
-  """Splits of `tfds:name`, and the files they were made of.
+  name: str,
+  manual_dir: str,
+  cache: pathlib.Path,
+  also: pathlib.Path | None = None,
+  check: Callable[[str, Iterable[dict]], None] = lambda source, read: None,
+) -> tuple[tuple[Input, ...], tuple[dict, ...], tuple[pathlib.Path, ...]]:
+  """Splits of `tfds:name`, and the files they were made of: digests and paths.
 
   A builder of ours is run once for the content of its files, into the cache;
-  any other dataset must have been prepared where TFDS looks for it.
+  any other dataset must have been prepared where TFDS looks for it. also,
+  check: see `corpora.Options`.
 
   Raises:
     ValueError: files that are not text, or not the published one.
     FileNotFoundError: no files; says where to get them.
   """
   if name not in names():
-    return _prepared.splits(_foreign(name)), ()
+    return _prepared.splits(_foreign(name)), (), ()
   builder = get(name)
   manual = _manual(builder, manual_dir)
   texts = builder.texts(manual)
   origin = tuple(
     {'name': i.name, 'split': i.split, **i.digest()} for _, i in texts
   )
+  check(f'tfds:{name}', origin)
+  paths = tuple(i.path for _, i in texts)
   version = str(builder.VERSION)
   content = json.dumps([FORMAT, name, version, origin])
   key = hashlib.sha256(content.encode()).hexdigest()[:24]
   folder = cache / 'tfds' / key
-  with folder_cache.making(folder) as new:
-    if new:
-      _build(builder, manual, new)
-  return _prepared.splits(folder / name / version), origin
+  if also and not folder.exists() and (also / 'tfds' / key).is_dir():
+    folder = also / 'tfds' / key
+  else:
+    mode = permissions.of_cached(cache, paths)
+    with folder_cache.making(folder, mode) as new:
+      if new:
+        _build(builder, manual, new)
+  return _prepared.splits(folder / name / version), origin, paths
 
 
 def _manual(builder: type['_text.Text'], manual_dir: str) -> pathlib.Path:

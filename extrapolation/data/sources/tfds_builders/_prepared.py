@@ -1,8 +1,8 @@
 """Datasets that TFDS prepared, on disk."""
 
-import json
 import pathlib
 
+from extrapolation.data.sources import tfds_folder
 from extrapolation.data.sources.inputs import Input, split_of
 
 
@@ -23,14 +23,23 @@ def _version(path: pathlib.Path) -> list[int]:
 
 
 def splits(folder: pathlib.Path) -> tuple[Input, ...]:
-  """The splits of one prepared version."""
-  info = json.loads((folder / 'dataset_info.json').read_text('utf-8'))
+  """The splits of one prepared version.
+
+  Raises:
+    ValueError: for TensorFlow alone, damaged, or harmful, see `tfds_folder`.
+  """
+  info = tfds_folder.info(folder)
   if info.get('fileFormat') != 'array_record':
+    stored = str(info.get('fileFormat', 'tfrecord'))[:99]
     raise ValueError(
-      f'{folder} is stored as {info.get("fileFormat", "tfrecord")}, which '
+      f'{folder} is stored as {stored}, which '
       'only TensorFlow reads; prepare it with --file_format=array_record'
     )
-  names = {s['name']: split_of(s['name']) for s in info['splits']}
+  names = {name: split_of(name) for name in tfds_folder.splits(info)}
+  if not names:
+    raise ValueError(
+      f'{folder / "dataset_info.json"} has no splits; prepare the dataset anew'
+    )
   if 'train' in names.values():  # others, as 'unsupervised', are left out
     names = {name: split for name, split in names.items() if split}
   return tuple(

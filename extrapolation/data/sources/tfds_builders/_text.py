@@ -11,6 +11,7 @@ from extrapolation.data.sources import files
 from extrapolation.data.sources.inputs import Input
 from extrapolation.data.sources.reading import whole_documents
 from extrapolation.data.sources.tfds_builders import _prepared
+from extrapolation.data.sources.unpacking import Budget
 from extrapolation.output.progress import megabytes
 
 SHARD_BYTES = 256 << 20  # of text, about
@@ -78,9 +79,10 @@ class Text(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   def documents(self, texts: list[tuple[str, Input]]) -> Iterator[bytes]:
     """Whole documents of a split, in order; empty ones left out."""
     label = f'Building {self.name} {texts[0][1].split}'
+    budget = Budget(entry for _, entry in texts)
     with megabytes(label, sum(i.size() for _, i in texts)) as advance:
       for separator, entry in texts:
-        yield from whole_documents(entry, separator, MAX_RECORD_BYTES)
+        yield from whole_documents(entry, separator, MAX_RECORD_BYTES, budget)
         advance(entry.size())
 
   def _download_and_prepare(
