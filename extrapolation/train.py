@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from extrapolation import cli, config, data, runs, training
 from extrapolation.cli import allocator, compilation_cache
 from extrapolation.parallel import mesh, multihost, preemption
-from extrapolation.runs import leases
+from extrapolation.runs import identity, leases
 from extrapolation.runs.checkpoint import Checkpoints
 from extrapolation.training import loop
 
@@ -75,7 +75,9 @@ def train(
     init_key, dropout_key = jax.random.split(jax.random.key(e.seed))
     restored = checkpoints.restore(
       loop.items(p.abstract_state),
-      same=lambda meta: runs.same_run(workdir, meta, e, text.tokenizer),
+      same=lambda meta: identity.same_run(
+        workdir, meta, e, text.manifest, text.tokenizer
+      ),
     )
     if restored is None:
       state, first = p.init(init_key), 0

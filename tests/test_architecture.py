@@ -32,7 +32,6 @@ LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 # Rooms within a room, lowest first.
 INNER = {
   'data': [
-    'plain_file',
     'folder_cache',
     'network',
     'permissions',

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from extrapolation.data import plain_file
+from extrapolation.output import plain_file
 
 
 @dataclasses.dataclass(frozen=True)

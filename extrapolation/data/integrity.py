@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt
 
-from extrapolation.data import plain_file, tokenizers
+from extrapolation.data import tokenizers
 from extrapolation.data.sources import BLOCK, SPLITS
+from extrapolation.output import plain_file, signed
 
 DTYPES = ('uint16', 'uint32')  # no other reaches a mapping of memory
 _DAMAGE = (FileNotFoundError, tokenize.TokenError, *plain_file.PARSE_ERRORS)
@@ -25,13 +26,7 @@ _KEY = (  # what the name of a folder is made of, in this order
   'separator',
   'tokenizer_key',
 )
-_KEYS = {*_KEY, 'key', 'tokenizer', 'parts', 'splits', 'digest'}
-
-
-def digest(manifest: Mapping[str, Any]) -> str:
-  """sha256 of all that a manifest says, besides this."""
-  rest = {k: v for k, v in manifest.items() if k != 'digest'}
-  return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+_KEYS = {*_KEY, 'key', 'tokenizer', 'parts', 'splits', signed.KEY}
 
 
 def name_of(key: Mapping[str, Any]) -> str:
@@ -88,7 +83,7 @@ def offsets(path: pathlib.Path) -> Int64[np.ndarray, ' d']:
 def _check_manifest(manifest: Mapping[str, Any]) -> None:
   if unknown := manifest.keys() - _KEYS:
     raise ValueError(f'{min(unknown)!r} is no key of it')
-  if manifest.get('digest', '') not in ('', digest(manifest)):
+  if signed.altered(manifest):
     raise ValueError('it has changed')
   key = {name: manifest[name] for name in _KEY}
   # Only text of the standard library depends on the version of Python.

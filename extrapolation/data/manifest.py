@@ -4,10 +4,11 @@ import pathlib
 import platform
 from collections.abc import Sequence
 
-from extrapolation.data import plain_file, tokenizers
+from extrapolation.data import tokenizers
 from extrapolation.data.dataset import Dataset
 from extrapolation.data.sources import Input, Part
 from extrapolation.data.tokenizers import LEARNED
+from extrapolation.output import plain_file
 
 FORMAT = 2  # of a prepared folder; part of its key
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from extrapolation.data import integrity, sources, splits, tokenizers
+from extrapolation.output import signed
 from extrapolation.output.progress import megabytes
 
 UINT16_VOCAB = 1 << 16  # the largest vocabulary that uint16 holds
@@ -49,7 +50,7 @@ def fill(
     'parts': _in_train(parts, text, new),
     'splits': written,
   }
-  content['digest'] = integrity.digest(content)
+  content = signed.sign(content)
   lines = json.dumps(content, indent=1) + '\n'
   (new / 'manifest.json').write_text(lines, encoding='utf-8')
   return content

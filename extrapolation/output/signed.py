@@ -7,11 +7,10 @@ signature, and proves nothing of who wrote a file.
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
-from etils import epath
-
-from extrapolation.output import files
+from extrapolation.output import files, plain_file
 
 KEY = 'digest'
 
@@ -25,9 +24,19 @@ def digest(body: Any) -> str:
   return hashlib.sha256(json.dumps(body).encode()).hexdigest()[:16]
 
 
-def sign(body: dict) -> dict:
-  """The body with its digest as the last key."""
-  return body | {KEY: digest(body)}
+def sign(body: Mapping[str, Any]) -> dict[str, Any]:
+  """The body with its digest as the last key, in place of any it has."""
+  rest = _rest(body)
+  return rest | {KEY: digest(rest)}
+
+
+def altered(body: Mapping[str, Any]) -> bool:
+  """Whether the digest that a body carries is of something else."""
+  return KEY in body and body[KEY] != digest(_rest(body))
+
+
+def _rest(body: Mapping[str, Any]) -> dict[str, Any]:
+  return {key: value for key, value in body.items() if key != KEY}
 
 
 def check(body: dict, where: str) -> dict:
@@ -38,14 +47,12 @@ def check(body: dict, where: str) -> dict:
   Raises:
     Damaged: the digest is of something else.
   """
-  body = dict(body)
-  said = body.pop(KEY, None)
-  if said is not None and said != digest(body):
+  if altered(body):
     raise Damaged(
       f'{where} was altered or damaged after it was written (its {KEY!r} does '
       f'not fit): restore it; if the change is meant, remove its {KEY!r}'
     )
-  return body
+  return _rest(body)
 
 
 def parse(text: str | bytes, where: str) -> dict:
@@ -56,8 +63,8 @@ def parse(text: str | bytes, where: str) -> dict:
   """
   try:
     body = json.loads(text)
-  except (ValueError, RecursionError) as e:
-    why = str(e).splitlines()[0][:100]
+  except plain_file.PARSE_ERRORS as e:
+    why = plain_file.brief(e)
     raise Damaged(f'{where} is not JSON ({why}): restore it') from None
   if not isinstance(body, dict):
     raise Damaged(
@@ -78,4 +85,4 @@ def read(path: str | os.PathLike) -> dict:
     Damaged: it is not what was written, in one line that names it.
     OSError: it cannot be read.
   """
-  return parse(epath.Path(path).read_bytes(), str(path))
+  return parse(plain_file.read(path), str(path))

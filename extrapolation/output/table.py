@@ -6,11 +6,10 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 
-from etils import epath
 from rich.console import Console
 from rich.table import Table
 
-from extrapolation.output import files, signed
+from extrapolation.output import files, plain_file, signed
 
 TEXT = ('commit', 'rpe', 'run')  # never numbers, whatever they look like
 WIDE = 10_000  # columns of text: lines are as long as their table
@@ -40,7 +39,7 @@ def read(path: str | os.PathLike) -> list[dict]:
     OSError: it cannot be read.
   """
   try:
-    text = io.StringIO(epath.Path(path).read_bytes().decode(), newline='')
+    text = io.StringIO(plain_file.read(path).decode(), newline='')
     rows = list(csv.DictReader(text, strict=True))
   except (ValueError, csv.Error) as e:
     raise signed.Damaged(f'{path} is not a table: {e}') from None

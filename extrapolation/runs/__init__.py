@@ -8,15 +8,13 @@ from etils import epy
 
 with epy.lazy_api_imports(globals()):
   from extrapolation.runs.environment import provenance
+  from extrapolation.runs.identity import run_id
   from extrapolation.runs.metrics import Metrics, read_metrics
   from extrapolation.runs.run_folder import (
     claim,
     csv_path,
-    identity,
     load_config,
-    run_id,
     same_config,
-    same_run,
     same_text,
     write_rpe,
     write_tokenizer,
@@ -28,7 +26,6 @@ __all__ = [
   'Trained',
   'claim',
   'csv_path',
-  'identity',
   'load',
   'load_config',
   'newest',
@@ -36,7 +33,6 @@ __all__ = [
   'read_metrics',
   'run_id',
   'same_config',
-  'same_run',
   'same_text',
   'write_rpe',
   'write_tokenizer',

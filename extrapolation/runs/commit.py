@@ -14,7 +14,7 @@ import zlib
 
 from etils import epath
 
-from extrapolation.output import files
+from extrapolation.output import files, plain_file
 
 FILE = 'COMMIT'
 # TOKEN-PROCESS.json, what a process tells process 0, until COMMIT; hidden
@@ -79,9 +79,13 @@ def check(path: epath.Path, size: int, crc: int) -> None:
   what is on it.
   """
   try:
+    if files.is_local(path):
+      plain_file.check(path)
     now = checksum(path)
   except FileNotFoundError:
     raise Damaged(f'{path.name} is missing') from None
+  except ValueError as e:
+    raise Damaged(str(e)) from None
   if now != [size, crc]:
     raise Damaged(f'{path.name} fails its checksum')
 
@@ -99,9 +103,11 @@ def read(folder: epath.Path) -> dict:
     OSError: it cannot be read.
   """
   try:
-    text = (folder / FILE).read_bytes()
+    text = plain_file.read(folder / FILE)
   except FileNotFoundError:
     raise Damaged(f'{FILE} is missing') from None
+  except ValueError as e:
+    raise Damaged(str(e)) from None
   try:
     body = json.loads(text)
     crc = body.pop('crc')

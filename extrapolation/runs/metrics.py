@@ -5,7 +5,7 @@ import os
 
 from etils import epath
 
-from extrapolation.output import files, signed
+from extrapolation.output import files, plain_file, signed
 from extrapolation.runs.tensorboard import Mirror
 
 FILE = 'metrics.jsonl'
@@ -76,7 +76,7 @@ def read_metrics(workdir: str) -> list[dict]:
     OSError: there is no such file, or it cannot be read.
   """
   path = epath.Path(workdir) / FILE
-  *lines, _ = path.read_bytes().split(b'\n')
+  *lines, _ = plain_file.read(path).split(b'\n')
   rows = []
   for i, line in enumerate(lines, 1):
     row = signed.parse(line, f'{path}, line {i},')

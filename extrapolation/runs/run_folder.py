@@ -2,17 +2,13 @@
 
 import contextlib
 import pathlib
-from collections.abc import Mapping
 
 import numpy as np
 from etils import epath
 
 from extrapolation import config, data
 from extrapolation.output import files, signed
-from extrapolation.runs import leases
-
-# The sections of a config that decide what is trained.
-TRAINED_BY = ('seed', 'data', 'model', 'optim', 'train')
+from extrapolation.runs import identity, leases
 
 
 def folder(workdir: str) -> epath.Path:
@@ -46,28 +42,15 @@ def load_config(workdir: str, name: str = 'config.json') -> config.Experiment:
     raise signed.Damaged(f'{path}: {e}') from None
 
 
-def _trained_by(e: config.Experiment) -> dict:
-  sections = e.to_dict()
-  return {key: sections[key] for key in TRAINED_BY}
-
-
-def run_id(e: config.Experiment) -> str:
-  """The same for every run that is trained alike, and for no other.
-
-  What a run leaves carries it, so that a file of another run is known. It is of
-  what differs from the defaults: a key that a later version adds changes none.
-  """
-  default = _trained_by(config.Experiment())
-  return signed.digest(config.differences(default, _trained_by(e)))
-
-
 def same_config(workdir: str, e: config.Experiment) -> None:
   """Raises ValueError, with the keys that differ, unless the run is of `e`.
 
   The sections `eval`, `sweep` and `parallel` do not make a run another one.
   """
   there = load_config(workdir)
-  different = config.differences(_trained_by(there), _trained_by(e))
+  different = config.differences(
+    identity.trained_by(there), identity.trained_by(e)
+  )
   if different:
     raise ValueError(
       f'{workdir!r} holds a run of another config; give another --workdir. '
@@ -144,6 +127,11 @@ def same_text(workdir: str, manifest: dict) -> None:
       )
 
 
+def has_text(workdir: str) -> bool:
+  """Whether a run says what text it began with, as all but the oldest do."""
+  return (epath.Path(workdir) / 'data.json').exists()
+
+
 def text_of(workdir: str) -> dict:
   """The manifest of the text that a run began with, its data.json.
 
@@ -152,6 +140,11 @@ def text_of(workdir: str) -> dict:
     OSError: it cannot be read.
   """
   path = epath.Path(workdir) / 'data.json'
+  if not has_text(workdir):
+    raise FileNotFoundError(
+      f'{path} is not there, which says what text the run was trained on; '
+      'train with this --workdir again, which writes it'
+    )
   manifest = signed.read(path)
   try:
     manifest['tokenizer']['name'], manifest['source'], manifest['python']
@@ -162,54 +155,6 @@ def text_of(workdir: str) -> dict:
       f'{path} is not the manifest of a text ({e!r}): restore it'
     ) from None
   return manifest
-
-
-def identity(
-  e: config.Experiment, manifest: Mapping, tokenizer: data.Tokenizer
-) -> dict:
-  """What a checkpoint says of the run it is of; `same_run` compares it."""
-  splits = manifest['splits'].items()
-  return dict(
-    config=e.to_dict(),
-    text={split: about['tokens_sha256'] for split, about in splits},
-    tokenizer=signed.digest(tokenizer.dumps()),
-  )
-
-
-def same_run(
-  workdir: str, meta: Mapping, e: config.Experiment, tokenizer: data.Tokenizer
-) -> None:
-  """Raises ValueError unless a checkpoint is of the run that it lies in.
-
-  Args:
-    meta: of the checkpoint, with what `identity` gave; one of before it did
-      says less, and less is compared.
-    e: of the run.
-    tokenizer: that its parameters are about to be read with.
-  """
-  where = f'the checkpoint of step {meta["step"]} in {workdir!r}'
-  there = config.from_dict(meta['config'])
-  different = config.differences(_trained_by(there), _trained_by(e))
-  if different:
-    raise ValueError(
-      f'{where} was not made with the config.json that lies beside it; restore '
-      'the one or the other. Keys that differ (checkpoint -> config.json): '
-      + '; '.join(different)
-    )
-  if meta.get('text') and (epath.Path(workdir) / 'data.json').exists():
-    splits = text_of(workdir)['splits']
-    for split, sha in meta['text'].items():
-      if splits.get(split, {}).get('tokens_sha256') != sha:
-        raise ValueError(
-          f'{where} was not made with the {split} text of the data.json that '
-          'lies beside it; restore the one or the other'
-        )
-  digest = signed.digest(tokenizer.dumps())
-  if meta.get('tokenizer', digest) != digest:
-    raise ValueError(
-      f'{where} was not made with the tokenizer that lies beside it; restore '
-      'tokenizer.json'
-    )
 
 
 def write_tokenizer(workdir: str, tokenizer: data.Tokenizer) -> None:
@@ -239,7 +184,7 @@ def write_rpe(
   rows = slice(None) if c.rpe_per_layer else 0
   values = {k: np.asarray(v)[rows].tolist() for k, v in values.items()}
   about = dict(name=c.rpe, H=c.H, hyper=dict(c.rpe_args))
-  about |= dict(train_length=e.train.T, run=run_id(e))
+  about |= dict(train_length=e.train.T, run=identity.run_id(e))
   signed.write(path, {**known, **about, when: values})
 
 

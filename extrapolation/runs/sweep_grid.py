@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from extrapolation import config, rpe
 from extrapolation.output import files, signed, table
-from extrapolation.runs import leases, run_folder
+from extrapolation.runs import identity, leases, run_folder
 from extrapolation.runs.metrics import read_metrics
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def evaluated_rows(folder: str, e: config.Experiment) -> list[dict]:
 def _complete(rows: list[dict], e: config.Experiment) -> bool:
   return {row.get('length') for row in rows} == set(e.eval.lengths) and all(
     row.get('step') == e.train.steps
-    and row.get('run', run_folder.run_id(e)) == run_folder.run_id(e)
+    and row.get('run', identity.run_id(e)) == identity.run_id(e)
     for row in rows
   )
 

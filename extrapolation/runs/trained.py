@@ -1,15 +1,13 @@
 """A trained model, as its run folder holds it."""
 
 import dataclasses
-import json
 import logging
 
 import jax
-from etils import epath
 
 from extrapolation import config, data, model
 from extrapolation.parallel import mesh, multihost
-from extrapolation.runs import run_folder
+from extrapolation.runs import identity, run_folder
 from extrapolation.runs.checkpoint_reader import CheckpointReader
 
 log = logging.getLogger(__name__)
@@ -87,11 +85,13 @@ def load(
   abstract_params = jax.eval_shape(m.init, jax.random.key(0))
   if layout is not None:
     abstract_params = layout.replicated(abstract_params)
+  known = run_folder.has_text(workdir)
+  manifest = run_folder.text_of(workdir) if known else None
   checkpoints = CheckpointReader(workdir)
   restored = checkpoints.restore(
     {'params': abstract_params},
     step,
-    lambda meta: run_folder.same_run(workdir, meta, e, tokenizer),
+    lambda meta: identity.same_run(workdir, meta, e, manifest, tokenizer),
   )
   if restored is None:
     raise _none_yet(workdir)
@@ -105,19 +105,6 @@ def load(
 
 
 def _read_text(workdir: str, e: config.Experiment) -> data.Dataset:
-  path = epath.Path(workdir) / 'data.json'
-  if not path.exists():
-    raise FileNotFoundError(
-      f'{path} is not there, which says what text the run was trained on; '
-      'train with this --workdir again, which writes it'
-    )
-  try:
-    expect = json.loads(path.read_text())
-    if not isinstance(expect, dict):  # None would let any text be read
-      raise ValueError('no JSON object')
-  except (ValueError, RecursionError) as error:
-    raise ValueError(f'{path} is damaged ({error}); restore it') from None
+  expect = run_folder.text_of(workdir)
   # Whoever made the folder says where its text is, not where to write.
-  text = data.prepare(**dataclasses.asdict(e.data), expect=expect)
-  run_folder.same_text(workdir, text.manifest)
-  return text
+  return data.prepare(**dataclasses.asdict(e.data), expect=expect)

@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 from extrapolation import config, data, runs
 from extrapolation.output import progress
 from extrapolation.parallel import multihost, preemption
-from extrapolation.runs import leases
+from extrapolation.runs import identity, leases
 from extrapolation.runs.checkpoint import Checkpoints
 from extrapolation.training.train_step import State, TrainStep
 
@@ -55,7 +55,7 @@ class Loop:
     s, late = self.experiment.train, None
     bias = p.bias_table(state.params)
     e = self.experiment
-    self.identity = runs.identity(e, text.manifest, text.tokenizer)
+    self.identity = identity.of(e, text.manifest, text.tokenizer)
     for n in range(self.first, s.steps):
       if self.lease:
         self.lease.check()  # or another process may write here by now

@@ -251,6 +251,7 @@ def save(steps: int, path: str, *, saving: bool) -> Case:
   count = itertools.count(1)
 
   def run() -> float:
+    metrics = {}
     for _ in range(steps):
       batch = p.layout.global_from_local(tokens, e.train.B)
       state[0], metrics = p.step(state[0], batch, key, bias)

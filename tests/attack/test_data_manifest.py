@@ -14,6 +14,7 @@ import pytest
 
 from extrapolation import data
 from extrapolation.data import tokenizers
+from extrapolation.output import signed
 
 from ..data.conftest import prose
 
@@ -53,10 +54,7 @@ def restate(folder, change):
   path = folder / 'manifest.json'
   about = json.loads(path.read_text())
   change(about)
-  rest = {k: v for k, v in about.items() if k != 'digest'}
-  text = json.dumps(rest, sort_keys=True).encode()
-  about['digest'] = hashlib.sha256(text).hexdigest()
-  path.write_text(json.dumps(about))
+  path.write_text(json.dumps(signed.sign(about)))
 
 
 def train(**changed):

@@ -1,6 +1,5 @@
 """A run folder whose config names files and places that are not its own."""
 
-import json
 import pathlib
 import shutil
 import stat
@@ -8,6 +7,7 @@ import stat
 import pytest
 
 from extrapolation import data, evaluate, runs
+from extrapolation.output import signed
 
 from ..data.conftest import prose
 
@@ -41,9 +41,9 @@ def write(tmp_path):
 
 def point(workdir, **changed):
   path = workdir / 'config.json'
-  values = json.loads(path.read_text())
+  values = signed.read(path)
   values['data'].update(changed)
-  path.write_text(json.dumps(values))
+  signed.write(path, values)
 
 
 @pytest.mark.parametrize('how', ['files', 'tfds', 'mix', 'valid', 'tokenizer'])

@@ -8,7 +8,7 @@ import struct
 import zipfile
 from typing import IO
 
-from extrapolation.data import plain_file
+from extrapolation.output import plain_file
 
 
 def opened(path: pathlib.Path) -> zipfile.ZipFile:

@@ -8,9 +8,9 @@ import sysconfig
 import zipfile
 from collections.abc import Collection
 
-from extrapolation.data import plain_file
 from extrapolation.data.sources import archives
 from extrapolation.data.sources.inputs import Input, split_of
+from extrapolation.output import plain_file
 
 # Some distributions ship the standard library without its tests, so leaving
 # them out gives everybody the same text; `encodings` is tables of numbers, and

@@ -15,10 +15,10 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from extrapolation.data import plain_file
 from extrapolation.data.sources import archives, inputs, records
 from extrapolation.data.sources.inputs import Input
 from extrapolation.data.sources.unpacking import Budget
+from extrapolation.output import plain_file
 
 if TYPE_CHECKING:
   import pyarrow

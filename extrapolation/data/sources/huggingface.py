@@ -9,9 +9,9 @@ import json
 import os
 import pathlib
 
-from extrapolation.data import folder_cache, network, plain_file
+from extrapolation.data import folder_cache, network
 from extrapolation.data.sources.inputs import Input, split_of
-from extrapolation.output import files
+from extrapolation.output import files, plain_file
 
 COPY = 'refs/convert/parquet'
 INSTEAD = (

@@ -6,8 +6,8 @@ import pathlib
 import re
 from collections.abc import Iterator
 
-from extrapolation.data import plain_file
 from extrapolation.data.sources import archives
+from extrapolation.output import plain_file
 
 SPLITS = ('train', 'valid', 'test')
 BLOCK = 1 << 20  # bytes read at once

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from extrapolation.data import plain_file
 from extrapolation.data.sources import tfds_folder
 from extrapolation.data.sources.inputs import COLUMNS, Input, in_blocks
+from extrapolation.output import plain_file
 
 if TYPE_CHECKING:
   import tensorflow_datasets as tfds

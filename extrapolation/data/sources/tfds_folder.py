@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from extrapolation.data import plain_file
+from extrapolation.output import plain_file
 
 # TFDS imports what these name, wherever it lies, and so runs it.
 _CLASS_KEYS = ('pythonClassName', 'python_class_name', 'type')

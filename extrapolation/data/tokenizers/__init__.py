@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from etils import epath
 
-from extrapolation.data import plain_file
 from extrapolation.data.tokenizers import tokenizer
 from extrapolation.data.tokenizers.tokenizer import Cut, Tokenizer
+from extrapolation.output import plain_file
 
 LEARNED = ('bpe', 'unigram')
 KINDS = ('bytes', *LEARNED)

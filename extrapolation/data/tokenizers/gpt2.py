@@ -11,12 +11,13 @@ from unittest import mock
 import numpy as np
 from jaxtyping import Int32, Integer
 
-from extrapolation.data import folder_cache, network, plain_file
+from extrapolation.data import folder_cache, network
 from extrapolation.data.tokenizers.tokenizer import (
   Tokenizer,
   cut_text,
   valid_ids,
 )
+from extrapolation.output import plain_file
 
 FILES = (('vocab.bpe', 'encoder.json'), ('merges.txt', 'vocab.json'))
 URL = 'https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/'

@@ -6,6 +6,10 @@ import pathlib
 import stat
 from typing import Any, NoReturn
 
+from etils import epath
+
+from extrapolation.output import files
+
 _ENDLESS = ('/proc', '/sys')  # what reads as a file, and is none
 _KINDS = {
   stat.S_IFIFO: 'a pipe',
@@ -47,6 +51,18 @@ def check(path: str | os.PathLike) -> os.stat_result:
   else:
     return status
   raise ValueError(f'{path} is {what}, which may never end; give a plain file')
+
+
+def read(path: str | os.PathLike) -> bytes:
+  """All of a plain file, or of an object in a store.
+
+  Raises:
+    ValueError: a local one is not plain.
+    OSError: there is no such file, or it cannot be read.
+  """
+  if files.is_local(path):
+    check(path)
+  return epath.Path(path).read_bytes()
 
 
 def read_json(path: str | os.PathLike) -> dict[str, Any]:

@@ -1,0 +1,89 @@
+"""Which run it is: what a checkpoint says of that, and what is compared."""
+
+from collections.abc import Mapping
+
+from extrapolation import config, data
+from extrapolation.output import signed
+
+# The sections of a config that decide what is trained.
+TRAINED_BY = ('seed', 'data', 'model', 'optim', 'train')
+# Keys of `data` that say where text lies; what it is, its digests say.
+PLACES = ('source', 'valid', 'test', 'manual_dir', 'cache')
+
+
+def trained_by(e: config.Experiment) -> dict:
+  sections = e.to_dict()
+  return {key: sections[key] for key in TRAINED_BY}
+
+
+def run_id(e: config.Experiment) -> str:
+  """The same for every run that is trained alike, and for no other.
+
+  What a run leaves carries it, so that a file of another run is known. It is of
+  what differs from the defaults: a key that a later version adds changes none.
+  """
+  default = trained_by(config.Experiment())
+  return signed.digest(config.differences(default, trained_by(e)))
+
+
+def of(
+  e: config.Experiment, manifest: Mapping, tokenizer: data.Tokenizer
+) -> dict:
+  """What a checkpoint says of the run it is of; `same_run` compares it."""
+  return dict(
+    config=e.to_dict(),
+    text=_digests(manifest),
+    parts=manifest['parts'],
+    tokenizer=signed.digest(tokenizer.dumps()),
+  )
+
+
+def _digests(manifest: Mapping) -> dict[str, str]:
+  splits = manifest['splits'].items()
+  return {split: about['tokens_sha256'] for split, about in splits}
+
+
+def same_run(
+  workdir: str,
+  meta: Mapping,
+  e: config.Experiment,
+  manifest: Mapping | None,
+  tokenizer: data.Tokenizer,
+) -> None:
+  """Raises ValueError unless a checkpoint is of the run that it lies in.
+
+  Args:
+    meta: of the checkpoint, with what `of` gave; one of before it did says
+      less, and less is compared.
+    e: of the run.
+    manifest: of its text; None in a folder without.
+    tokenizer: that its parameters are about to be read with.
+  """
+  where = f'the checkpoint of step {meta["step"]} in {workdir!r}'
+  there, ours = trained_by(config.from_dict(meta['config'])), trained_by(e)
+  if 'text' in meta:  # which may have moved
+    for key in PLACES:
+      del there['data'][key], ours['data'][key]
+  different = config.differences(there, ours)
+  if different:
+    raise ValueError(
+      f'{where} was not made with the config.json that lies beside it; restore '
+      'the one or the other. Keys that differ (checkpoint -> config.json): '
+      + '; '.join(different)
+    )
+  if 'text' in meta and manifest is not None:
+    for what, then, now in (
+      ('text', meta['text'], _digests(manifest)),
+      ('parts', meta['parts'], manifest.get('parts')),
+    ):
+      if then != now:
+        raise ValueError(
+          f'{where} was not made with the {what} of the data.json that lies '
+          'beside it; restore the one or the other'
+        )
+  digest = signed.digest(tokenizer.dumps())
+  if meta.get('tokenizer', digest) != digest:
+    raise ValueError(
+      f'{where} was not made with the tokenizer that lies beside it; restore '
+      'tokenizer.json'
+    )
