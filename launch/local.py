@@ -5,7 +5,7 @@
 
 Every process gets --coordinator, --num_processes and --process_id. On CPUs
 each has --devices devices; with --gpus, as many GPUs, the first process those
-numbered from 0. When one ends with an error, all end. The command is run again,
+numbered from 0. They share a secret of their own. When one ends with an error, all end. The command is run again,
 up to --retries times, if it was stopped by a notice (exit code 75) or lost a
 process (69). SIGTERM and Ctrl-C are passed on.
 """
@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))  # the same code as `python -m` runs here
 
 from extrapolation.cli import flags  # noqa: E402
 from extrapolation.output import exit_codes  # noqa: E402
-from extrapolation.parallel import peers  # noqa: E402
+from extrapolation.parallel import peers, secret  # noqa: E402
 
 PORTS = 20_000, 30_000  # below those that the system gives to connections
 NOTICE, KILL = 5.0, 30.0  # seconds from a death to SIGTERM and SIGKILL
@@ -64,10 +64,11 @@ class Group:
 
   def __init__(self, todo: Sequence[Command]):
     self.children, self.readers = [], []
+    own = {secret.VARIABLE: secret.new()}  # not those of an earlier attempt
     for i, (env, command) in enumerate(todo):
       child = subprocess.Popen(
         command,
-        env=os.environ | env,
+        env=os.environ | env | own,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # Ctrl-C is passed on, once
