@@ -27,7 +27,7 @@ JUNK = {
   'nested': NESTED + b'\n',
   'nested about': b'{"process": 1, "about": ' + NESTED + b'\n',
   'a giant line': b'9' * (8 << 20),
-  'our greeting': b'extrapolation 1 ' + b'0' * 64 + b'\n' + b'0' * 64 + b' {}\n',
+  'our greeting': b'extrapolation 1 %b\n%b {}\n' % (b'0' * 64, b'0' * 64),
   'a short greeting': b'extrapolation 1 00\n{}\n',
 } | {
   f'hello of {process!r}': json.dumps(HELLO | dict(process=process)).encode()
