@@ -75,9 +75,9 @@ class Door:
   def _forget_oldest(self) -> None:
     with self.lock:
       oldest = next(iter(self.waiting), None)
-      self.waiting.pop(oldest, None)
-    if oldest:
-      oldest.close()
+      if oldest is not None:
+        del self.waiting[oldest]
+        oldest.close()
 
   def _serve(self, channel: Channel) -> None:
     end = time.monotonic() + HANDSHAKE
