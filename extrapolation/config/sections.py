@@ -269,7 +269,7 @@ def targets_per_window(protocol: str, length: int) -> int:
   if kind not in ('sliding', 'last') or not _count(number):
     raise ValueError(
       f'no protocol {sizes.shown(protocol)}; there are: nonoverlap, '
-      f'sliding:STRIDE, last:K, with numbers from 1 to {sizes.TOKENS}'
+      f'sliding:STRIDE, last:K, with numbers >= 1, <= {sizes.TOKENS}'
     )
   if int(number) > length:
     raise ValueError(

@@ -145,16 +145,17 @@ class Lifeline:
       LostError: process 0 does not answer, or the group is not complete.
       ValueError: this process, or another, is not like process 0.
     """
-    end = time.monotonic() + timeout
+    end, told = time.monotonic() + timeout, None
     while True:
       try:
         channel, reply = self._knock(about, end)
         break
       except OSError as e:
+        told = e if told is None or isinstance(e, StrangerError) else told
         if time.monotonic() > end:
           raise LostError(
             f'process 0 does not answer at {self.host}:{self.port} within '
-            f'{timeout:g} s ({e}); missing: process 0'
+            f'{timeout:g} s ({told}); missing: process 0'
           ) from None
         time.sleep(0.2)
     if 'error' in reply:
@@ -173,7 +174,7 @@ class Lifeline:
         channel.prove(self.key, self.me, soon)
         channel.send(dict(about=about), soon)
       except OSError as e:
-        raise OSError(
+        raise StrangerError(
           f'{e}: another {secret.VARIABLE}, or another program at that port'
         ) from None
       # With as much time as process 0 takes to miss somebody.
