@@ -53,7 +53,7 @@ def meet(port, abouts, n=None, timeout=10.0, ids=None):
 
 @pytest.fixture
 def port():
-  return peers.free_port(23_000 + int(time.monotonic() * 1000) % 20_000)
+  return peers.free_port(random.randrange(10_000, 30_000))
 
 
 def test_all_get_the_address_when_all_are_there(port):

@@ -1,6 +1,7 @@
 """Strangers at the port of a group that gathers: dropped, never fatal."""
 
 import json
+import random
 import socket
 import threading
 import time
@@ -43,7 +44,8 @@ def _secret(monkeypatch):
 
 @pytest.fixture
 def port():
-  return peers.free_port(43_000 + int(time.monotonic() * 1000) % 10_000)
+  # Below those that the system gives out, and not that of another worker.
+  return peers.free_port(random.SystemRandom().randrange(10_000, 30_000))
 
 
 def difference(a, b):
