@@ -18,6 +18,8 @@ from extrapolation.evaluation import window_certificate
 
 log = logging.getLogger('extrapolation.generate')  # also as __main__
 
+LONGEST = 1 << 26  # tokens of one text
+
 
 class Printer:
   """Writes tokens as text as soon as they make whole characters."""
@@ -68,8 +70,8 @@ def generate(
   """
   write = write or (lambda text: print(text, end='', flush=True))
   draw = model.Sampling(**sampling)
-  if tokens < 1:
-    raise ValueError(f'--tokens={tokens}: needs >= 1')
+  if not 1 <= tokens <= LONGEST:
+    raise ValueError(f'--tokens={tokens}: needs >= 1, <= {LONGEST}')
   if not 0 <= seed < 2**32:
     raise ValueError(f'--seed={seed}: needs 0 .. 2^32 - 1')
   r = runs.load(workdir, step, text=False)

@@ -5,9 +5,10 @@
 
 Every process gets --coordinator, --num_processes and --process_id. On CPUs
 each has --devices devices; with --gpus, as many GPUs, the first process those
-numbered from 0. When one ends with an error, all end. The command is run again,
-up to --retries times, if it was stopped by a notice (exit code 75) or lost a
-process (69). SIGTERM and Ctrl-C are passed on.
+numbered from 0. They share a secret, so that nobody else joins them. When one
+ends with an error, all end. The command is run again, up to --retries times, if
+it was stopped by a notice (exit code 75) or lost a process (69). SIGTERM and
+Ctrl-C are passed on.
 """
 
 import argparse
@@ -28,10 +29,11 @@ sys.path.insert(0, str(ROOT))  # the same code as `python -m` runs here
 
 from extrapolation.cli import flags  # noqa: E402
 from extrapolation.output import exit_codes  # noqa: E402
-from extrapolation.parallel import peers  # noqa: E402
+from extrapolation.parallel import peers, secret  # noqa: E402
 
 PORTS = 20_000, 30_000  # below those that the system gives to connections
 NOTICE, KILL = 5.0, 30.0  # seconds from a death to SIGTERM and SIGKILL
+MOST = 4096  # processes, and devices of each
 ABORTED = 128 + 6  # by the runtime, when another process is gone
 
 Command = tuple[dict[str, str], list[str]]  # (environment, words)
@@ -64,10 +66,11 @@ class Group:
 
   def __init__(self, todo: Sequence[Command]):
     self.children, self.readers = [], []
+    own = {secret.VARIABLE: secret.new()}  # not those of an earlier attempt
     for i, (env, command) in enumerate(todo):
       child = subprocess.Popen(
         command,
-        env=os.environ | env,
+        env=os.environ | env | own,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # Ctrl-C is passed on, once
@@ -149,8 +152,11 @@ def main(argv: list[str]) -> int:
     p.error('no command; give it after --')
   if not 0 <= args.port < 65_535:
     p.error(f'--port={args.port}: needs 1 .. 65534, or 0 for any free one')
-  if args.processes < 1 or args.devices < 1 or args.retries < 0:
-    p.error('--processes and --devices need >= 1, --retries >= 0')
+  for flag in ('processes', 'devices'):
+    if not 1 <= (value := getattr(args, flag)) <= MOST:
+      p.error(f'--{flag}={value}: needs 1 .. {MOST}')
+  if args.retries < 0:
+    p.error(f'--retries={args.retries}: needs >= 0')
   if args.dry_run:
     for env, command in commands(args, args.port or 'PORT'):
       print(show(env, command))

@@ -16,6 +16,7 @@ and the same command resumes. A lost process (69) is retried --retries times.
 """
 
 import argparse
+import os
 import pathlib
 import re
 import shlex
@@ -29,6 +30,7 @@ sys.path.insert(0, str(ROOT))  # the job runs this checkout, installed or not
 from extrapolation import cli, config  # noqa: E402
 from extrapolation.cli import flags  # noqa: E402
 from extrapolation.output import exit_codes  # noqa: E402
+from extrapolation.parallel import secret  # noqa: E402
 from extrapolation.runs import sweep_grid  # noqa: E402
 
 TERMINATED = 128 + 15  # by SIGTERM, before there was anything to save
@@ -42,7 +44,7 @@ trap 'echo "notice: waiting for the processes to save"' TERM
 
 step() {{
   # A process that has saved must not kill those that are still saving.
-  srun --kill-on-bad-exit=0 --wait=300 "$@"
+  srun --kill-on-bad-exit=0 --wait=300 --export=ALL "$@"
   code=$?
   [ $code = 0 ] && return
   again=no
@@ -59,7 +61,14 @@ step() {{
 
 cd {root} || exit 1
 {setup}
-{body}
+{secret}{body}
+"""
+
+# In the environment of the steps: not among the arguments, which `ps` shows,
+# and not in this script, which others may read.
+SECRET = f"""\
+{secret.VARIABLE}=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \\n')
+export {secret.VARIABLE}
 """
 
 
@@ -166,7 +175,7 @@ def main(argv: list[str]) -> None:
     list(sweep_grid.experiments(e))  # a mistake in any of them is an error now
   folder = script_folder(args.workdir)
   last = absolute(args.workdir).rstrip('/').rpartition('/')[2]
-  name = re.sub(r'[^\w.=-]+', '-', last)
+  name = re.sub(r'[^\w.=-]+', '-', last) or 'run'
   lines, tasks = body(args, e, overrides)
   text = SCRIPT.format(
     directives='\n'.join(directives(args, name, tasks)),
@@ -176,14 +185,18 @@ def main(argv: list[str]) -> None:
     retries=args.retries,
     root=shlex.quote(str(ROOT)),
     setup=args.setup,
+    secret=SECRET if args.nodes > 1 else '',
     body='\n'.join(lines),
   )
   path = folder / f'{name}.sbatch'
   command = ['sbatch', str(path)]
   if args.dry_run:
     print(f'mkdir -p {shlex.quote(str(folder))}')
-    print(f"cat > {shlex.quote(str(path))} <<'END_OF_SCRIPT'")
-    print(f'{text}END_OF_SCRIPT\n{shlex.join(command)}')
+    end = 'END_OF_SCRIPT'
+    while end in text:
+      end += '_'
+    print(f"cat > {shlex.quote(str(path))} <<'{end}'")
+    print(f'{text}{end}\n{shlex.join(command)}')
     return
   if not shutil.which('sbatch'):
     raise ValueError(
@@ -191,7 +204,7 @@ def main(argv: list[str]) -> None:
       '--dry_run'
     )
   folder.mkdir(parents=True, exist_ok=True)
-  path.write_text(text)
+  path.write_bytes(os.fsencode(text))
   print(f'$ {shlex.join(command)}', flush=True)
   code = subprocess.run(command, check=False).returncode
   if code:
@@ -224,8 +237,23 @@ def check(args: argparse.Namespace) -> None:
       f'--workdir={args.workdir}: the workers of a sweep share a folder on a '
       'disk; give a path'
     )
+  # Lines of #SBATCH are read by Slurm and know no quoting of the shell's.
+  for flag, allowed in (
+    ('gpus', '[A-Za-z0-9_.:-]*'),
+    ('time', '[A-Za-z0-9:-]+'),
+  ):
+    if not re.fullmatch(allowed, value := getattr(args, flag)):
+      raise ValueError(f'--{flag}={value!r}: can be made of {allowed}')
+  folder = str(script_folder(args.workdir))
+  if not folder.isprintable() or set(folder) & {'"', '\\'}:
+    raise ValueError(
+      f'--workdir={args.workdir!r}: the path of a log of Slurm cannot have '
+      'quotes, backslashes, newlines or the like; give another'
+    )
+  if args.python.startswith('-'):  # srun would take it for a flag of its own
+    raise ValueError(f'--python={args.python!r}: needs the path of a program')
   for flag in args.sbatch:
-    if not flag.startswith('-') or '\n' in flag:
+    if not flag.startswith('-') or not flag.isprintable():
       raise ValueError(
         f'--sbatch={flag!r}: needs a flag of sbatch, such as '
         '--sbatch=--partition=gpu'

@@ -6,7 +6,8 @@ r"""Runs a command on every host of a Cloud TPU, again when it is preempted.
 
 `all` is create, copy, run and, at the end, delete; each is also a command of
 its own. What follows a `--` is a module and its flags; `--multihost` is added.
-`copy` installs the last commit, without uncommitted changes.
+`copy` installs the last commit, without uncommitted changes, and a new secret
+that lets the hosts know each other.
 
 A preempted TPU is deleted and created again, and the command runs again and
 resumes from its checkpoint, so the workdir must outlive the TPU. After exit
@@ -30,16 +31,29 @@ sys.path.insert(0, str(ROOT))  # this checkout, whose last commit is copied
 from extrapolation import cli  # noqa: E402
 from extrapolation.cli import flags  # noqa: E402
 from extrapolation.output import exit_codes  # noqa: E402
+from extrapolation.parallel import secret  # noqa: E402
 
 TPU = ['gcloud', 'compute', 'tpus', 'tpu-vm']
 TERMINATED = 128 + 15  # by SIGTERM, before there was anything to save
 AGAIN = {*exit_codes.AGAIN, TERMINATED}
-BUNDLE = 'extrapolation.bundle'
+BUNDLE, SECRET = 'extrapolation.bundle', 'extrapolation.secret'
+FOLDER = '~/.cache/extrapolation/tpu'  # the user's own, for what is copied
+MAKE = "umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \\n'"
 SETUP = (
+  'chmod 600 extrapolation.secret; '
   'command -v {python} > /dev/null || (sudo apt-get -q update && '
   'sudo apt-get install -qy {python} {python}-venv); '
   'rm -rf code && git clone -q extrapolation.bundle code && '
   "{python} -m venv env && env/bin/pip install -q './code[tpu]'"
+)
+# What gcloud and the shell of a host could take for something else.
+WORDS = dict(
+  name='[a-z0-9][a-z0-9-]*',
+  zone='[a-z0-9][a-z0-9-]*',
+  project='([a-z0-9][a-z0-9.:-]*)?',
+  type='([A-Za-z0-9][A-Za-z0-9._-]*)?',
+  version='[A-Za-z0-9][A-Za-z0-9._-]*',
+  python='[A-Za-z0-9/][A-Za-z0-9._/+-]*',
 )
 # Processes that a lost connection left behind still hold the TPU; SIGTERM lets
 # them save.
@@ -83,10 +97,15 @@ class Pod:
     return [*head, f'--command={command}']
 
   def copy(self) -> None:
-    path = f'/tmp/{self.args.name}-{BUNDLE}'
-    self.must(['git', '-C', str(ROOT), 'bundle', 'create', path, 'HEAD'])
-    to = f'{self.args.name}:{BUNDLE}'
-    self.must([*TPU, 'scp', path, to, *self.where, '--worker=all'])
+    folder = pathlib.Path(FOLDER).expanduser() / self.args.name
+    bundle, own = folder / BUNDLE, folder / SECRET
+    self.must(['mkdir', '-p', '-m', '700', str(folder)])
+    # Made by the shell, so that what is printed here does not show it.
+    self.must(['sh', '-c', f'{MAKE} > "$0"', str(own)])
+    git = ['git', '-C', str(ROOT)]
+    self.must([*git, 'bundle', 'create', str(bundle), 'HEAD'])
+    copied = [str(bundle), str(own), f'{self.args.name}:.']
+    self.must([*TPU, 'scp', *copied, *self.where, '--worker=all'])
     self.must(self.ssh(SETUP.format(python=self.args.python)))
 
   def run(self) -> tuple[int, set[int]]:
@@ -96,9 +115,12 @@ class Pod:
       + ' --multihost' * ('--multihost' not in words)
       for words in self.args.commands
     )
+    # From a file to the environment: an argument is seen by everybody.
+    own = f'export {secret.VARIABLE}="$(cat ../{SECRET})"'
     # gcloud's own code does not tell which hosts ended how.
     argv = self.ssh(
-      f'cd code && {command}; code=$?; echo "exit code $code"; exit $code'
+      f'cd code && {own} && {command}; '
+      'code=$?; echo "exit code $code"; exit $code'
     )
     print(shlex.join(argv), flush=True)
     if self.args.dry_run:
@@ -202,6 +224,9 @@ def check(args: argparse.Namespace) -> None:
     raise ValueError('--type is missing: which TPU, such as v5litepod-16')
   if args.tries < 1 or not 0 <= args.wait < float('inf'):
     raise ValueError('--tries needs at least 1, --wait at least 0')
+  for flag, allowed in WORDS.items():
+    if not re.fullmatch(allowed, value := getattr(args, flag)):
+      raise ValueError(f'--{flag}={value!r}: can be made of {allowed}')
   for flag in args.create:
     if not flag.startswith('--'):
       raise ValueError(f'--create={flag}: needs a flag, --create=--NAME=VALUE')

@@ -1,6 +1,7 @@
 """Processes that meet, agree, and end together; or say why they cannot."""
 
 import pathlib
+import random
 import socket
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def meet(port, abouts, n=None, timeout=10.0, ids=None):
 
 @pytest.fixture
 def port():
-  return peers.free_port(23_000 + int(time.monotonic() * 1000) % 20_000)
+  return peers.free_port(random.randrange(10_000, 30_000))
 
 
 def test_all_get_the_address_when_all_are_there(port):
@@ -272,7 +273,8 @@ def test_one_process_goes_on_where_two_stopped(runs):
 
 
 def start_two(runs, name, *second):
-  port = peers.free_port(31_000)
+  # Another group's JAX takes the port after its own, as this is being chosen.
+  port = peers.free_port(random.randrange(31_000, 40_000))
   env = runs.env | dict(JAX_NUM_CPU_DEVICES='2')
   return [
     subprocess.Popen(

@@ -9,6 +9,7 @@ from extrapolation.config.experiment import (
   base,
   differences,
   from_dict,
+  from_json,
 )
 from extrapolation.config.overrides import load, override
 from extrapolation.config.sections import (
@@ -37,6 +38,7 @@ __all__ = [
   'base',
   'differences',
   'from_dict',
+  'from_json',
   'keys_or_error',
   'load',
   'override',

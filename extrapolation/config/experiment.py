@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from immutabledict import immutabledict
 from ml_collections import ConfigDict
 
+from extrapolation.config import sizes
 from extrapolation.config.sections import (
   Data,
   Eval,
@@ -38,6 +40,10 @@ class Experiment:
   sweep: Sweep = dataclasses.field(default_factory=Sweep)
 
   def __post_init__(self):
+    sizes.check('seed', self.seed)
+    sizes.check('optim.warmup', self.optim.warmup)
+    m, t = self.model, self.train
+    sizes.check_products(m.N, m.D, m.F, self.data.vocab, t.B, t.T)
     if not 0 <= self.optim.warmup <= self.train.steps:
       raise ValueError(
         f'optim.warmup = {self.optim.warmup}: needs 0 <= warmup <= '
@@ -57,6 +63,30 @@ def from_dict(values: Mapping[str, Any]) -> Experiment:
       key has, or one out of range; names it, and what there is.
   """
   return _section(Experiment, values, '')
+
+
+def from_json(text: str) -> Experiment:
+  """The experiment of a text that `json.dumps(e.to_dict())` made.
+
+  Raises:
+    ValueError: no such text: as `from_dict`, or no JSON, a key that is there
+      twice, NaN or infinity.
+  """
+
+  def constant(name: str) -> float:
+    raise ValueError(f'{name} is no value of a config')
+
+  def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in items]
+    if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+      raise ValueError(f'config key {sizes.shown(twice[0])} is there twice')
+    return dict(items)
+
+  try:
+    values = json.loads(text, parse_constant=constant, object_pairs_hook=pairs)
+  except RecursionError:
+    raise ValueError('nested far deeper than a config') from None
+  return from_dict(values)
 
 
 def base() -> ConfigDict:
@@ -85,15 +115,21 @@ def differences(old: Mapping, new: Mapping, prefix: str = '') -> list[str]:
 
 def no_key(key: str, leaf: str, there: list[str]) -> str:
   """The error for a key that does not exist, with the nearest that does."""
-  close = difflib.get_close_matches(leaf, there, 1)
+  close = difflib.get_close_matches(leaf[:80], there, 1)
   hint = f' (did you mean {close[0]!r}?)' if close else ''
-  return f'no config key {key!r}{hint}; there are: {", ".join(there) or "none"}'
+  known = ', '.join(there) or 'none'
+  return f'no config key {sizes.shown(key)}{hint}; there are: {known}'
 
 
 def section(value: Any, key: str) -> Mapping[str, Any]:
   """`value`, which must be the keys and values of a section."""
   if not isinstance(value, Mapping):
-    raise ValueError(f'config key {key!r} = {value!r} is no section')
+    name = f'config key {key!r}' if key else 'a config'
+    raise ValueError(
+      f'{name} = {sizes.shown(value)} is no section: it needs keys and values'
+    )
+  if odd := [k for k in value if not isinstance(k, str)]:
+    raise ValueError(f'config key {sizes.shown(odd[0])}: needs text')
   return value
 
 
@@ -123,15 +159,15 @@ def _section(cls: type, values: Any, prefix: str) -> Any:
 def _typed(want: Any, value: Any, key: str) -> Any:
   """`value` as the type that its field declares."""
   kind = typing.get_origin(want) or want
-  if kind is float and type(value) is int:
+  if kind is float and type(value) is int and abs(value) < 1e300:
     value = float(value)
   elif kind is tuple and isinstance(value, list):  # JSON knows no tuples
     value = tuple(value)
   elif kind is Mapping and isinstance(value, Mapping):
-    value = immutabledict(value)
+    value = immutabledict(section(value, key))
   if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
     raise ValueError(
-      f'config key {key} = {value!r}: needs {kind.__name__}, '
+      f'config key {key} = {sizes.shown(value)}: needs {kind.__name__}, '
       f'got {type(value).__name__}'
     )
   return value

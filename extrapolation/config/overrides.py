@@ -11,6 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from extrapolation import rpe
+from extrapolation.config import sizes
 from extrapolation.config.experiment import (
   Experiment,
   base,
@@ -18,6 +19,8 @@ from extrapolation.config.experiment import (
   no_key,
   section,
 )
+
+LONGEST = 20_000  # characters of a value that is parsed
 
 
 def load(spec: str, overrides: Mapping[str, str] | None = None) -> Experiment:
@@ -49,6 +52,8 @@ def override(
   values = c.to_dict() if isinstance(c, Experiment) else _values(c)
   model = values['model']
   name = overrides.get('model.rpe', model['rpe'])
+  if not isinstance(name, str):
+    raise ValueError(f'config key model.rpe = {sizes.shown(name)}: needs str')
   if name != model['rpe']:
     model.update(rpe=name, rpe_args={})  # those were of another encoding
   model['rpe_args'] = {**rpe.defaults(name), **model['rpe_args']}
@@ -58,7 +63,9 @@ def override(
     for i, part in enumerate(parents):
       node = _child(node, part, '.'.join(parents[:i]))
       if not isinstance(node, dict):
-        raise ValueError(f'config key {key!r}: {part!r} is not a section')
+        raise ValueError(
+          f'config key {sizes.shown(key)}: {part!r} is not a section'
+        )
     old = _child(node, leaf, '.'.join(parents))
     node[leaf] = _parse(text, old, key)
   return from_dict(values)
@@ -66,11 +73,16 @@ def override(
 
 def _values(c: ConfigDict) -> dict[str, Any]:
   """A config file's values, which has every section; absent keys of default."""
+  if not isinstance(c, ConfigDict):
+    raise ValueError(
+      f'get_config() made a {type(c).__name__}: it needs the ConfigDict of '
+      'config.base(), changed and returned'
+    )
   values = c.copy_and_resolve_references().to_dict()
   known = base().to_dict()
   for key in values:
     if key not in known:
-      raise ValueError(no_key(key, key, list(known)))
+      raise ValueError(no_key(str(key), str(key), list(known)))
   for key, default in known.items():
     if key not in values:
       raise ValueError(f'config has no {key!r}; start from config.base()')
@@ -117,6 +129,8 @@ def _parse(text: str, old: Any, key: str) -> Any:
   try:
     if want is bool:
       return {'true': True, 'false': False}[text.lower()]
+    if len(text) > LONGEST:
+      raise ValueError
     if want is tuple:
       value = ast.literal_eval(f'({text},)' if text else '()')
       return value[0] if value and isinstance(value[0], tuple) else value
@@ -124,7 +138,11 @@ def _parse(text: str, old: Any, key: str) -> Any:
     if isinstance(value, bool) or want(value) != value:
       raise ValueError
     return want(value)
-  except (ValueError, SyntaxError, KeyError, TypeError):
+  except (
+    *(ValueError, SyntaxError, KeyError, TypeError),
+    *(OverflowError, RecursionError, MemoryError),  # 1e999, thousands of ((((
+  ):
     raise ValueError(
-      f'config key {key} = {text!r}: needs {want.__name__}, such as {old!r}'
+      f'config key {key} = {sizes.shown(text)}: needs {want.__name__}, such as '
+      f'{old!r}'
     ) from None

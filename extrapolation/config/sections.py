@@ -14,6 +14,7 @@ import jax
 from immutabledict import immutabledict
 
 from extrapolation import rpe as encodings
+from extrapolation.config import sizes
 from extrapolation.data import SPLITS
 
 ACTIVATIONS = ('relu', 'gelu')
@@ -26,12 +27,9 @@ AXES = ('data', 'fsdp', 'seq')  # of the mesh of devices
 
 def _one_of(key: str, value: str, allowed: Iterable[str]) -> None:
   if value not in allowed:
-    raise ValueError(f'{key} = {value!r}; there are: {", ".join(allowed)}')
-
-
-def _at_least(key: str, value: int, least: int) -> None:
-  if not value >= least:
-    raise ValueError(f'{key} = {value}: needs >= {least}')
+    raise ValueError(
+      f'{key} = {sizes.shown(value)}; there are: {", ".join(allowed)}'
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +47,9 @@ class Data:
   windows: str = 'contiguous'  # as in the paper | within: one document each
   manual_dir: str = ''  # your files for tfds:NAME; '' is where TFDS looks
   cache: str = ''  # '' is ~/.cache/extrapolation
+
+  def __post_init__(self):
+    sizes.check('data.vocab', self.vocab)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class Network:
 
   def __post_init__(self):
     for name in ('N', 'D', 'H', 'F'):
-      _at_least(f'model.{name}', getattr(self, name), 1)
+      sizes.check(f'model.{name}', getattr(self, name), 1)
     if self.D % self.H:
       fits = [h for h in range(1, self.D + 1) if self.D % h == 0]
       near = sorted(fits, key=lambda h: abs(h - self.H))[:3]
@@ -93,8 +94,12 @@ class Model(Network):
 
   def __post_init__(self):
     super().__post_init__()
+    known = encodings.defaults(self.rpe)
+    for key, value in self.rpe_args.items():
+      if key in known:
+        sizes.check_like(f'model.rpe_args.{key}', value, known[key])
     encodings.get(self.rpe, self.H, **self.rpe_args)
-    full = immutabledict({**encodings.defaults(self.rpe), **self.rpe_args})
+    full = immutabledict({**known, **self.rpe_args})
     object.__setattr__(self, 'rpe_args', full)
 
   @property
@@ -149,7 +154,7 @@ class Train:
   def __post_init__(self):
     for field in dataclasses.fields(self):
       least = 0 if field.name in ('valid_every', 'keep_every') else 1
-      _at_least(f'train.{field.name}', getattr(self, field.name), least)
+      sizes.check(f'train.{field.name}', getattr(self, field.name), least)
     if self.B % self.accumulate:
       raise ValueError(
         f'train.accumulate = {self.accumulate} does not divide '
@@ -169,9 +174,11 @@ class Parallel:
   def __post_init__(self):
     _one_of('parallel.mode', self.mode, MODES)
     for name in AXES:
-      if getattr(self, name) < 1 and getattr(self, name) != -1:
+      value = getattr(self, name)
+      sizes.check(f'parallel.{name}', value, -math.inf)
+      if value < 1 and value != -1:
         raise ValueError(
-          f'parallel.{name} = {getattr(self, name)}: needs >= 1, or -1 for '
+          f'parallel.{name} = {sizes.shown(value)}: needs >= 1, or -1 for '
           'all devices that are left'
         )
     if sum(getattr(self, name) == -1 for name in AXES) > 1:
@@ -226,10 +233,13 @@ class Eval:
     if not self.lengths:
       raise ValueError('eval.lengths is empty; give one length or more')
     for n in self.lengths:
-      if not isinstance(n, int) or n < 1:
-        raise ValueError(f'eval.lengths: {n!r} is not a length; needs >= 1')
-    _at_least('eval.tokens', self.tokens, 0)
-    _at_least('eval.batch_tokens', self.batch_tokens, 1)
+      if type(n) is not int or n < 1:
+        raise ValueError(
+          f'eval.lengths: {sizes.shown(n)} is not a length; needs >= 1'
+        )
+    sizes.check_list('eval.lengths', self.lengths, 1)
+    sizes.check('eval.tokens', self.tokens)
+    sizes.check('eval.batch_tokens', self.batch_tokens, 1)
     _one_of('eval.split', self.split, SPLITS)
     targets_per_window(self.protocol, min(self.lengths))
     keys_or_error(self.window)
@@ -243,6 +253,9 @@ class Sweep:
   rpe: str = 'all'
   seeds: tuple[int, ...] = (0,)
 
+  def __post_init__(self):
+    sizes.check_list('sweep.seeds', self.seeds, 0)
+
 
 def targets_per_window(protocol: str, length: int) -> int:
   """Targets that each window but the first scores, under a protocol.
@@ -253,12 +266,10 @@ def targets_per_window(protocol: str, length: int) -> int:
   kind, _, number = protocol.partition(':')
   if protocol == 'nonoverlap':
     return length
-  if (
-    kind not in ('sliding', 'last') or not number.isdecimal() or not int(number)
-  ):
+  if kind not in ('sliding', 'last') or not _count(number):
     raise ValueError(
-      f'no protocol {protocol!r}; there are: nonoverlap, sliding:STRIDE, '
-      'last:K, with numbers >= 1'
+      f'no protocol {sizes.shown(protocol)}; there are: nonoverlap, '
+      f'sliding:STRIDE, last:K, with numbers >= 1, <= {sizes.TOKENS}'
     )
   if int(number) > length:
     raise ValueError(
@@ -276,8 +287,8 @@ def keys_or_error(window: str) -> int | float | None:
   """
   if window == 'full':
     return None
-  if window.isdecimal() and int(window) > 0:
-    return int(window)
+  if keys := _count(window):
+    return keys
   kind, _, number = window.partition(':')
   try:
     error = float(number) if kind == 'certified' else 0.0
@@ -285,7 +296,13 @@ def keys_or_error(window: str) -> int | float | None:
     error = 0.0
   if not 0 < error < 1:
     raise ValueError(
-      f'window {window!r}: needs full, a number of keys >= 1, or '
+      f'window {sizes.shown(window)}: needs full, a number of keys >= 1, or '
       'certified:ERROR with 0 < ERROR < 1'
     )
   return error
+
+
+def _count(text: str) -> int:
+  """A number of tokens, 1 or more; 0 is none."""
+  n = int(text) if text.isdecimal() and len(text) < 12 else 0
+  return n if n <= sizes.TOKENS else 0

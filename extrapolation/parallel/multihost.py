@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 import zlib
@@ -19,14 +20,18 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
-import numpy as np
 from etils import epath
 
 from extrapolation import config
 from extrapolation.output import exit_codes, logs
+from extrapolation.parallel import secret
 from extrapolation.parallel.peers import Lifeline, free_port
+from extrapolation.parallel.texts import gather
 
 T = TypeVar('T')
+
+MOST = 1 << 16  # processes
+LONGEST_WAIT = 7 * 24 * 3600.0  # seconds
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +61,11 @@ def where(args: argparse.Namespace) -> tuple[str, int, int] | None:
     ValueError: flags that do not make a group, or --multihost where there is
       nothing to find.
   """
+  if not 0 < args.join_timeout <= LONGEST_WAIT:
+    raise ValueError(
+      f'--join_timeout={args.join_timeout}: needs 0 < seconds <= '
+      f'{LONGEST_WAIT:.0f}'
+    )
   three = (args.coordinator, args.num_processes, args.process_id)
   if args.multihost:
     if any(x is not None for x in three):
@@ -70,13 +80,32 @@ def where(args: argparse.Namespace) -> tuple[str, int, int] | None:
     )
   address, n, me = three
   host, _, port = address.rpartition(':')
-  if not host or not port.isdigit() or not 0 < int(port) < 65536:
-    raise ValueError(f'--coordinator={address}: needs HOST:PORT')
-  if n < 1 or not 0 <= me < n:
+  if not _reachable(host) or not _is_port(port):
     raise ValueError(
-      f'--process_id={me} of --num_processes={n}: needs 0 <= I < N'
+      f'--coordinator={address[:80]}: needs HOST:PORT, with an IPv6 address in '
+      'brackets: [::1]:PORT'
+    )
+  if not 1 <= n <= MOST or not 0 <= me < n:
+    raise ValueError(
+      f'--process_id={me} of --num_processes={n}: needs 0 <= I < N, and at '
+      f'most {MOST} processes'
     )
   return address, n, me
+
+
+def _reachable(host: str) -> bool:
+  """Whether it can be the name or the address of a machine."""
+  bare = host[1:-1] if host[:1] + host[-1:] == '[]' else host
+  try:
+    bare.encode('idna')  # what a look-up does first
+  except UnicodeError:
+    return False
+  plain = bare.isprintable() and not set(bare) & {*' /[]'}
+  return bool(bare) and plain and (':' in bare) == (bare != host)
+
+
+def _is_port(text: str) -> bool:
+  return bool(re.fullmatch('[0-9]{1,5}', text)) and 0 < int(text) < 1 << 16
 
 
 def _detected() -> tuple[str, int, int]:
@@ -96,6 +125,9 @@ def _detected() -> tuple[str, int, int]:
 @contextlib.contextmanager
 def group(args: argparse.Namespace, **about: Any) -> Iterator[None]:
   """Runs its body as one process of the group that the flags name.
+
+  The processes need a secret in common, see `secret.find`. JAX's own runtime
+  asks for none: its ports need a network whose machines are trusted.
 
   Args:
     args: what `pop_flags` returned.
@@ -125,7 +157,12 @@ def group(args: argparse.Namespace, **about: Any) -> Iterator[None]:
   try:
     line.watch()
     jax.distributed.initialize(
-      runtime, n, me, initialization_timeout=int(args.join_timeout)
+      runtime,
+      n,
+      me,
+      initialization_timeout=max(1, int(args.join_timeout)),
+      # What only this machine can reach is not offered to others.
+      coordinator_bind_address=runtime if secret.loopback(line.host) else None,
     )
     if me:
       logs.silence()
@@ -190,23 +227,6 @@ def barrier() -> None:
   """Returns when every process is here."""
   if jax.process_count() > 1:
     gather('')
-
-
-def gather(text: str) -> list[str]:
-  """The texts of all processes; of each the first 2000 bytes."""
-  if jax.process_count() == 1:
-    return [text]
-  from jax.experimental import multihost_utils
-
-  data = np.zeros(2002, np.uint8)
-  raw = np.frombuffer(text.encode()[:2000], np.uint8)
-  data[: raw.size] = raw
-  data[-2:] = raw.size // 256, raw.size % 256
-  every = multihost_utils.process_allgather(data)
-  return [
-    bytes(x[: int(x[-2]) * 256 + int(x[-1])]).decode(errors='ignore')
-    for x in np.asarray(every).reshape(-1, data.size)
-  ]
 
 
 def broadcast(text: str) -> str:

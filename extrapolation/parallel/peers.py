@@ -1,19 +1,22 @@
 """Connections between the processes of a run, open for as long as it lives."""
 
 import contextlib
-import json
 import os
-import select
+import selectors
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from extrapolation.output import exit_codes
+from extrapolation.parallel import secret
+from extrapolation.parallel.channel import HANDSHAKE, Channel, StrangerError
+from extrapolation.parallel.door import Door
 
 GRACE = 10.0  # seconds to end by oneself, when another says that it ends
+WORDS = 1000  # characters of why a process ends
 
 
 # (own settings, another's) -> the difference in words, '' if there is none.
@@ -38,16 +41,23 @@ def free_port(port: int) -> int:
 
 
 class Lifeline:
-  """One process's end: process 0 has a connection to each of the others.
+  """One process's end: process 0 has a connection to each of the others."""
 
-  Messages are lines of JSON.
-  """
+  def __init__(self, address: str, n: int, me: int, key: bytes | None = None):
+    """The end of process `me` of n, whose process 0 is at HOST:PORT.
 
-  def __init__(self, address: str, n: int, me: int):
+    Args:
+      key: the group's secret; None is what `secret.find` finds.
+
+    Raises:
+      ValueError, OSError: there is none, see `secret.find`.
+    """
     host, _, port = address.rpartition(':')
     self.host, self.port, self.n, self.me = host.strip('[]'), int(port), n, me
-    self.peers: dict[int, socket.socket] = {}  # by process
-    self.buffers: dict[socket.socket, bytes] = {}
+    self.key = secret.find(self.host) if key is None else key
+    self.peers: dict[int, Channel] = {}  # by process
+    self.refused: list[Channel] = []
+    self.error: Exception | None = None
     self.left: set[int] = set()
     self.ending = self.failed = False
     self.alone = threading.Event()  # all connections are closed
@@ -68,56 +78,64 @@ class Lifeline:
       LostError: processes are missing.
       ValueError: a process that is not like this one.
     """
-    try:
-      server = socket.create_server(('', self.port), backlog=self.n + 16)
-    except OSError as e:
-      raise OSError(
-        f'--coordinator: port {self.port} cannot be used here '
-        f'({e.strerror}); give another'
-      ) from None
-    end, error = time.monotonic() + timeout, None
-    with server:
-      while len(self.peers) < self.n - 1 and error is None:
-        server.settimeout(max(0.01, end - time.monotonic()))
-        try:
-          sock, _ = server.accept()
-        except TimeoutError:
-          error = self._missing(timeout)
-          break
-        error = self._admit(sock, about, difference)
-    reply = dict(error=str(error), kind=type(error).__name__)
-    for sock in self.peers.values():
-      _send(sock, dict(runtime=runtime) if error is None else reply)
+
+    def admit(channel: Channel, other: int, end: float) -> None:
+      theirs = channel.receive(end).get('about')
+      with self.lock:
+        self._admit(channel, other, theirs, about, difference)
+
+    def complete() -> bool:
+      return self.error is not None or len(self.peers) == self.n - 1
+
+    door = Door(self.host, self.port, self.n, self.key, admit)
+    door.open(complete, time.monotonic() + timeout)
+    with self.lock:
+      error = self.error
+      if error is None and not complete():
+        error = self._missing(timeout, str(door))
+      reply: dict[str, Any] = dict(runtime=runtime)
+      if error is not None:
+        reply = dict(error=str(error), kind=type(error).__name__)
+      self.error = error or ValueError('the door is closed')
+      self._tell(reply, [*self.peers.values(), *self.refused])
     if error is not None:
       raise error
 
   def _admit(
-    self, sock: socket.socket, about: dict, difference: Difference
-  ) -> ValueError | None:
-    """Takes a process in; returns an error if none of its group can run."""
-    _keep_alive(sock)
-    try:
-      hello = _receive(sock, 10.0)
-      other = hello['process']
-    except (OSError, ValueError, KeyError, TypeError):
-      sock.close()  # a port scan, or one that died at the door
-      return None
-    if lines := difference(about, hello['about']):
-      self.peers[other] = sock
-      return ValueError(
+    self,
+    channel: Channel,
+    other: int,
+    theirs: Any,
+    about: dict,
+    difference: Difference,
+  ) -> None:
+    """Takes in a process of this group, unless the group cannot run with it."""
+    if not isinstance(theirs, dict):
+      raise StrangerError('no settings')
+    if self.error is not None:  # one that came too late
+      channel.close()
+      return
+    if lines := difference(about, theirs):
+      self.error = ValueError(
         f'process {other} differs from process 0 (0 -> {other}): {lines}'
       )
-    if other in self.peers and _alive(self.peers[other]):
-      self.peers[-1] = sock
-      return ValueError(f'two processes say --process_id={other}')
-    self.peers[other] = sock
-    return None
+    elif other >= self.n:
+      self.error = ValueError(
+        f'--process_id={other} of --num_processes={self.n}: needs 0 <= I < N'
+      )
+    elif other in self.peers and self.peers[other].alive():
+      self.error = ValueError(f'two processes say --process_id={other}')
+    if self.error is not None:
+      self.refused.append(channel)
+    else:
+      self.peers[other] = channel
 
-  def _missing(self, timeout: float) -> LostError:
+  def _missing(self, timeout: float, strangers: str) -> LostError:
     gone = [i for i in range(1, self.n) if i not in self.peers]
+    turned = f' (turned away: {strangers})' if strangers else ''
     return LostError(
       f'{len(self.peers) + 1} of {self.n} processes came within {timeout:g} s; '
-      f'missing: process {", ".join(map(str, gone))}'
+      f'missing: process {", ".join(map(str, gone))}{turned}'
     )
 
   def join(self, about: dict, timeout: float) -> str:
@@ -127,87 +145,107 @@ class Lifeline:
       LostError: process 0 does not answer, or the group is not complete.
       ValueError: this process, or another, is not like process 0.
     """
-    end = time.monotonic() + timeout
+    end, told = time.monotonic() + timeout, None
     while True:
       try:
-        sock = socket.create_connection((self.host, self.port), timeout=5)
-        _keep_alive(sock)
-        _send(sock, dict(process=self.me, about=about))
-        reply = _receive(sock, max(1.0, end - time.monotonic()) + 5)
+        channel, reply = self._knock(about, end)
         break
-      except (OSError, ValueError) as e:
+      except OSError as e:
+        told = e if told is None or isinstance(e, StrangerError) else told
         if time.monotonic() > end:
           raise LostError(
             f'process 0 does not answer at {self.host}:{self.port} within '
-            f'{timeout:g} s ({e}); missing: process 0'
+            f'{timeout:g} s ({told}); missing: process 0'
           ) from None
         time.sleep(0.2)
     if 'error' in reply:
-      kind = ValueError if reply['kind'] == 'ValueError' else LostError
+      kind = ValueError if reply.get('kind') == 'ValueError' else LostError
       raise kind(f'{reply["error"]} (process 0 says)')
-    self.peers[0] = sock
-    return reply['runtime']
+    self.peers[0] = channel
+    return str(reply.get('runtime'))
+
+  def _knock(self, about: dict, end: float) -> tuple[Channel, dict]:
+    """One try to be let in: the channel, and what process 0 says."""
+    sock = socket.create_connection((self.host, self.port), timeout=5)
+    channel = Channel(sock)
+    try:
+      soon = time.monotonic() + HANDSHAKE
+      try:
+        channel.prove(self.key, self.me, soon)
+        channel.send(dict(about=about), soon)
+      except OSError as e:
+        raise StrangerError(
+          f'{e}: another {secret.VARIABLE}, or another program at that port'
+        ) from None
+      # With as much time as process 0 takes to miss somebody.
+      return channel, channel.receive(max(time.monotonic() + 1, end) + 5)
+    except BaseException:
+      channel.close()
+      raise
 
   def watch(self) -> None:
     """From now on this process ends when another does."""
-    for sock in self.peers.values():
-      sock.settimeout(None)
     threading.Thread(target=self._watch, daemon=True).start()
 
   def _watch(self) -> None:
-    names = {sock: i for i, sock in self.peers.items()}
-    while names:
-      ready, _, _ = select.select(list(names), [], [])
-      for sock in ready:
-        other = names[sock]
-        try:
-          data = sock.recv(1 << 16)
-        except OSError:
-          data = b''
-        if not data:
-          del names[sock]
-          if other not in self.left and not self.failed:
-            self._stop(exit_codes.LOST, f'process {other} is gone', grace=0.0)
-          continue
-        text = self.buffers.pop(sock, b'') + data
-        *lines, rest = text.split(b'\n')
-        self.buffers[sock] = rest
-        for line in lines:
-          self._heard(other, json.loads(line))
+    with selectors.DefaultSelector() as waiting:
+      for i, channel in self.peers.items():
+        waiting.register(channel.sock, selectors.EVENT_READ, (i, channel))
+      while waiting.get_map():
+        for key, _ in waiting.select():
+          other, channel = key.data
+          messages = channel.arrived()
+          if messages is None:
+            waiting.unregister(channel.sock)
+            if other not in self.left and not self.failed:
+              self._stop(exit_codes.LOST, f'process {other} is gone', grace=0.0)
+          for message in messages or ():
+            self._heard(other, message)
     self.alone.set()
 
   def _heard(self, other: int, message: dict) -> None:
+    code, why = message.get('code'), message.get('why')
+    if type(code) is not int or not 0 <= code < 256 or not isinstance(why, str):
+      return  # not what a process says that ends
     self.left.add(other)
-    if message['agreed']:
+    if message.get('agreed') is True:
       return
-    why = message['why']
     if not message.get('passed_on'):
       why = f'process {other} stopped: {why}'
-    self._stop(message['code'], why, message.get('grace', GRACE))
+    grace = message.get('grace', GRACE)
+    soon = isinstance(grace, (int, float)) and 0 <= grace <= GRACE
+    self._stop(code, why, grace if soon else GRACE)
 
   def _stop(self, code: int, why: str, grace: float) -> None:
     """Tells the others, waits for the main thread, and ends the process."""
     if self.me == 0:
-      self._tell(code=code, why=why, agreed=False, passed_on=True, grace=grace)
+      message = dict(code=code, why=why[:WORDS], agreed=False, grace=grace)
+      self._tell(message | dict(passed_on=True), self.peers.values())
     end = time.monotonic() + grace
     while time.monotonic() < end and not self.ending:
       time.sleep(0.05)
     if self.ending:  # of itself; give it time to say what it has to say
       time.sleep(grace)
-    print(f'error: process {self.me} ends: {why}', file=sys.stderr, flush=True)
+    words = ''.join(c if c.isprintable() else '?' for c in why)
+    print(
+      f'error: process {self.me} ends: {words}', file=sys.stderr, flush=True
+    )
     sys.stdout.flush()
     os._exit(code)
 
-  def _tell(self, **message: Any) -> None:
-    with self.lock:
-      for sock in self.peers.values():
-        with contextlib.suppress(OSError):
-          _send(sock, message)
+  def _tell(self, message: dict, channels: Iterable[Channel]) -> None:
+    """Tells those that are still there, none of which can hold up the rest."""
+    end = time.monotonic() + GRACE
+    for channel in channels:
+      with contextlib.suppress(OSError):
+        channel.send(message, end)
 
   def end(self, code: int, why: str, agreed: bool) -> None:
     """This process ends. agreed: so do all, and nobody needs to know why."""
     self.ending, self.failed = True, not agreed
-    self._tell(code=code, why=why.split('\n')[0], agreed=agreed)
+    line = why.split('\n')[0][:WORDS]
+    message = dict(code=code, why=line, agreed=agreed)
+    self._tell(message, self.peers.values())
 
   def wait_for_peers(self) -> None:
     """Waits for the others to have gone: with process 0 goes their runtime."""
@@ -217,40 +255,3 @@ class Lifeline:
   def await_failure_cause(self) -> None:
     """Gives the watch time to find out who is gone, and to end all this."""
     time.sleep(20)
-
-
-def _keep_alive(sock: socket.socket) -> None:
-  """A host that vanishes without a word is noticed within about 20 s."""
-  sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-  for name, value in dict(
-    TCP_KEEPIDLE=5, TCP_KEEPINTVL=5, TCP_KEEPCNT=3
-  ).items():
-    if hasattr(socket, name):
-      sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _alive(sock: socket.socket) -> bool:
-  """False if the other end has closed it."""
-  ready, _, _ = select.select([sock], [], [], 0)
-  if not ready:
-    return True
-  try:
-    return bool(sock.recv(1, socket.MSG_PEEK))
-  except OSError:
-    return False
-
-
-def _send(sock: socket.socket, message: dict) -> None:
-  sock.sendall(json.dumps(message).encode() + b'\n')
-
-
-def _receive(sock: socket.socket, timeout: float) -> dict:
-  """One line of JSON, and not a byte more."""
-  end, data = time.monotonic() + timeout, b''
-  while not data.endswith(b'\n'):
-    sock.settimeout(max(0.01, end - time.monotonic()))
-    more = sock.recv(1)
-    if not more:
-      raise OSError('the connection was closed')
-    data += more
-  return json.loads(data)

@@ -46,6 +46,7 @@ def names() -> list[str]:
 
 def _make(name: str) -> Callable:
   if name not in names():
+    name = name[:80]
     close = difflib.get_close_matches(name, names(), 1)
     hint = f' (did you mean {close[0]!r}?)' if close else ''
     raise ValueError(
@@ -86,7 +87,7 @@ def defaults(name: str) -> dict:
   return {p.name: p.default for p in parameters[1:]}
 
 
-def get(name: str, H: int, **hyper: Any) -> 'RPE':
+def get(name: str, H: int, /, **hyper: Any) -> 'RPE':
   """Builds the encoding `name` for H heads.
 
   >>> get('alibi', 8).source

@@ -10,8 +10,8 @@ def make(H: int, dbar: int = 128) -> base.RPE:
   bias_h(t) = (sum_{i=1}^{n} cos(t / 10000^(i/n)) - n) H / (8 h), n = dbar / 2,
   h = 1..H.
   """
-  if dbar < 2 or dbar % 2:
-    raise ValueError(f'dbar = {dbar}: sandwich needs an even number >= 2')
+  if not 2 <= dbar <= 4096 or dbar % 2:
+    raise ValueError(f'dbar = {dbar}: sandwich needs an even number, 2 to 4096')
   n = dbar // 2
 
   def bias(distance: Num[Array, ' d'], params: base.Params):

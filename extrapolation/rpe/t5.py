@@ -12,10 +12,10 @@ def make(H: int, buckets: int = 32, max_distance: int = 128) -> base.RPE:
   min(E + floor(E ln(t / E) / ln(max_distance / E)), buckets - 1).
   """
   E = buckets // 2
-  if buckets < 2 or buckets % 2 or max_distance <= E:
+  if not 2 <= buckets <= 4096 or buckets % 2 or max_distance <= E:
     raise ValueError(
       f'buckets = {buckets}, max_distance = {max_distance}: t5 '
-      'needs an even number of buckets and max_distance > half'
+      'needs an even number of buckets, 2 to 4096, and max_distance > half'
     )
 
   def bias(distance: Num[Array, ' d'], params: base.Params):

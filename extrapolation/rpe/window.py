@@ -10,8 +10,10 @@ def make(H: int, width: int = 128) -> base.RPE:
   >>> make(1, width=2).bias(jnp.arange(3), {})
   Array([[  0.,   0., -inf]], dtype=float32)
   """
-  if width < 1:
-    raise ValueError(f'width = {width}: a window needs at least 1 token')
+  if not 1 <= width < 1 << 31:  # a distance is an int32
+    raise ValueError(
+      f'width = {width}: a window needs at least 1 token, at most 2^31 - 1'
+    )
 
   def bias(distance: Num[Array, ' d'], params: base.Params):
     del params

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # jax and sympy are loaded when the flags have been read
   from extrapolation import rpe
   from extrapolation.theory.certified_window import ErrorBound
 
+MOST_HEADS, MOST_NAMES, MOST_SHARES = 512, 64, 64
+
 
 def parser() -> flags.Parser:
   """The flags of the command."""
@@ -87,8 +89,10 @@ def main(argv: list[str]) -> None:
   args = parser().parse_args(argv)
   try:
     records, train = run(args)
-  except (ValueError, OverflowError) as e:  # of other libraries: many lines
+  except ValueError as e:  # of other libraries: many lines
     raise ValueError(' '.join(str(e).split())) from e
+  except OverflowError as e:
+    raise ValueError(f'a number that no float64 holds: {e}') from e
   sys.set_int_max_str_digits(0)
   if args.format == 'json':
     print(json.dumps(records[0] if len(records) == 1 else records, indent=2))
@@ -109,6 +113,8 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
     grammar.parse(args.formula)  # reports a typo before jax is loaded
   from extrapolation.theory import answer, trained, trf_bounds
 
+  if args.eps.count(',') >= MOST_SHARES:
+    raise ValueError(f'--eps: at most {MOST_SHARES} shares')
   eps = {e.strip(): trf_bounds.share(e.strip()) for e in args.eps.split(',')}
   if args.horizon < 2:
     raise ValueError(f'horizon = {args.horizon}: at least 2 tokens')
@@ -164,8 +170,10 @@ def _subjects(args: argparse.Namespace) -> dict[str, list]:
   from extrapolation.theory.expression.formula import Formula
 
   values = {k: grammar.number(v) for k, v in _pairs(args.set, '--set').items()}
-  if args.heads < 1:
-    raise ValueError(f'heads = {args.heads}: at least 1 is needed')
+  if not 1 <= args.heads <= MOST_HEADS:
+    raise ValueError(
+      f'heads = {args.heads}: at least 1 is needed, at most {MOST_HEADS}'
+    )
   if args.formula is not None:
     text = args.formula
     return {text: [Formula(text).read(values)]}
@@ -173,6 +181,8 @@ def _subjects(args: argparse.Namespace) -> dict[str, list]:
     function = head_formulas.load(args.function)
     return {args.function: head_formulas.heads(function, values or None)}
   names = rpe.names() if args.all else args.rpe.split(',')
+  if len(names) > MOST_NAMES:
+    raise ValueError(f'--rpe: at most {MOST_NAMES} encodings')
   out = {}
   for spec in names:
     name, texts = rpe.parse(spec)

@@ -38,6 +38,8 @@ from extrapolation.theory import (
 from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression.graph import Node
 
+LARGEST = 1e4  # of a logit's bound; its share of weight is e^-20000
+
 
 @dataclasses.dataclass(frozen=True)
 class ErrorBound:
@@ -103,10 +105,10 @@ def allowed(error: float | int, M: float | int, v: float | int) -> Fraction:
   p = x / (1 + x) with x = e^{2M} T_w / B_w, so T_w / B_w may be up to
   e^{-2M} d / (1 - d), d = error / (2 v).
   """
-  if not (error > 0 and M >= 0 and v > 0 and math.isfinite(M)):
+  if not (error > 0 and 0 <= M <= LARGEST and 0 < v < math.inf):
     raise ValueError(
-      f'error = {error}, M = {M}, v = {v}: error > 0, finite M >= 0 and v > 0 '
-      'are needed'
+      f'error = {error}, M = {M}, v = {v}: error > 0, finite M >= 0 and '
+      f'v > 0 are needed, and M <= {LARGEST:g}'
     )
   if error >= 2 * v:
     return Fraction(1)

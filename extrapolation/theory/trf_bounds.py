@@ -7,6 +7,7 @@ Source: Qin et al. 2024, Exploring Transformer Extrapolation, arXiv 2307.10156.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Protocol, runtime_checkable
@@ -25,6 +26,8 @@ from extrapolation.theory.enclosures import (
 from extrapolation.theory.errors import NotProved, UndefinedTotal
 from extrapolation.theory.expression.graph import Graph, Node, nodes, rebuild
 
+# Exactly so many digits, and so small an exponent, as is quickly written out.
+SHARE = re.compile(r'[0-9./+ -]{1,400}([eE][+-]?[0-9]{1,3})?')
 LARGEST = 10**1000  # tokens: a receptive field beyond is not bracketed
 
 
@@ -65,9 +68,13 @@ def share(eps: str | float | Fraction) -> Fraction:
     ValueError: not a number in (0, 1).
   """
   try:
+    if isinstance(eps, str) and not SHARE.fullmatch(eps):
+      raise ValueError
     out = Fraction(repr(eps) if isinstance(eps, float) else eps)
   except (ValueError, TypeError, ZeroDivisionError):
-    raise ValueError(f'eps = {eps!r} is not a number in (0, 1)') from None
+    raise ValueError(
+      f'eps = {str(eps)[:80]!r} is not a number in (0, 1) of at most 400 digits'
+    ) from None
   if not 0 < out < 1:
     raise ValueError(f'eps = {eps}: a share in (0, 1) is needed')
   return out

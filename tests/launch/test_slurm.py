@@ -72,7 +72,11 @@ def run(text: str, tmp_path, **env) -> int:
 def commands(cluster) -> list[list[str]]:
   """What srun was asked to run, without its own flags."""
   return [
-    [a for a in call[1:] if not re.match('--(kill|wait|nodes|ntasks)', a)]
+    [
+      a
+      for a in call[1:]
+      if not re.match('--(kill|wait|export|nodes|ntasks)', a)
+    ]
     for call in calls(cluster)
     if call[0] == 'srun'
   ]

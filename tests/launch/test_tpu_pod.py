@@ -46,6 +46,7 @@ def cloud(tmp_path, monkeypatch):
   path.write_text(GCLOUD.format(python=sys.executable, folder=str(folder)))
   path.chmod(0o755)
   monkeypatch.setenv('PATH', f'{folder}:{os.environ["PATH"]}')
+  monkeypatch.setenv('HOME', str(tmp_path))
   return folder
 
 
@@ -91,12 +92,13 @@ def test_an_undisturbed_run_is_made_run_and_deleted(cloud):
     'create', 'pod', *where, '--accelerator-type=v5litepod-16',
     '--version=v2-alpha-tpuv5-lite', '--spot', '--internal-ips',
   ]  # fmt: skip
-  assert copy[2:] == ['pod:extrapolation.bundle', *where, '--worker=all']
+  assert copy[3:] == ['pod:.', *where, '--worker=all']
   for call in (setup, run):
     assert call[:-1] == ['ssh', 'pod', *where, '--worker=all']
   assert delete == ['delete', 'pod', *where, '--quiet']
   remote = run[-1].removeprefix('--command=')
-  assert remote.startswith('cd code && ../env/bin/python -u -m extrapolation.t')
+  assert remote.startswith('cd code && export EXTRAPOLATION_SECRET="$(cat ')
+  assert '../env/bin/python -u -m extrapolation.t' in remote
   assert "'--workdir=gs://b/a run' --multihost && ../env/" in remote
   assert remote.count('--multihost') == 2
 

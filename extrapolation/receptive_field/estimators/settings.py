@@ -14,6 +14,11 @@ LEAST = dict(
   seed=0,
 )  # fmt: skip
 
+MOST = dict(  # far beyond what any machine measures
+  length=1 << 26, tokens=1 << 40, queries=1 << 26, recomputed=1 << 26,
+  batch_tokens=1 << 31, resamples=10**6, seed=(1 << 32) - 1,
+)  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -46,11 +51,15 @@ class Settings:
   def __post_init__(self):
     if not self.eps:
       raise ValueError('--eps is empty: give one or more shares in (0, 1)')
+    if len(self.eps) > 64:
+      raise ValueError(f'--eps: {len(self.eps)} shares; needs at most 64')
     _ = self.shares
     for name, least in LEAST.items():
       value = getattr(self, name)
       if not isinstance(value, int) or value < least:
         raise ValueError(f'--{name}={value}: needs a whole number >= {least}')
+      if value > MOST[name]:
+        raise ValueError(f'--{name}={value}: needs <= {MOST[name]}')
     if not 0 < self.nats < float('inf'):
       raise ValueError(f'--nats={self.nats}: needs a number > 0')
     if self.queries > self.length:

@@ -20,6 +20,8 @@ from extrapolation.theory.errors import FormulaError
 
 LONGEST = 2000  # characters
 DEEPEST = 60  # parentheses, signs and powers inside one another
+SIGNS = {'+', '-', '*', '/', '^', '**'}
+MOST = 200  # operations, each of which may hold all that came before it
 DIGITS = 400  # of a number, and the size of its exponent
 MAX_LOG = 1e5  # no constant is larger than e^MAX_LOG
 
@@ -129,6 +131,11 @@ class _Parser:
       )
     self.text, self.numbers = text, numbers
     self.tokens, self.at, self.depth = self._split(text), 0, 0
+    operations = sum(value in SIGNS for _, value in self.tokens)
+    if operations > MOST:
+      raise FormulaError(
+        f'a formula of {operations} operations; at most {MOST} are read'
+      )
 
   def _split(self, text: str) -> list[tuple[str, str]]:
     out, at = [], 0
