@@ -9,7 +9,6 @@ from extrapolation.config.experiment import (
   base,
   differences,
   from_dict,
-  from_json,
 )
 from extrapolation.config.overrides import load, override
 from extrapolation.config.sections import (
@@ -38,7 +37,6 @@ __all__ = [
   'base',
   'differences',
   'from_dict',
-  'from_json',
   'keys_or_error',
   'load',
   'override',

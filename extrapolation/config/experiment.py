@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import json
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -63,30 +62,6 @@ def from_dict(values: Mapping[str, Any]) -> Experiment:
       key has, or one out of range; names it, and what there is.
   """
   return _section(Experiment, values, '')
-
-
-def from_json(text: str) -> Experiment:
-  """The experiment of a text that `json.dumps(e.to_dict())` made.
-
-  Raises:
-    ValueError: no such text: as `from_dict`, or no JSON, a key that is there
-      twice, NaN or infinity.
-  """
-
-  def constant(name: str) -> float:
-    raise ValueError(f'{name} is no value of a config')
-
-  def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in items]
-    if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
-      raise ValueError(f'config key {sizes.shown(twice[0])} is there twice')
-    return dict(items)
-
-  try:
-    values = json.loads(text, parse_constant=constant, object_pairs_hook=pairs)
-  except RecursionError:
-    raise ValueError('nested far deeper than a config') from None
-  return from_dict(values)
 
 
 def base() -> ConfigDict:

@@ -62,7 +62,7 @@ def parse(text: str | bytes, where: str) -> dict:
     Damaged: it is none, or altered; one line that begins with `where`.
   """
   try:
-    body = json.loads(text)
+    body = json.loads(text, object_pairs_hook=_once)
   except plain_file.PARSE_ERRORS as e:
     why = plain_file.brief(e)
     raise Damaged(f'{where} is not JSON ({why}): restore it') from None
@@ -76,6 +76,15 @@ def parse(text: str | bytes, where: str) -> dict:
 def write(path: str | os.PathLike, body: dict) -> None:
   """An atomic write of the body with its digest."""
   files.write_json(path, sign(body))
+
+
+def _once(items: list[tuple[str, Any]]) -> dict[str, Any]:
+  body = dict(items)
+  if len(body) < len(items):
+    names = [name for name, _ in items]
+    twice = next(name for name in names if names.count(name) > 1)
+    raise ValueError(f'the key {twice[:40]!r} is there twice')
+  return body
 
 
 def read(path: str | os.PathLike) -> dict:
