@@ -7,11 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from extrapolation import evaluate, report, runs
+from extrapolation import config, evaluate, report, runs, sweep
 from extrapolation.output import table
 from extrapolation.runs import run_folder, sweep_grid
 from extrapolation.theory import trained as theory
 from tests.attack import bytes as attack
+from tests.conftest import tiny_config
 
 
 @pytest.fixture(scope='module')
@@ -110,31 +111,29 @@ def test_no_byte_that_an_optimiser_wrote_resumes_as_another(run, capsys):
 
 @pytest.mark.parametrize('name', ['config.json', 'metrics.jsonl', 'rpe.json'])
 def test_one_damaged_run_does_not_stop_a_report(run, tmp_path, name, capsys):
-  sweep = tmp_path / 'sweep'
-  for folder in ('a', 'b', 'c'):
-    shutil.copytree(run, sweep / folder)
-  path = sweep / 'b' / name
+  folder = tmp_path / 'sweep'
+  for one in ('a', 'b', 'c'):
+    shutil.copytree(run, folder / one)
+  path = folder / 'b' / name
   text = path.read_text()
   digit = next(c for c in reversed(text[: len(text) // 2]) if c.isdigit())
   at = text[: len(text) // 2].rindex(digit)
   changed = str((int(digit) + 1) % 10)
   path.write_text(text[:at] + changed + text[at + 1 :])
   if name == 'config.json':  # without sweep.json it is not even a known run
-    e = tiny_config_of(sweep / 'a')
-    sweep_grid.record(str(sweep), e)
-    for folder in ('a', 'b'):
-      (sweep / folder).rename(sweep / f'kerple_log-s{"ab".index(folder)}')
-    shutil.rmtree(sweep / 'c')
-  report.write(str(sweep))
+    e = _sweep_of(folder / 'a')
+    sweep_grid.record(str(folder), e)
+    for one in ('a', 'b'):
+      (folder / one).rename(folder / f'kerple_log-s{"ab".index(one)}')
+    shutil.rmtree(folder / 'c')
+  report.write(str(folder))
   said = capsys.readouterr()
   assert name in said.out + said.err
   assert 'damaged' in said.out + said.err
-  assert len(table.read(sweep / 'sweep.csv')) in (3, 6)
+  assert len(table.read(folder / 'sweep.csv')) in (3, 6)
 
 
-def tiny_config_of(folder: pathlib.Path):
-  from extrapolation import config
-
+def _sweep_of(folder: pathlib.Path):
   e = runs.load_config(str(folder))
   changes = {'sweep.rpe': 'kerple_log', 'sweep.seeds': '0,1'}
   return config.override(e, changes)
@@ -169,3 +168,24 @@ def test_a_commit_is_text_and_nan_is_nan(tmp_path):
 
   assert np.isnan(length_sweep._exp(float('nan')))
   assert summary.spread([1.0, float('nan'), 2.0]) == 'nan'
+
+
+def test_one_damaged_run_does_not_stop_a_sweep(tmp_path, capsys):
+  """It is named and counts as failed; the others are done."""
+  base = tiny_config(tmp_path)
+  changes = {'sweep.rpe': 'kerple_log,none', 'sweep.seeds': '0'}
+  e = config.override(base, changes)
+  hurt = tmp_path / 'sweep' / 'kerple_log-s0'
+  first = dict(sweep_grid.experiments(e))['kerple_log-s0']
+  runs.claim(str(hurt), first).close()
+  text = (hurt / 'config.json').read_text()
+  (hurt / 'config.json').write_text(text.replace('"steps": 6', '"steps": 7'))
+  with pytest.raises(
+    ValueError, match=r'1 of 2 runs failed:\n.*config.json was'
+  ):
+    sweep.sweep(e, str(tmp_path / 'sweep'))
+  assert {r['rpe'] for r in table.read(tmp_path / 'sweep' / 'sweep.csv')} == {
+    'none'
+  }
+  (hurt / 'config.json').write_text(text)  # restored, the same command goes on
+  assert len(sweep.sweep(e, str(tmp_path / 'sweep'))) == 6
