@@ -202,7 +202,7 @@ def test_what_cannot_be_written_is_told_before_the_work(measured, tmp_path):
   empty = tmp_path / 'empty'
   empty.mkdir()
   (empty / 'config.json').write_text((folder / 'a/config.json').read_text())
-  with pytest.raises(FileNotFoundError, match='no checkpoints in'):
+  with pytest.raises(FileNotFoundError, match='no complete checkpoint in'):
     command.main([f'--workdir={folder}/a,{empty}', f'--out={tmp_path}', *FLAGS])
 
 

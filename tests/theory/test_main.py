@@ -276,8 +276,8 @@ def test_usage_errors_are_one_line(capsys, args):
 @pytest.mark.parametrize(
   ('content', 'match'),
   [
-    ('{', 'cannot read'),
-    ('[]', 'lacks name'),
+    ('{', 'is not JSON'),
+    ('[]', 'holds list, not an object'),
     ('{"name": "alibi"}', 'lacks H'),
     (
       '{"name": "kerple_log", "H": 2, "hyper": {}, "train_length": 8, '
