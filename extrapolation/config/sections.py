@@ -41,7 +41,9 @@ class Data:
   source: str = 'stdlib'
   valid: str = ''  # another source for validation; '' splits `source`
   test: str = ''
-  separator: str = ''  # a line between documents; '' is the source's own
+  separator: str = ''  # a line between documents | blank | wikitext
+  field: str = ''  # of the text in a record: .jsonl, .json, .csv, .parquet, ..
+  splits: str = 'names'  # of files that say train, valid, test | none: one text
   tokenizer: str = 'bytes'  # bytes | bpe | unigram | gpt2 | gpt2:DIR
   vocab: int = 8192  # of bpe and unigram
   windows: str = 'contiguous'  # as in the paper | within: one document each

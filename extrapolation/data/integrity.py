@@ -26,7 +26,7 @@ _KEY = (  # what the name of a folder is made of, in this order
   'separator',
   'tokenizer_key',
 )
-_KEYS = {*_KEY, 'key', 'tokenizer', 'parts', 'splits', signed.KEY}
+_KEYS = {*_KEY, 'key', 'tokenizer', 'parts', 'splits', 'skipped', signed.KEY}
 
 
 def name_of(key: Mapping[str, Any]) -> str:

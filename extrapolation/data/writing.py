@@ -48,6 +48,7 @@ def fill(
       'sha256': hashlib.sha256(made.model).hexdigest(),
     },
     'parts': _in_train(parts, text, new),
+    'skipped': text.skipped,
     'splits': written,
   }
   content = signed.sign(content)
