@@ -12,7 +12,6 @@ with epy.lazy_api_imports(globals()):
   from extrapolation.runs.metrics import Metrics, read_metrics
   from extrapolation.runs.run_folder import (
     claim,
-    csv_path,
     load_config,
     same_config,
     same_text,
@@ -25,7 +24,6 @@ __all__ = [
   'Metrics',
   'Trained',
   'claim',
-  'csv_path',
   'load',
   'load_config',
   'newest',

@@ -1,7 +1,6 @@
 """A run is a folder: config, text, tokenizer, metrics, checkpoints."""
 
 import contextlib
-import pathlib
 
 import numpy as np
 from etils import epath
@@ -45,7 +44,8 @@ def load_config(workdir: str, name: str = 'config.json') -> config.Experiment:
 def same_config(workdir: str, e: config.Experiment) -> None:
   """Raises ValueError, with the keys that differ, unless the run is of `e`.
 
-  The sections `eval`, `sweep` and `parallel` do not make a run another one.
+  The sections `eval`, `sweep` and `parallel`, and `identity.HARMLESS` keys, do
+  not make a run another one.
   """
   there = load_config(workdir)
   different = config.differences(
@@ -186,12 +186,3 @@ def write_rpe(
   about = dict(name=c.rpe, H=c.H, hyper=dict(c.rpe_args))
   about |= dict(train_length=e.train.T, run=identity.run_id(e))
   signed.write(path, {**known, **about, when: values})
-
-
-def csv_path(workdir: str, s: config.Eval) -> pathlib.Path | epath.Path:
-  """Where `evaluate` writes its table; the figures lie beside it."""
-  name = f'{s.split}-{s.protocol}'
-  name += f'-window-{s.window}' if s.window != 'full' else ''
-  name = name.replace(':', '-') + '.csv'
-  kind = pathlib.Path if files.is_local(workdir) else epath.Path
-  return kind(workdir) / 'eval' / name

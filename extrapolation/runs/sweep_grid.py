@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 from extrapolation import config, rpe
-from extrapolation.output import files, signed, table
-from extrapolation.runs import identity, leases, run_folder
+from extrapolation.output import files, signed
+from extrapolation.runs import eval_table, identity, leases, run_folder
 from extrapolation.runs.metrics import read_metrics
 
 log = logging.getLogger(__name__)
@@ -98,22 +98,13 @@ def evaluated_rows(folder: str, e: config.Experiment) -> list[dict]:
     return []
   try:
     run_folder.same_config(folder, e)
-    path = run_folder.csv_path(folder, e.eval)
-    if run_folder.load_config(folder).eval != e.eval or not path.exists():
-      return []
-    rows = table.read(path)
-    return rows if _complete(rows, e) else []
+    rows = eval_table.read(folder, e.eval, e.train.steps, identity.run_id(e))
+    return rows if {r['length'] for r in rows} == set(e.eval.lengths) else []
+  except FileNotFoundError:
+    return []
   except signed.Damaged as error:
     _warn(str(error))
     return []
-
-
-def _complete(rows: list[dict], e: config.Experiment) -> bool:
-  return {row.get('length') for row in rows} == set(e.eval.lengths) and all(
-    row.get('step') == e.train.steps
-    and row.get('run', identity.run_id(e)) == identity.run_id(e)
-    for row in rows
-  )
 
 
 @functools.cache  # workers look again and again
