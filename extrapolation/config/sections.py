@@ -44,7 +44,7 @@ class Data:
   separator: str = ''  # a line between documents | blank | wikitext
   field: str = ''  # of the text in a record: .jsonl, .json, .csv, .parquet, ..
   splits: str = 'names'  # of files that say train, valid, test | none: one text
-  tokenizer: str = 'bytes'  # bytes | bpe | unigram | gpt2 | gpt2:DIR
+  tokenizer: str = 'bytes'  # bytes | bpe | unigram | gpt2[:DIR] | file:PATH
   vocab: int = 8192  # of bpe and unigram
   windows: str = 'contiguous'  # as in the paper | within: one document each
   manual_dir: str = ''  # your files for tfds:NAME; '' is where TFDS looks

@@ -46,8 +46,9 @@ def prepare(
   separator: line between documents, or 'wikitext' for its articles; empty for
     the source's own: a file, a row, or what a builder takes for one.
   tokenizer: 'bytes' (ignores vocab), 'bpe' or 'unigram', of `vocab` tokens,
-    trained on the train split alone; 'gpt2' or 'gpt2:DIR', GPT-2's own; or the
-    path of a saved one, a .json.
+    trained on the train split alone; 'gpt2' or 'gpt2:DIR', GPT-2's own;
+    'file:PATH', a SentencePiece .model or a tokenizer.json of your own, see
+    `tokenizers.user_model`; or the path of a saved one, a .json.
   windows: 'contiguous' reads one stream; 'within' never crosses a document,
     see `pipeline.batches`.
   manual_dir: folder of the files that a TFDS builder reads.
