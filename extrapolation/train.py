@@ -6,6 +6,7 @@ The same command again resumes a run that was interrupted, to the same bits.
 import contextlib
 import dataclasses
 import logging
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -29,14 +30,18 @@ def check(e: config.Experiment) -> None:
 
 
 def train(
-  e: config.Experiment, workdir: str, lease: leases.Lease | None = None
+  e: config.Experiment,
+  workdir: str,
+  lease: leases.Lease | None = None,
+  check_text: Callable[[Mapping], None] = lambda manifest: None,
 ) -> dict:
   """Trains, or goes on training, the run of an experiment in `workdir`.
 
   Returns its last metrics. `lease` is that of a caller which holds `workdir`;
-  otherwise the folder is claimed here. All that can be wrong with the config
-  is found before the folder is made and before anything is computed. Of
-  several processes all call it alike, and the first one writes.
+  otherwise the folder is claimed here. `check_text` raises ValueError for the
+  manifest of a text that is not to be trained on. All that can be wrong with
+  the config is found before the folder is made and before anything is computed.
+  Of several processes all call it alike, and the first one writes.
 
   Raises:
     ValueError: a config that does not fit, or a folder of another one.
@@ -49,6 +54,7 @@ def train(
   if jax.process_count() > 1:  # prepared once, where hosts share a cache
     multihost.first(lambda: _text(e))
   text = multihost.every(lambda: _text(e))
+  check_text(text.manifest)
   multihost.same('text', text.manifest['splits']['train']['tokens_sha256'])
   p = training.make(e, text.tokenizer.V)
   index, count = p.layout.slice(e.train.B)
@@ -83,6 +89,7 @@ def train(
       state, first = p.init(init_key), 0
       _write_rpe(workdir, 'init', p, state, e, lease)
     else:
+      multihost.every(lambda: runs.same_encoding(workdir, e))
       _, items, meta = restored
       first = meta['next_batch']  # batch k is what step k reads
       state = training.State(jnp.asarray(first, jnp.int32), **items)

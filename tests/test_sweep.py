@@ -140,7 +140,7 @@ def test_a_failed_run_is_reported_and_the_others_finish(
 ):
   real = train.train
 
-  def fails(e, workdir, lease=None):
+  def fails(e, workdir, lease=None, check_text=None):
     if e.model.rpe == 'type1':
       raise FloatingPointError('loss is nan at step 3')
     return real(e, workdir, lease)
@@ -165,7 +165,7 @@ class Fake:
     monkeypatch.setattr(sweep_grid, 'evaluated_rows', self.finished)
     monkeypatch.setattr(sweep.report, 'write', self.reports.append)
 
-  def train(self, e, folder, lease=None):
+  def train(self, e, folder, lease=None, check_text=None):
     lease.check()
     self.runs.append(pathlib.Path(folder).name)
     if error := self.does(folder):

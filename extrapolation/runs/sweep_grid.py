@@ -4,7 +4,7 @@ import functools
 import logging
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from extrapolation import config, rpe
 from extrapolation.output import files, signed
@@ -98,6 +98,7 @@ def evaluated_rows(folder: str, e: config.Experiment) -> list[dict]:
     return []
   try:
     run_folder.same_config(folder, e)
+    run_folder.same_encoding(folder, e)
     rows = eval_table.read(folder, e.eval, e.train.steps, identity.run_id(e))
     return rows if {r['length'] for r in rows} == set(e.eval.lengths) else []
   except FileNotFoundError:
@@ -105,6 +106,49 @@ def evaluated_rows(folder: str, e: config.Experiment) -> list[dict]:
   except signed.Damaged as error:
     _warn(str(error))
     return []
+
+
+def same_text(folder: str, manifest: Mapping) -> None:
+  """Raises ValueError if another run of the sweep has read another text.
+
+  The standard library is another text in another Python, and what a table
+  compares must not be texts.
+
+  Args:
+    folder: of a run, beside those of the others.
+    manifest: of the text that it reads.
+  """
+  own = pathlib.Path(folder).absolute()
+  for path in sorted(own.parent.glob('*/data.json')):
+    if path.parent == own:
+      continue
+    try:
+      other = run_folder.text_of(str(path.parent))
+    except (signed.Damaged, OSError):
+      continue  # it is named where it is read
+    if (ours := _text(manifest)) != (theirs := _text(other)):
+      keys = [k for k in ours if ours[k] != theirs.get(k)]
+      raise ValueError(
+        f'{folder!r} reads another text than {path.parent.name!r}: '
+        f'{", ".join(keys)} differ (Python {manifest["python"]} here, '
+        f'{other["python"]} there); restore it, or give another --workdir'
+      )
+
+
+def text(folder: str) -> dict[str, str]:
+  """Digests of the tokens of a run by split, and its tokenizer.
+
+  Raises:
+    signed.Damaged: its data.json is none.
+    OSError: it has none.
+  """
+  return _text(run_folder.text_of(folder))
+
+
+def _text(manifest: Mapping) -> dict[str, str]:
+  splits = manifest['splits'].items()
+  digests = {split: about['tokens_sha256'] for split, about in splits}
+  return digests | dict(tokenizer=manifest['tokenizer']['name'])
 
 
 @functools.cache  # workers look again and again

@@ -79,6 +79,7 @@ def load(
     OSError: not a run, no checkpoint that is sound, or text that is gone.
   """
   e = run_folder.load_config(workdir)
+  multihost.every(lambda: run_folder.same_encoding(workdir, e))
   read, tokenizer = None, None
   if not text:
     tokenizer = run_folder.tokenizer(workdir)

@@ -118,8 +118,8 @@ def lines(part: Part) -> Iterator[str]:
       f'{split:5} <- {len(names):,} file{"s" * (len(names) > 1)} of '
       f'{part.source}: {split_names.some(names)} ({part.why})'
     )
-  if held := held_out(part):
-    yield f'{" and ".join(held)} are held out of train, 5 % each'
+  if rest := held_out(part):
+    yield f'{" and ".join(rest)} are held out of train, 5 % each'
   if part.left_out:
     names = [f'{name} ({why})' for name, why in part.left_out]
     yield f'      left out: {split_names.some(names)}'

@@ -38,7 +38,7 @@ def texts(
   """The text of each record of a file of JSON or CSV.
 
   Args:
-    field: of the text, in a record; nested ones are parted by dots. '' is
+    field: of the text, in a record; dots separate nested ones. '' is
       `text`, or the only one that can be meant.
     skipped: counts records without text, by why.
 
