@@ -152,9 +152,12 @@ class Train:
   checkpoint_every: int = 1000
   keep: int = 3  # newest checkpoints
   keep_every: int = 0  # and those of multiples of this step; 0 is none
+  init_from: str = ''  # RUN[:STEP], whose parameters it begins with
 
   def __post_init__(self):
     for field in dataclasses.fields(self):
+      if field.type is str:
+        continue
       least = 0 if field.name in ('valid_every', 'keep_every') else 1
       sizes.check(f'train.{field.name}', getattr(self, field.name), least)
     if self.B % self.accumulate:
