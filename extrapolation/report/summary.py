@@ -6,7 +6,7 @@ import pathlib
 import statistics
 from collections.abc import Sequence
 
-from extrapolation import config, rpe, runs
+from extrapolation import config, runs
 from extrapolation.output import signed
 from extrapolation.runs import sweep_grid
 
@@ -24,7 +24,7 @@ class Run:
 
   @property
   def label(self) -> str:
-    return rpe.label(self.config.model.rpe, self.config.model.rpe_args)
+    return sweep_grid.label(self.config)
 
 
 def read(workdir: str) -> list[Run]:
