@@ -16,6 +16,7 @@ from typing import Any
 from extrapolation import cli
 from extrapolation.cli import flags
 from extrapolation.data import prepare, sources
+from extrapolation.data.sources import split_names
 from extrapolation.output import table
 
 log = logging.getLogger('extrapolation.data')  # also as __main__
@@ -59,15 +60,16 @@ def dry_run(args: dict[str, Any]) -> None:
   options = sources.Options(args['separator'], args['field'], args['splits'])
   rows = []
   for part in sources.parts(named[0], named[1], named[2], options):
-    for i in part.inputs:
-      rows.append(dict(file=i.name, split=i.split, read=i.kind, why=part.why))
-    for name, why in part.left_out:
-      rows.append(dict(file=name, split='-', read='-', why=why))
-    for split in sources.held_out(part):
-      rows.append(
-        dict(file='-', split=split, read='-', why='5 % held out of train')
-      )
-  log.info('%s', table.text(rows, ('file', 'split', 'read', 'why')))
+    rows += [(i.name, i.split, i.kind, part.why) for i in part.inputs]
+    rows += [(name, '-', '-', why) for name, why in part.left_out]
+    rows += [
+      ('-', split, '-', '5 % held out of train')
+      for split in sources.held_out(part)
+    ]
+  columns = ('file', 'split', 'read', 'why')
+  shown = [(split_names.shown(name), *rest) for name, *rest in rows]
+  lines = [dict(zip(columns, row, strict=True)) for row in shown]
+  log.info('%s', table.text(lines, columns))
 
 
 def main(argv: list[str]) -> None:

@@ -122,14 +122,21 @@ def test_blank_lines_part_documents(write, tmp_path, end):
 
 @pytest.mark.parametrize('end', ['\n', '\r\n'])
 def test_articles_and_separators_with_crlf(write, tmp_path, end):
-  article = [' ', ' = Title = ', ' ', ' Words . ', '']
+  articles = [
+    line
+    for i in range(60)
+    for line in (' ', f' = Title {i} = ', ' ', ' Words . ')
+  ]
   root = write(
-    {'w.txt': end.join(article) * 60, 's.txt': f'a{end}##{end}' * 60}
+    {
+      'w.txt': end.join([*articles, '']),
+      's.txt': ''.join(f'{i}{end}##{end}' for i in range(60)),
+    }
   )
   made = prepared(f'files:{root}/w.txt', tmp_path, separator='wikitext')
   assert len(documents(made)) == 60
   made = prepared(f'files:{root}/s.txt', tmp_path, separator='##')
-  assert documents(made) == [f'a{end}'] * 60
+  assert documents(made) == sorted(f'{i}{end}' for i in range(60))
 
 
 def test_a_byte_order_mark_is_dropped_and_said(write, tmp_path):

@@ -1,5 +1,6 @@
 """Which split the name of a file says, and which names are of no text."""
 
+import os
 import pathlib
 import re
 from collections.abc import Sequence
@@ -89,7 +90,12 @@ def assign(names: Sequence[str], source: str) -> tuple[list[str], str]:
 def some(names: Sequence[str], most: int = 3) -> str:
   """The first few of them, and how many more there are."""
   more = f' and {len(names) - most:,} more' if len(names) > most else ''
-  return ', '.join(names[:most]) + more
+  return ', '.join(map(shown, names[:most])) + more
+
+
+def shown(name: str) -> str:
+  """A name that can be printed, also one that is not UTF-8."""
+  return os.fsencode(name).decode(errors='backslashreplace')
 
 
 def _doubtful(source: str, why: str) -> ValueError:
