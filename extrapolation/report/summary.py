@@ -41,8 +41,8 @@ def read(workdir: str) -> list[Run]:
     path = pathlib.Path(folder) / 'metrics.jsonl'
     try:
       metrics = runs.read_metrics(folder) if path.exists() else []
-      runs.same_encoding(folder, e)
       rows = sweep_grid.evaluated_rows(folder, e)
+      runs.same_encoding(folder, e)
       if rows and first:
         _same_text(folder, first)
       first = first or (folder if rows else '')

@@ -34,9 +34,12 @@ def run_id(e: config.Experiment) -> str:
 
   What a run leaves carries it, so that a file of another run is known. It is of
   what differs from the defaults: a key that a later version adds changes none.
+  Where its text lies is no part of it.
   """
-  default = trained_by(config.Experiment())
-  return signed.digest(config.differences(default, trained_by(e)))
+  default, ours = trained_by(config.Experiment()), trained_by(e)
+  for key in PLACES:
+    del default['data'][key], ours['data'][key]
+  return signed.digest(config.differences(default, ours))
 
 
 def of(

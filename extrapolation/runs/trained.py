@@ -79,7 +79,6 @@ def load(
     OSError: not a run, no checkpoint that is sound, or text that is gone.
   """
   e = run_folder.load_config(workdir)
-  multihost.every(lambda: run_folder.same_encoding(workdir, e))
   read, tokenizer = None, None
   if not text:
     tokenizer = run_folder.tokenizer(workdir)
@@ -100,6 +99,7 @@ def load(
   )
   if restored is None:
     raise _none_yet(workdir)
+  multihost.every(lambda: run_folder.same_encoding(workdir, e))
   at, items, _ = restored
   if step is None and at != e.train.steps:
     log.info(
