@@ -75,13 +75,14 @@ def _shares(
 ) -> tuple[float | None, list[int | None], str | None]:
   """Far mass and n(eps) below n from float64, or what it leaves open from
   more digits."""
+  far: float | None = None
+  fields: list[int | None] = [None for _ in eps]
   try:
     quick = finite_sum.Floats(root, n)
     far, fields = far_share(quick, train), [field(quick, e) for e in eps]
     if far is not None and None not in fields:
       return far, fields, None
   except NotProved:
-    far, fields = None, [None] * len(eps)
     if n > finite_sum.MOST:
       raise
   try:
@@ -101,18 +102,18 @@ def _shares(
 
 
 def field(
-  found: trf_bounds.Tails, eps: Fraction, tie: Callable | None = None
+  tails: trf_bounds.Tails, eps: Fraction, tie: Callable | None = None
 ) -> int | None:
   """n(eps) of finitely many weights; None where that is not proved."""
-  decide = trf_bounds.decider(found.beyond, eps, tie)
+  decide = trf_bounds.decider(tails.beyond, eps, tie)
   bracket = trf_bounds.search(decide)
   return bracket.low if bracket.low == bracket.high else None
 
 
-def far_share(found: trf_bounds.Tails, train: int) -> float | None:
+def far_share(tails: trf_bounds.Tails, train: int) -> float | None:
   """T_train / B to the digits that are proved."""
   with flint.ctx.workprec(ball.PRECISION):
-    return _digits(found.beyond(train) / found.beyond(0))
+    return _digits(tails.beyond(train) / tails.beyond(0))
 
 
 def _digits(x: arb) -> float | None:
