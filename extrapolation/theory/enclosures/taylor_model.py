@@ -217,7 +217,7 @@ class Jets:
     if x._ends is None:
       return x.map(lambda s: s.exp(), x)
     low, high = (e.exp() for e in x._ends)
-    rest = (x.range - x.range[0]).exp()
+    rest = arb_series([0, *(x.range[k] for k in range(1, ORDER + 1))]).exp()
     return Jet(x.centre.exp(), low.union(high) * rest, x.h, x, x.fuzzy)
 
   @staticmethod
