@@ -22,7 +22,7 @@ from extrapolation.theory.expression.graph import Node, tape, value_missing
 Number = fmpq | arb
 Value = Number | bool | None  # or a truth value if it is known
 
-PRECISIONS = (160, 480, 1440)  # bits; more are taken where terms cancel
+PRECISIONS = (160, 480, 1440, 5760)  # bits; more are taken where terms cancel
 PRECISION = PRECISIONS[0]
 WITH_DATA = ('const', 'inf', 'add')  # rules that read the data of a node
 ANYTHING = arb(0, 'inf')

@@ -55,10 +55,11 @@ class NearSums:
       return [], why or str(e)
 
   def finer(self) -> bool:
-    """Sums more distances one by one, if there is a level left."""
+    """Sums more distances one by one; whether that told more of B."""
     n = next(self.levels, None)
     if n is None:
       return False
+    before = self.beyond(0).rad() if self.far else arb('inf')
     with sums.precision():
       if n == LEVELS[0]:
         bound = tail_bound.beyond(self.root, arb(n), self.k)
@@ -75,7 +76,7 @@ class NearSums:
         total = total + w
         tails.append(total)
     self.tails = tails[::-1]
-    return True
+    return bool(total.rad() < before * 0.9)
 
   def _at(self, bound: tail_bound.Tail) -> Far:
     def beyond(j: int) -> arb:

@@ -183,7 +183,7 @@ class Sums:
   def beyond(self, j: int, bits: int = 0) -> arb:
     """Encloses T_j; `bits` is for closed forms, sharp at any precision."""
     del bits
-    with precision(max(self.bits, 96 + j.bit_length())):
+    with precision(self.bits):  # j is exact at any precision
       if j < len(self.tails):
         return self.tails[j]
       t = arb(j)
