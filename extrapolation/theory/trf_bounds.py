@@ -19,11 +19,13 @@ from jaxtyping import Float
 from extrapolation.theory import convergence
 from extrapolation.theory.enclosures import (
   ball,
+  block_sum,
   closed_form,
-  oscillating_sum,
+  finite_sum,
+  near_sum,
   sums,
 )
-from extrapolation.theory.errors import NotProved, UndefinedTotal
+from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression.graph import Graph, Node, nodes, rebuild
 
 # Exactly so many digits, and so small an exponent, as is quickly written out.
@@ -107,24 +109,25 @@ def trf(
     eps: shares of the total weight, exact.
 
   Raises:
-    UndefinedTotal: an infinite or undefined weight at some distance.
+    UndefinedTotal: an infinite or undefined weight, or every weight is 0.
     NotProved: no bound of the tail was found.
   """
-  for near in oscillating_sum.NEAR:
-    enclosed = tails(root, log_depth, min(eps), near)
-    if not enclosed.beyond(0) > 0:
-      raise UndefinedTotal(
-        'every weight is 0, or none is known to be positive: there is no total '
-        'to take a share of'
-      )
+  root = finite_sum.without_constant(root)
+  enclosed, out = tails(root, log_depth, min(eps)), []
+  if not enclosed.beyond(0) > 0:
+    raise NotProved('no lower bound above 0 of the total was found')
+  while True:
     out = [
-      search(_decider(enclosed.beyond, e), getattr(enclosed, 'guess', _one)(e))
+      search(
+        decider(enclosed.beyond, e, getattr(enclosed, 'decide', None)),
+        getattr(enclosed, 'guess', _one)(e),
+      )
       for e in eps
     ]
-    sharp = all(b.sharp for b in out)
-    if sharp or not isinstance(enclosed, oscillating_sum.WaveSums):
-      break
-  return out
+    finer = getattr(enclosed, 'finer', None)
+    settled = all(b.sharp or (b.low or 0) > LARGEST for b in out)
+    if settled or finer is None or not finer():
+      return out
 
 
 def _one(eps: Fraction) -> int:
@@ -132,25 +135,18 @@ def _one(eps: Fraction) -> int:
   return 1
 
 
-def tails(
-  root: Node,
-  log_depth: int,
-  smallest: Fraction,
-  near: int = oscillating_sum.NEAR[0],
-) -> Tails:
+def tails(root: Node, log_depth: int, smallest: Fraction) -> Tails:
   """An object whose `beyond(j)` encloses T_j; T_0 is B. See `trf`."""
   form = closed_form.recognise(root)
   if form is not None:
     return form
+  n = finite_sum.length(root)
+  if n is not None:
+    return finite_sum.Exact(root, n)
   m = convergence.period(root)
   if m is not None:
     return _Classes(root, m, log_depth, smallest)
-  parts = oscillating_sum.split(root)
-  if parts is not None:
-    base, c, omega = parts
-    base = sums.Sums(base, log_depth, smallest)
-    return oscillating_sum.WaveSums(root, base, c, omega, near)
-  return sums.Sums(root, log_depth, smallest)
+  return near_sum.NearSums(root, log_depth, smallest)
 
 
 class _Classes:
@@ -172,18 +168,23 @@ class _Classes:
     s, r = divmod(j, len(self.programs))
     if r == 0:
       return self.sums.beyond(s)
-    with sums.precision(j.bit_length()):
-      w = [p(flint.arb(s), ball.Balls).exp() for p in self.programs[r:]]
+    with sums.precision(96 + j.bit_length()):
+      w = [p.at(s).exp() for p in self.programs[r:]]
       return self.sums.beyond(s + 1) + sum(w, flint.arb(0))
 
 
-def _decider(beyond: Callable, eps: Fraction) -> Callable[[int], int]:
+def decider(
+  beyond: Callable, eps: Fraction, tie: Callable | None = None
+) -> Callable[[int], int]:
+  """What `search` asks of j; `tie(j, eps)` where the enclosures meet."""
+
   def decide(j: int) -> int:
     """1: T_j < eps B for certain; -1: certainly not; 0: not known."""
     tail, total = beyond(j), beyond(0, j.bit_length())
-    with sums.precision(2 * j.bit_length()):
+    with sums.precision(96 + 2 * j.bit_length()):
       left, right = tail * eps.denominator, total * eps.numerator
-    return 1 if left < right else -1 if left >= right else 0
+    out = 1 if left < right else -1 if left >= right else 0
+    return tie(j, eps) if not out and tie is not None else out
 
   return decide
 
@@ -205,7 +206,7 @@ def search(decide: Callable[[int], int], guess: int = 1) -> Bracket:
   while ask(high) != 1:
     if high > LARGEST:
       return Bracket(_edge(ask, (-1,), low, high)[0] + 1, None)
-    step = step * step if step > sums.FAR else 2 * step
+    step = step * step if step > block_sum.FAR else 2 * step
     high += step
   before, _ = _edge(ask, (-1,), low, high)
   _, first = _edge(ask, (-1, 0), before, high)

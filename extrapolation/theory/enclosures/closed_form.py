@@ -2,7 +2,6 @@ r"""Tails in closed form, at any precision: the bracket closes at any size.
 
   a - m t                     geometric     T_j = e^(a - m j) / (1 - e^-m)
   a - p log(c + r t), p > 1   Hurwitz zeta  T_j = e^a r^-p zeta(p, j + c / r)
-  zero from distance n on     a finite sum
 
 A formula is recognised as the exact expression that it is, not by its values.
 """
@@ -12,16 +11,13 @@ import math
 from fractions import Fraction
 
 import flint
-from flint import arb, fmpq
+from flint import arb
 
+from extrapolation.theory.enclosures.ball import number
 from extrapolation.theory.expression.graph import Node
 
 # Of a guess: 10^1000 tokens, beyond which no bracket is sought.
 MOST_BITS = 3330
-
-
-def _ball(x: Fraction) -> arb:
-  return arb(fmpq(x.numerator, x.denominator))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Geometric:
   def beyond(self, j: int, bits: int = 0) -> arb:
     """Encloses T_j, up to that factor."""
     with flint.ctx.workprec(96 + 2 * max(bits, j.bit_length())):
-      m = _ball(self.rate)
+      m = number(self.rate)
       return (-m * j).exp() / (1 - (-m).exp())
 
   def guess(self, eps: Fraction) -> int:
@@ -52,23 +48,23 @@ class Zeta:
     # T_j falls by a share of about 1 / j per token: that must stay visible.
     """Encloses T_j."""
     with flint.ctx.workprec(96 + 2 * max(bits, j.bit_length())):
-      return _ball(self.power).zeta(_ball(self.shift) + j)
+      return number(self.power).zeta(number(self.shift) + j)
 
   def guess(self, eps: Fraction) -> int:
     """Near n(eps), without proof: Newton's method on ln T_j in ln j."""
     slope = self.power - 1
     with flint.ctx.workprec(128):
-      target = self.beyond(0) * _ball(eps)
-      log_j = -(target * _ball(slope)).log() / _ball(slope)
+      target = self.beyond(0) * number(eps)
+      log_j = -(target * number(slope)).log() / number(slope)
       bits = int(float(log_j) / math.log(2)) + 1
     if bits > MOST_BITS:
       return 1 << MOST_BITS
     with flint.ctx.workprec(128 + 2 * max(bits, 0)):
-      target = self.beyond(0, max(bits, 0)) * _ball(eps)
-      j = (-(target * _ball(slope)).log() / _ball(slope)).exp()
+      target = self.beyond(0, max(bits, 0)) * number(eps)
+      j = (-(target * number(slope)).log() / number(slope)).exp()
       for _ in range(3 + max(bits, 1).bit_length() // 4):
         whole = _whole(j)
-        j = arb(whole) * (self.beyond(whole) / target) ** (1 / _ball(slope))
+        j = arb(whole) * (self.beyond(whole) / target) ** (1 / number(slope))
       return _whole(j)
 
 

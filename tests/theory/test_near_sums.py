@@ -1,0 +1,70 @@
+"""Receptive fields of weights that vanish, jump or oscillate."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from extrapolation import theory
+
+EPS = ('0.1', '0.01', '0.001')
+N = 4_000_000
+T = np.arange(N, dtype=np.float64)
+L, SIN = np.log1p(T), np.sin(T)
+# Log weights, and a p with w <= 4 t^-p: the rest beyond N is below 5 N^(1-p).
+PLAIN = {
+  'log(abs(sin(t)))-2.5*log(t+1)': (
+    np.log(np.maximum(np.abs(SIN), 1e-300)) - 2.5 * L
+  ),
+  'log(max(0,sin(t)))-2.5*log(t+1)': np.where(
+    SIN > 0, np.log(np.maximum(SIN, 1e-300)), -np.inf
+  ) - 2.5 * L,
+  '-2.5*log(t+1)+log(1+cos(t))': np.log1p(np.cos(T)) - 2.5 * L,
+  '-log(t+1)*(3+abs(sin(t)))': -L * (3 + np.abs(SIN)),
+  '-2.5*log(t+1)+sin(t**2)': np.sin(T**2) - 2.5 * L,
+  '-2.5*log(t+1)+floor(sin(t)*2)': np.floor(2 * SIN) - 2.5 * L,
+  '-3*log(1+floor(sqrt(t)))*2': -6 * np.log1p(np.floor(np.sqrt(T))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('text', PLAIN)
+def test_fields_against_a_plain_sum(text):
+  w = np.exp(PLAIN[text])
+  beyond = np.cumsum(w[::-1])[::-1]
+  slack = 5 * N**-1.5
+  (brackets,) = theory.trf(text, eps=EPS)
+  for b, eps in zip(brackets, EPS, strict=True):
+    e = float(eps)
+    first = int(np.argmax(beyond < e * beyond[0] - slack))
+    sure = int(np.argmax(beyond + slack < e * beyond[0]))
+    assert b.low <= first and sure <= b.high
+    assert b.high < 1.1 * b.low + 2
+
+
+@pytest.mark.parametrize('power', [30, 300, 399])
+def test_shares_of_any_size(power):
+  """T_j = 1 / (j + 1), B = 1; and T_j / B = 2^-j."""
+  eps = Fraction(1, 10**power)
+  ((b,),) = theory.trf('log(1/(t+1)-1/(t+2))', eps=[eps])
+  assert b.low <= 10**power <= b.high  # the first j with j + 1 > 1 / eps
+  assert (b.high - b.low) * 10**6 <= b.low
+  ((b,),) = theory.trf('-log(2)*t', eps=[eps])
+  n = math.floor(power / math.log10(2)) + 1
+  assert b.low == b.high == n
+
+
+# Had no receptive field: (log weight, n of 0.1 lies below).
+MORE = [
+  ('sin(t)*log(t+1)-2.5*log(t+1)', 100),
+  ('-1.5*log(t+1)+log(2+sin(t)+cos(2*t))', 100),
+  ('log(sin(t)**2+1/(t+1))-1.5*log(t+1)', 100),
+  ('-2*log(t+1)+10*sin(t/1000)', 10**5),
+]
+
+
+@pytest.mark.parametrize(('text', 'most'), MORE)
+def test_oscillating_weights_have_a_bracket(text, most):
+  (brackets,) = theory.trf(text, eps=EPS)
+  assert all(1 <= b.low <= b.high for b in brackets)
+  assert brackets[0].high < most
