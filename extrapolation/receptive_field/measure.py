@@ -193,9 +193,7 @@ def study(
     )
   measured = measure(model, params, tokens, settings, workdir)
   widths = window_check.widths(settings.length, train)
-  checked = window_check.check(
-    model, params, measured.first, widths, measured.M
-  )
+  checked = window_check.check(model, params, measured.first, widths)
   origin = dict(
     rpe=rpe.label(run.config.model.rpe, run.config.model.rpe_args),
     seed=run.config.seed,

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from extrapolation import attention
+from extrapolation.attention import window_bound
 from extrapolation.evaluation import window_certificate
 from extrapolation.model import Model, Network, cross_entropy, logits
 from extrapolation.receptive_field.estimators import forward_pass
-from extrapolation.theory import window_bound
 
 COLUMNS = ('keys', 'prior', 'bound', 'bound_mean', 'seen', 'nats', 'nats_max',
            'logits_max')  # fmt: skip
@@ -29,12 +29,11 @@ def check(
   params: dict,
   batch: Int[Array, 'B n1'],
   widths: Sequence[int],
-  M: Float[np.ndarray, 'N H'],
 ) -> list[dict]:
   """A row for each number of keys kept by all heads, on texts [B, n + 1].
 
   prior: theory's bound on ||o - o_w|| over the largest ||v||, of any
-  attention, from M alone. bound: the certificate's, which knows what each
+  attention, from the span of the logits alone. bound: the certificate's, which knows what each
   query saw (window_certificate.py), for the query that may lose most, and
   bound_mean over all. seen: the largest such error of one attention, whose
   inputs were computed without a window, as they were for the bounds. nats,
@@ -54,16 +53,13 @@ def check(
       for a, b in zip(cut, full, strict=True)
     )
     tails = np.asarray(all_tails[..., w], np.float32)
-    seen, certain = _errors(network, params, bias, batch, tails, w)
     wide = np.asarray(bias, np.float64)
-    near, far = (
-      np.logaddexp.reduce(part, axis=-1)
-      for part in (wide[..., :w], wide[..., w:])
-    )
+    near = np.logaddexp.reduce(wide[..., :w], axis=-1).astype(np.float32)
+    seen, certain, prior = _errors(network, params, bias, batch, tails, near, w)
     out.append(
       dict(
         keys=w,
-        prior=float(2 * window_bound.dropped(far, near, M).max()),
+        prior=float(prior),
         bound=float(certain.max()),
         bound_mean=float(certain.mean()),
         seen=float(seen),
@@ -93,23 +89,29 @@ def _errors(
   bias: Array,
   batch: Array,
   tails: Array,
+  log_near: Array,
   window: int,
-) -> tuple[Array, Array]:
-  """The largest error of an attention; the certificate's of every query."""
-  errors, seen = [], []
+) -> tuple[Array, Array, Array]:
+  """The largest error of an attention; the certificate's of every query; and
+  the largest that the span of the logits, max - min, allows.
+  """
+  errors, seen, prior = [], [], []
 
   def attend(q, k, v, bias, layer):
-    del layer
     near = jnp.where(jnp.arange(bias.shape[1]) < window, bias, -jnp.inf)
     o = attention.attend(q, k, v, bias)
     o_w, lse = attention.attend_with_lse(q, k, v, near)
     error = jnp.linalg.norm(o_w - o, axis=-1)
     largest = jnp.linalg.norm(v, axis=-1).max(1)  # of each text and head
     errors.append((error.max(1) / largest).max())
-    seen.append(window_certificate.Seen(lse, window_bound.query_bound(q, k)))
+    seen.append(window_certificate.Seen.of(lse, q, k, v))
+    osc = window_bound.oscillation_bound(q, k).max(1)  # [B, H]
+    p = window_bound.dropped(tails[layer], log_near[layer], osc)
+    prior.append((2 * p * seen[-1].spread[:, 0]).max())
     return o
 
   network.hidden(params, bias, batch[:, :-1], attend=attend)
   stacked = jax.tree.map(lambda *x: jnp.stack(x), *seen)
   keys = (window,) * network.config.H
-  return jnp.stack(errors).max(), window_certificate.lost(stacked, tails, keys)
+  certain = window_certificate.lost(stacked, tails, keys)
+  return jnp.stack(errors).max(), certain, jnp.stack(prior).max()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from extrapolation import rpe, theory
-from extrapolation.theory import window_bound
+from extrapolation.attention import window_bound
 from extrapolation.theory.certified_window import allowed, certified
 
 KEY = jax.random.key(0)
@@ -55,7 +55,8 @@ def test_bounds_hold_on_ten_thousand_instances():
     log_tail = np.log((e * ~near).sum(-1))
   log_near = np.log((e * near).sum(-1))
   p = (a * ~near).sum(-1) / a.sum(-1)
-  prior = np.asarray(window_bound.dropped(log_tail, log_near, M), np.float64)
+  prior = window_bound.dropped(log_tail, log_near, 2 * M)
+  prior = np.asarray(prior, np.float64)
   seen = np.asarray(
     window_bound.dropped_seen(log_tail, np.log(kept.sum(-1)), logits.max(-1)),
     np.float64,
@@ -146,7 +147,9 @@ def test_seen_is_sharper_where_the_near_keys_won():
   e = np.exp(b)
   tail, near = np.log(e[256:].sum()), np.log(e[:256].sum())
   M = 5.0
-  prior = float(window_bound.dropped(jnp.float32(tail), jnp.float32(near), M))
+  prior = float(
+    window_bound.dropped(jnp.float32(tail), jnp.float32(near), 2 * M)
+  )
   won = near + 4.0  # near keys at logit 4 on average
   seen = float(
     window_bound.dropped_seen(jnp.float32(tail), jnp.float32(won), M)

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from extrapolation import attention
+from extrapolation.attention import window_bound
 from extrapolation.model import Network
 from extrapolation.receptive_field.estimators import last_queries
-from extrapolation.theory import window_bound
 
 
 @functools.partial(
