@@ -143,9 +143,16 @@ def step(
 
 
 def prefill(
-  k: Float[Array, 'B T H K'], v: Float[Array, 'B T H K'], cache: Cache
+  k: Float[Array, 'B T H K'],
+  v: Float[Array, 'B T H K'],
+  cache: Cache,
+  error: Float[Array, 'B H'] | float = 0,
 ) -> Cache:
-  """The cache after T tokens, of which the newest fit into it."""
+  """The cache after T tokens, of which the newest fit into it.
+
+  `error` bounds ||o - o_w|| of their own queries.
+  """
+  error = jnp.broadcast_to(error, (k.shape[0], k.shape[2]))
   T = k.shape[1]
   new, gone = [], []
   for x, buffers in ((k, cache.k), (v, cache.v)):
@@ -158,8 +165,16 @@ def prefill(
   for heads, old, left in zip(cache.heads, cache.k, cache.left, strict=True):
     if (n := max(0, T - old.shape[1])) > 0:
       left = left.including(_pick(k[:, :n], heads), _pick(v[:, :n], heads))
-    gone.append(left.with_values(_pick(v, heads)))
+    left = left.with_values(_pick(v, heads))
+    of_heads = error[:, jnp.asarray(heads)].reshape(-1)
+    gone.append(dataclasses.replace(left, error=of_heads.astype(jnp.float32)))
   return Cache(*new, cache.heads, tuple(gone))
+
+
+def lost(cache: Cache) -> Float[Array, '']:
+  """The largest error of a head so far, as a share of its largest ||v||."""
+  shares = [x.error / jnp.where(x.v_norm > 0, x.v_norm, 1) for x in cache.left]
+  return jnp.concatenate(shares).max()
 
 
 def _pick(x: Array, heads: tuple[int, ...]):

@@ -48,6 +48,19 @@ def dropped_seen(
   return jax.nn.sigmoid(m + log_tail - log_seen)
 
 
+def moved(
+  lse: Float[Array, '*batch t h'],
+  m: Float[Array, '*batch t h'],
+  radius: Float[Array, '*batch 1 h'],
+  log_tail: Float[Array, '*batch 1 h'] | Float[Array, ' h'],
+  window: tuple[int, ...],
+) -> Float[Array, '*batch t h']:
+  """2 p r of every query; 0 of those with no key beyond their window."""
+  p = dropped_seen(log_tail, lse, m)
+  far = jnp.arange(p.shape[-2])[:, None] >= jnp.asarray(window)
+  return 2 * jnp.where(far, p, 0) * radius
+
+
 def norm(x: Float[Array, '... k']) -> Float[Array, '...']:
   """||x|| in float32 or wider; its gradient at 0 is 0."""
   x = x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -67,10 +67,7 @@ def lost(
   seen: Seen, log_tails: Float[Array, 'N H'], window: tuple[int, ...]
 ) -> Float[Array, 'N B T H']:
   """2 p r of every query; 0 of those with no key beyond their window."""
-  lse, most, spread = seen
-  p = window_bound.dropped_seen(log_tails[:, None, None], lse, most)
-  far = jnp.arange(p.shape[2])[:, None] >= jnp.asarray(window)
-  return 2 * jnp.where(far, p, 0) * spread
+  return window_bound.moved(*seen, log_tails[:, None, None], window)
 
 
 def log_tails(m: model.Model, params: dict, length: int) -> np.ndarray:

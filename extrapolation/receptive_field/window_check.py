@@ -33,12 +33,13 @@ def check(
   """A row for each number of keys kept by all heads, on texts [B, n + 1].
 
   prior: theory's bound on ||o - o_w|| over the largest ||v||, of any
-  attention, from the span of the logits alone. bound: the certificate's, which knows what each
-  query saw (window_certificate.py), for the query that may lose most, and
-  bound_mean over all. seen: the largest such error of one attention, whose
-  inputs were computed without a window, as they were for the bounds. nats,
-  nats_max: what the window in all layers at once changes of the loss, mean
-  (signed) and largest of all tokens; logits_max of the last query's logits.
+  attention, from the span of the logits alone. bound: the certificate's, which
+  knows what each query saw (window_certificate.py), for the query that may
+  lose most, and bound_mean over all. seen: the largest such error of one
+  attention, whose inputs were computed without a window, as they were for the
+  bounds. nats, nats_max: what the window in all layers at once changes of the
+  loss, mean (signed) and largest of all tokens; logits_max of the last query's
+  logits.
   """
   n = batch.shape[1] - 1
   network, bias = model.network, model.bias(params, n)

@@ -12,7 +12,7 @@ import pytest
 from extrapolation import config, train
 from extrapolation.attention import reference as dense
 from extrapolation.receptive_field import __main__ as command
-from extrapolation.receptive_field import estimators, window_check
+from extrapolation.receptive_field import window_check
 from extrapolation.receptive_field.fields import NETWORK
 from tests.receptive_field import small
 
