@@ -19,6 +19,7 @@ from jaxtyping import Float
 from extrapolation.theory import convergence
 from extrapolation.theory.enclosures import (
   ball,
+  block_sum,
   closed_form,
   oscillating_sum,
   sums,
@@ -172,8 +173,8 @@ class _Classes:
     s, r = divmod(j, len(self.programs))
     if r == 0:
       return self.sums.beyond(s)
-    with sums.precision(j.bit_length()):
-      w = [p(flint.arb(s), ball.Balls).exp() for p in self.programs[r:]]
+    with sums.precision(96 + j.bit_length()):
+      w = [p.at(s).exp() for p in self.programs[r:]]
       return self.sums.beyond(s + 1) + sum(w, flint.arb(0))
 
 
@@ -181,7 +182,7 @@ def _decider(beyond: Callable, eps: Fraction) -> Callable[[int], int]:
   def decide(j: int) -> int:
     """1: T_j < eps B for certain; -1: certainly not; 0: not known."""
     tail, total = beyond(j), beyond(0, j.bit_length())
-    with sums.precision(2 * j.bit_length()):
+    with sums.precision(96 + 2 * j.bit_length()):
       left, right = tail * eps.denominator, total * eps.numerator
     return 1 if left < right else -1 if left >= right else 0
 
@@ -205,7 +206,7 @@ def search(decide: Callable[[int], int], guess: int = 1) -> Bracket:
   while ask(high) != 1:
     if high > LARGEST:
       return Bracket(_edge(ask, (-1,), low, high)[0] + 1, None)
-    step = step * step if step > sums.FAR else 2 * step
+    step = step * step if step > block_sum.FAR else 2 * step
     high += step
   before, _ = _edge(ask, (-1,), low, high)
   _, first = _edge(ask, (-1, 0), before, high)

@@ -14,7 +14,7 @@ import scipy.special
 
 from extrapolation import rpe, theory
 from extrapolation.theory import convergence, trf_bounds
-from extrapolation.theory.enclosures import sums, tail_bound
+from extrapolation.theory.enclosures import ball, sums, tail_bound
 from extrapolation.theory.errors import NotProved, UndefinedTotal
 from extrapolation.theory.expression.formula import Formula
 
@@ -196,7 +196,7 @@ def test_enclosures_hold_a_head_summed_at_random(p, q, r, j):
   with sums.precision():
     part = found.beyond(j) - found.beyond(j + n)
     plain = sum(
-      (found.log_weight(t).exp() for t in range(j, j + n)), flint.arb(0)
+      (found.sum.log_weight(t).exp() for t in range(j, j + n)), flint.arb(0)
     )
     assert part.overlaps(plain)
 
@@ -207,7 +207,7 @@ def test_tail_bounds_hold_beyond_the_threshold():
   with sums.precision():
     found = tail_bound.beyond(root, flint.arb(2) ** 20, 0)
     for j in (2**20, 2**30, 10**15):
-      b = sums.Program(root)(flint.arb(j), sums.Balls)
+      b = ball.Program(root).at(j)
       bounds = found(b, flint.arb(j))
       exact = flint.arb('1.5').zeta(flint.arb(j) + 7)
       assert bounds.contains(exact)

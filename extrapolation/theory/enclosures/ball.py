@@ -3,7 +3,10 @@ r"""A formula read in ball arithmetic at a distance.
 Every number is a ball of python-flint's arb (midpoint and radius): the true
 value lies inside. arb rather than mpmath.iv because it was measured 15 to 40
 times faster (log of a 128-bit ball 0.4 us against 7 us, cos 0.5 against 19)
-and because it has power series, from which taylor_model.py makes jets.
+and because it has power series, from which taylor_model.py makes jets. What is
+rational at a whole distance stays an exact fraction, so that 1 - t / 6 is 0 at
+t = 6. A quantity of which nothing is known is `ANYTHING`; NaN is one that
+certainly has no value.
 """
 
 import math
@@ -12,20 +15,44 @@ from fractions import Fraction
 from typing import Any
 
 import flint
-from flint import arb
+from flint import arb, fmpq
 
 from extrapolation.theory.expression.graph import Node, tape, value_missing
 
-Value = arb | bool | None  # a number, or a truth value if it is known
+Number = fmpq | arb
+Value = Number | bool | None  # or a truth value if it is known
 
-
-PRECISION = 160  # bits
+PRECISIONS = (160, 480, 1440)  # bits; more are taken where terms cancel
+PRECISION = PRECISIONS[0]
 WITH_DATA = ('const', 'inf', 'add')  # rules that read the data of a node
+ANYTHING = arb(0, 'inf')
+MOST_BITS = 4096  # of an exact fraction
+LONG = arb(2) ** MOST_BITS
+SHARP, SMALL = arb(2) ** -64, -(arb(2) ** 40)
 
 
-def number(x: Fraction) -> arb:
+def exact(x: Fraction | int) -> fmpq:
+  """An exact number as flint's."""
+  return fmpq(x.numerator, x.denominator)
+
+
+def number(x: Fraction | int) -> arb:
   """The ball of an exact number."""
-  return arb(flint.fmpq(x.numerator, x.denominator))
+  return arb(exact(x))
+
+
+def whole(x: arb) -> fmpq:
+  """An exact ball that is an integer, as that integer."""
+  n = x.unique_fmpz()
+  assert n is not None, f'{x} is no integer'
+  return fmpq(n)
+
+
+def positive(x: arb) -> arb:
+  """The part of a ball that is >= 0, of a quantity that is."""
+  if x >= 0 or not x.is_finite():
+    return x
+  return arb(0).union(x.upper().max(arb(0)))
 
 
 class Program:
@@ -35,9 +62,9 @@ class Program:
     self.steps = []
     for op, args, data in tape(root):
       if op == 'add':
-        data = (number(data[0]), [number(c) for c in data[1]])
+        data = (exact(data[0]), [exact(c) for c in data[1]])
       elif op == 'const' and not isinstance(data, bool):
-        data = number(data)
+        data = exact(data)
       elif op == 'param':
         raise value_missing(str(data))
       self.steps.append((op, args, data))
@@ -46,11 +73,11 @@ class Program:
     for i, (op, args, _) in enumerate(self.steps):
       if op == 'pow' and self.steps[args[1]][0] == 'const':
         c = self.steps[args[1]][2]
-        if c.is_integer() and abs(c) < 1 << 20:
-          self.whole[i] = int(c.unique_fmpz())
+        if c.q == 1 and abs(c) < 1 << 20:
+          self.whole[i] = int(c.p)
 
   def __call__(self, t: Any, rules: Any):
-    """The log weight at t, an arb or a Jet."""
+    """The log weight at t, a number or a Jet."""
     out = []
     for i, (op, args, data) in enumerate(self.steps):
       if op == 't':
@@ -62,9 +89,27 @@ class Program:
         out.append(f(data, *values) if op in WITH_DATA else f(*values))
     return out[-1]
 
+  def at(self, t: arb | int) -> arb:
+    """Encloses the log weight at a distance, with as many bits as it takes."""
+    x, levels = arb(0), PRECISIONS
+    if isinstance(t, int):
+      t = fmpq(t)
+    elif not t.is_exact():
+      levels = PRECISIONS[:1]
+    elif t < LONG and t.is_integer():
+      t = whole(t)
+    for bits in levels:
+      with flint.ctx.workprec(max(bits, flint.ctx.prec)):
+        x = arb(self(t, Balls))
+        if x.is_exact() or x.is_nan() or x.rad() < SHARP:
+          break
+        if x < SMALL and x.rad() * 2 < -x:  # a weight that is 0 to any sum
+          break
+    return x
+
 
 class Balls:
-  """Rules for arb: what each operation of `graph.Graph` does to balls."""
+  """Rules for numbers: what each operation of `graph.Graph` does to them."""
 
   @staticmethod
   def const(data: Any):
@@ -79,47 +124,95 @@ class Balls:
     return arb.nan()
 
   @staticmethod
-  def add(data: tuple, *args: arb):
+  def add(data: tuple, *args: Number):
     out, coefficients = data
     for c, x in zip(coefficients, args, strict=True):
       out = out + c * x
     return out
 
-  mul = staticmethod(operator.mul)
-  whole = staticmethod(operator.pow)
-  exp = staticmethod(arb.exp)
-  sin = staticmethod(arb.sin)
-  cos = staticmethod(arb.cos)
-  erf = staticmethod(arb.erf)
-  atan = staticmethod(arb.atan)
-  lgamma = staticmethod(arb.lgamma)
-  floor = staticmethod(arb.floor)
-  sign = staticmethod(arb.sgn)
-  max = staticmethod(arb.max)
-  min = staticmethod(arb.min)
+  @staticmethod
+  def mul(x: Number, y: Number):
+    return Balls._short(x * y)
+
+  @staticmethod
+  def whole(x: Number, n: int):
+    if isinstance(x, fmpq):
+      if x == 0 and n < 0:
+        return arb.pos_inf() if n % 2 == 0 else ANYTHING
+      if abs(n) * (x.p.bit_length() + x.q.bit_length()) > MOST_BITS:
+        x = arb(x)
+    return x**n
+
+  @staticmethod
+  def _short(x: Number) -> Number:
+    """A fraction while it is short, or a ball."""
+    if isinstance(x, fmpq) and x.p.bit_length() > MOST_BITS:
+      return arb(x)
+    return x
+
+  @staticmethod
+  def exp(x: Number):
+    return fmpq(1) if x == 0 else arb(x).exp()
+
+  sin = staticmethod(lambda x: arb(x).sin())
+  cos = staticmethod(lambda x: arb(x).cos())
+  erf = staticmethod(lambda x: arb(x).erf())
+  atan = staticmethod(lambda x: arb(x).atan())
+
+  @staticmethod
+  def lgamma(x: Number):
+    return arb(x).lgamma() if x > 0 else ANYTHING
+
+  @staticmethod
+  def floor(x: Number):
+    if isinstance(x, fmpq):
+      return fmpq(x.floor())
+    return x.floor()
+
+  @staticmethod
+  def sign(x: Number):
+    return fmpq((x > 0) - (x < 0)) if isinstance(x, fmpq) else x.sgn()
+
+  @staticmethod
+  def max(x: Number, y: Number):
+    return x if x >= y else y if y >= x else arb(x).max(arb(y))
+
+  @staticmethod
+  def min(x: Number, y: Number):
+    return x if x <= y else y if y <= x else arb(x).min(arb(y))
+
   abs = staticmethod(operator.abs)
 
   @staticmethod
-  def pow(x: arb, y: arb):
-    if x.is_zero():
-      return arb(0) if y > 0 else arb.pos_inf() if y < 0 else arb(1)
-    return x**y
+  def pow(x: Number, y: Number):
+    if x == 0:
+      known = fmpq(0) if y > 0 else arb.pos_inf() if y < 0 else None
+      return known if known is not None else fmpq(1) if y == 0 else ANYTHING
+    if x > 0:
+      out = arb(x) ** arb(y)
+      n = out.unique_fmpz() if out.is_exact() else None
+      return out if n is None else Balls._short(fmpq(n))
+    return arb.nan() if x < 0 and isinstance(y, fmpq) and y.q > 1 else ANYTHING
 
   @staticmethod
-  def log(x: arb):
-    return arb.neg_inf() if x.is_zero() else x.log()
+  def log(x: Number):
+    if x == 0:
+      return arb.neg_inf()
+    if x > 0:
+      return fmpq(0) if x == 1 else arb(x).log()
+    return arb.nan() if x < 0 else ANYTHING
 
   @staticmethod
-  def lt(x: arb):
+  def lt(x: Number):
     return True if x < 0 else False if x >= 0 else None
 
   @staticmethod
-  def le(x: arb):
+  def le(x: Number):
     return True if x <= 0 else False if x > 0 else None
 
   @staticmethod
-  def eq(x: arb):
-    return True if x.is_zero() else None if x.contains(0) else False
+  def eq(x: Number):
+    return True if x == 0 else None if arb(x).contains(0) else False
 
   @staticmethod
   def or_(*args: bool | None):
@@ -145,6 +238,7 @@ class Balls:
       return _union(*entries)
     if isinstance(index, bool):
       return entries[int(index)]
+    index = arb(index)
     last = len(entries) - 1
     low = min(max(math.floor(float(index.lower())), 0), last)
     high = min(max(math.floor(float(index.upper())), 0), last)
@@ -156,6 +250,7 @@ for _name in ('or', 'and', 'not'):
 
 
 def _union(first: Any, *others: Value) -> Value:
+  """What holds each of them."""
   x: Any
   for x in others:
     if first is x:
@@ -163,5 +258,7 @@ def _union(first: Any, *others: Value) -> Value:
     if isinstance(x, bool) or isinstance(first, bool) or x is None:
       first = first if first == x else None
     else:
-      first = first.union(x)
+      first, x = arb(first), arb(x)
+      known = not first.is_nan() and not x.is_nan()
+      first = first.union(x) if known else ANYTHING
   return first

@@ -77,7 +77,7 @@ class WaveSums:
     """Encloses T_j."""
     if j < len(self.tails):
       return self.tails[j]
-    with sums.precision(j.bit_length()):
+    with sums.precision(96 + j.bit_length()):
       s, v = self.base.beyond(j), self.base.variation(j)
       error = self.rest * s
       for size, sine in self.factors:

@@ -1,16 +1,16 @@
 r"""Enclosures of B = sum_{t>=0} w(t) and T_j = sum_{t>=j} w(t), w = exp b.
 
-Near distances are summed one by one. Further ones come in blocks: a Taylor
-model of w, whose powers of t are summed exactly (Bernoulli polynomials), halved
-where it is not sharp. From 2^30 tokens sums are integrals over x = ln t (or
-ln ln t, ... on the rungs of the logarithmic scale) with a bound of the
-difference; from a threshold on there is the bound of tail_bound.py.
+Near distances are summed one by one, further ones in blocks (block_sum.py),
+halved where they are not sharp; from a threshold on there is the bound of
+tail_bound.py.
 """
 
+import bisect
 import dataclasses
 import heapq
 import itertools
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -18,34 +18,27 @@ import flint
 from flint import arb
 
 from extrapolation.theory.enclosures import ball, tail_bound
-from extrapolation.theory.enclosures.ball import Balls, Program
-from extrapolation.theory.enclosures.taylor_model import Jets, variable
-from extrapolation.theory.errors import (
-  NeedsSmallerBlock,
-  NotProved,
-  UndefinedTotal,
-)
+from extrapolation.theory.enclosures.block_sum import FAR, POINTS, BlockSums
+from extrapolation.theory.enclosures.taylor_model import ORDER
+from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression.graph import Node
 
-ORDER = 18  # of the Taylor models
-POINTS = 32  # a block of at most so many distances is summed one by one
 BLOCKS = 3000  # evaluations per head
 TOLERANCE = 1e-17  # of a tail, for each block
-FAR = 1 << 30  # tokens from which sums are taken as integrals
+SHARP = 1e-30  # of a weight at 2^60 tokens, or more bits are taken
 
 
 @dataclasses.dataclass(eq=False)
 class Block:
-  """A sum over a <= t < b: integers, or reals on the axis x where far.
+  """A sum over the integers a <= t < b.
 
   Attributes:
     value: its enclosure.
     fixed: the part of the radius that halving would not reduce.
   """
 
-  a: Any
-  b: Any
-  far: bool
+  a: arb
+  b: arb
   value: arb
   fixed: arb
 
@@ -67,52 +60,35 @@ class Sums:
     self, root: Node, log_depth: int = 0, smallest: Fraction = Fraction(1, 1000)
   ):
     self.root, self.k, self.left = root, log_depth, BLOCKS
-    with precision():
-      self.program = Program(root)
-      near = [self._weight(t) for t in range(2 * POINTS)]
-      scale = sum(near, arb(0))
-      self.goal = scale * smallest.numerator / smallest.denominator
-      self.tail, T = self._threshold()
-      self.start = arb(T)
-      self.blocks = self._plan(T)
+    self.sum = BlockSums(root, log_depth)
+    self.bits = self._bits()
+    with precision(self.bits):
+      near = [self.sum.weight(t) for t in range(2 * POINTS)]
+      self.goal = sum(near, arb(0)) * ball.number(smallest)
+      self.tail, self.start = self._threshold()
+      self.blocks = self._plan()
       self._refine()
       self._accumulate(near)
       self.total = self.tails[0]
 
-  # Values.
-
-  def log_weight(self, t: arb | int) -> arb:
-    """Encloses b(t)."""
-    return self.program(t if isinstance(t, arb) else arb(t), Balls)
-
-  def _weight(self, t: arb | int) -> arb:
-    w = self.log_weight(t).exp()
-    if not w.is_finite():
-      raise UndefinedTotal(
-        f'the weight at distance {t} is infinite or undefined, so there is no '
-        'total to take a share of; write log(t + 1) rather than log(t)'
-      )
-    return w
-
-  def _axis(self, t: arb) -> arb:
-    for _ in range(self.k + 1):
-      t = t.log()
-    return t
-
-  def _tokens(self, x: arb) -> arb:
-    for _ in range(self.k + 1):
-      x = x.exp()
-    return x
+  def _bits(self) -> int:
+    """More bits where the terms of a formula cancel at large distances."""
+    for bits in ball.PRECISIONS[:3]:
+      with precision(bits):
+        w = arb(self.sum.program(ball.exact(1 << 60), ball.Balls)).exp()
+        if w.rad() <= SHARP * w.mid():
+          return bits
+    return ball.PRECISIONS[0]
 
   # The plan: blocks up to a threshold with a sharp bound of the rest.
 
   def _threshold(self) -> tuple:
     best = None
     for T in self._thresholds():
-      bound = tail_bound.beyond(self.root, arb(T), self.k)
+      bound = tail_bound.beyond(self.root, T, self.k)
       if bound is None:
         continue
-      t = bound(self.log_weight(T), arb(T))
+      t = bound(self.sum.log_weight(T), T)
       if best is None or t.rad() < best[0]:
         best = t.rad(), bound, T
       if t.rad() < 1e-14 * self.goal or t.rad() < 1e-13 * t.mid():
@@ -121,215 +97,118 @@ class Sums:
       raise NotProved('no bound of the tail was found')
     return best[1:]
 
-  def _thresholds(self):
+  def _thresholds(self) -> Iterator[arb]:
     if self.k == 0:
       for bits in range(6, 30):
         # Worth a proof where the rest looks too small to matter.
-        w = self.log_weight(1 << bits).exp()
+        w = self.sum.log_weight(1 << bits).exp()
         if w < 1e-25 * self.goal and w * 4**bits < self.goal * 1e-12:
-          yield 1 << bits
-      yield from (1 << bits for bits in (60, 120, 240, 480, 960))
+          yield arb(1 << bits)
+      yield from (arb(1 << bits) for bits in (60, 120, 240, 480, 960))
     else:
-      yield from (1 << bits for bits in (60, 240))
+      yield from (arb(1 << bits) for bits in (60, 240))
       for x in (6, 8, 10, 13, 16, 20, 24):
-        yield arb(x).exp().exp()
+        yield arb(x).exp().exp().mid().floor().mid()
 
-  def _plan(self, T: Any) -> list[Block]:
-    blocks, a, end = [], 2 * POINTS, min(T, FAR)
-    while a < end:
-      blocks.append(self._block(a, min(2 * a, int(end)), False))
-      a *= 2
+  def _plan(self) -> list[Block]:
+    T, edges = self.start, [arb(2 * POINTS)]
+    while edges[-1] < T and edges[-1] < FAR:
+      edges.append((2 * edges[-1]).min(T))
     if T > FAR:
-      x, end = self._axis(arb(FAR)), self._axis(arb(T))
+      x, end = self.sum.axis(arb(FAR)), self.sum.axis(T)
       steps = max(1, math.ceil(float(end - x) * 1.5))
-      inner = [(x + (end - x) * i / steps).mid() for i in range(1, steps)]
-      edges = [x, *inner, end]
-      for pair in itertools.pairwise(edges):
-        blocks.append(self._block(*pair, True))
-    return blocks
+      inner = (x + (end - x) * i / steps for i in range(1, steps))
+      edges += [*map(self.sum.tokens, inner), T]
+    return [self._block(a, b) for a, b in itertools.pairwise(edges)]
+
+  def _block(self, a: arb, b: arb) -> Block:
+    self.left -= 1
+    return Block(a, b, *self.sum(a, b))
 
   def _refine(self):
     """Halves the worst blocks until every tail is sharp."""
     queue, kept, total = [], dict.fromkeys(self.blocks), arb(0)
     order = itertools.count()
 
-    def push(block: Block, base: arb):
-      if not block.far and block.b - block.a <= POINTS:
+    def least(block: Block) -> arb:
+      value = block.value
+      return value.lower().max(arb(0)) if value.is_finite() else arb(0)
+
+    def push(block: Block, base: arb):  # base: a lower bound of T_b
+      if block.b - block.a <= POINTS:
         return
-      error = (block.value.rad() - block.fixed) / base
+      error = (block.value.rad() - block.fixed) / (base + least(block))
       error = float(error.upper()) if error.is_finite() else 1e300
       if error > TOLERANCE:
         heapq.heappush(queue, (-error, next(order), block, base))
 
     for block in reversed(self.blocks):
-      if block.value.is_finite():
-        total += block.value.mid()
       push(block, (total + self.goal).mid())
+      total += least(block)
     while queue and self.left > 0:
       *_, block, base = heapq.heappop(queue)
+      middle = self._middle(block)
+      if not block.a < middle < block.b:  # beyond what the bits tell apart
+        continue
       del kept[block]
-      if block.far:
-        middle = ((block.a + block.b) / 2).mid()
-      else:
-        middle = (block.a + block.b) // 2
       for a, b in ((block.a, middle), (middle, block.b)):
-        half = self._block(a, b, block.far)
+        half = self._block(a, b)
         kept[half] = None
         push(half, base)
-    self.blocks = sorted(kept, key=lambda b: (b.far, float(b.a)))
+    self.blocks = sorted(kept, key=lambda b: b.a)
+
+  def _middle(self, block: Block) -> arb:
+    """A whole distance inside."""
+    if block.a < FAR:
+      return ((block.a + block.b) / 2).floor().mid()
+    x = (self.sum.axis(block.a) + self.sum.axis(block.b)) / 2
+    return self.sum.tokens(x)
 
   def _accumulate(self, near: list[arb]):
     """T at the start of every block, from the far end."""
-    total, self.after = self.tail(self.log_weight(self.start), self.start), []
-    if self.start > FAR:  # the tail counts w(T) whole, the trapezoid half
-      total -= self.log_weight(self.start).exp() / 2
-    step = self.log_weight(FAR).exp() / 2
-    for i in range(len(self.blocks) - 1, -1, -1):
+    total, self.after = (
+      self.tail(self.sum.log_weight(self.start), self.start),
+      [],
+    )
+    for block in reversed(self.blocks):
       self.after.append(total)
-      total = total + self.blocks[i].value
-      if self.blocks[i].far and not self.blocks[i - 1].far:
-        total = total + step
+      total = total + block.value
     self.after.reverse()
+    self.edges = [block.a for block in self.blocks]
     tails = [total]
     for w in reversed(near):
       tails.append(tails[-1] + w)
     self.tails = tails[::-1]  # T_j, j = 0 .. 2 POINTS
 
-  # Blocks.
-
-  def _block(self, a: Any, b: Any, far: bool) -> Block:
-    self.left -= 1
-    return Block(a, b, far, *self._sum(a, b, far))
-
-  def _sum(self, a: Any, b: Any, far: bool) -> tuple[arb, arb]:
-    try:
-      if far:
-        return self._integral(a, b)
-      if b - a <= POINTS:
-        return sum((self._weight(t) for t in range(a, b)), arb(0)), arb(0)
-      return self._taylor(a, b), arb(0)
-    except NeedsSmallerBlock:
-      ends = (self._tokens(a), self._tokens(b)) if far else (arb(a), arb(b))
-      return self._crude(*ends), arb(0)
-
-  def _crude(self, a: arb, b: arb) -> arb:
-    """Number of distances times the range of the weight."""
-    w = self.log_weight(a.union(b)).exp()
-    if not w.is_finite():
-      return arb(0, 'inf')
-    return (b - a) * w.lower().max(arb(0)).union(w.upper())
-
-  def _taylor(self, a: int, b: int) -> arb:
-    """sum_k f_k S_k, S_k = sum (t - c)^k = 2 B_{k+1}((n+1)/2) / (k+1)."""
-    n, c = arb(b - a), arb(a + b - 1) / 2
-    t = variable(c, arb(a).union(arb(b - 1)))
-    w = Jets.exp(self.program(t, Jets))
-    total, half, h = arb(0), (n + 1) / 2, (n - 1) / 2
-    for k in range(ORDER):
-      f = w.centre[k]
-      if k % 2 == 0:
-        total += f * 2 * half.bernoulli_poly(k + 1) / (k + 1)
-      elif w.fuzzy:  # the steps of floor: another f for every t
-        total += arb(0, (f.rad() * h**k * n).upper())
-    rest = w.range[ORDER].abs_upper() * h**ORDER * n
-    total += arb(0, rest.upper())
-    if not total.is_finite():
-      raise NeedsSmallerBlock
-    return total
-
-  def _integral(self, x0: arb, x1: arb) -> tuple[arb, arb]:
-    r"""sum over exp^{k+1}(x0) <= t < exp^{k+1}(x1), up to the end terms.
-
-    int w dt = int exp(b + l_1 + .. + l_{k+1}) dx; the trapezoid's ends
-    (w(a) - w(b)) / 2 telescope over blocks and are added once.
-    """
-    c, block = ((x0 + x1) / 2).mid(), x0.union(x1)
-    x = variable(c, block)
-    t, chain = x, x
-    for i in range(self.k + 1):
-      t = t.map(lambda s: s.exp(), t)
-      if i < self.k:
-        chain = chain.join(t, lambda a, b: a + b)
-    b = self.program(t, Jets)
-    if b.fuzzy:
-      raise NeedsSmallerBlock
-    h = (block - c).abs_upper()
-    mass = b.join(chain, lambda u, v: u + v)
-    if self.k:
-      mass = mass.tightened(h, ORDER)
-    mass, low, high = Jets.exp(mass), x0 - c, x1 - c
-    total = arb(0)
-    for k in range(ORDER):
-      step = high ** (k + 1) - low ** (k + 1)
-      total += mass.centre[k] * step / (k + 1)
-    rest = mass.range[ORDER].abs_upper() * (high - low).abs_upper() * h**ORDER
-    fixed = self._trapezoid(Jets.exp(b).range, x0, x1)
-    total += arb(0, (rest + fixed).upper())
-    if not total.is_finite():
-      raise NeedsSmallerBlock
-    return total, fixed
-
-  def _trapezoid(self, w: Any, x0: arb, x1: arb) -> arb:
-    """Bound of |sum - integral - (w(a) - w(b)) / 2|.
-
-    At most 1/8 int |w''| dt, with w'' = (w_xx - w_x) / t^2 on x = ln t; on
-    higher rungs at most the total variation.
-    """
-    if self.k == 0:
-      bound = (2 * w[2].abs_upper() + w[1].abs_upper()) / x0.exp() / 8
-    else:
-      bound = w[1].abs_upper()
-    return (bound * (x1 - x0)).upper()
-
   def beyond(self, j: int, bits: int = 0) -> arb:
     """Encloses T_j; `bits` is for closed forms, sharp at any precision."""
     del bits
-    with precision(j.bit_length()):
+    with precision(max(self.bits, 96 + j.bit_length())):
       if j < len(self.tails):
         return self.tails[j]
       t = arb(j)
       if t >= self.start:
-        return self.tail(self.log_weight(t), t)
-      x = self._axis(t) if j >= FAR else None
-      for block, after in zip(self.blocks, self.after, strict=True):
-        if block.far and x is not None and not block.b < x:
-          head = self._sum(x, block.b, True)[0] if x < block.b else arb(0)
-          return after + head + self.log_weight(t).exp() / 2
-        if not block.far and block.a <= j < block.b:
-          return after + self._sum(j, block.b, False)[0]
-    raise AssertionError(f'no block holds {j}')
+        return self.tail(self.sum.log_weight(t), t)
+      i = bisect.bisect_right(self.edges, t) - 1
+      return self.after[i] + self.sum(t, self.blocks[i].b)[0]
 
   def variation(self, j: int) -> arb:
-    """Bound of the total variation of w on [j, inf)."""
-    total = 2 * self.tail(self.log_weight(self.start), self.start).abs_upper()
-    x = self._axis(arb(j))
+    """Bound of the total variation of w on [j, inf): beyond the threshold it
+    is at most 2 T, as |w(t) - w(t + 1)| <= w(t) + w(t + 1)."""
+    t = arb(j)
+    end = t if t > self.start else self.start
+    total = 2 * self.tail(self.sum.log_weight(end), end)
     for block in self.blocks:
-      if block.far and block.b > x:
-        a = x.max(block.a)
-        slope = self._slope(a, block.b, True)
-        total += slope * (block.b - a)
-      elif not block.far and block.b > j:
-        a = max(block.a, j)
-        total += self._slope(a, block.b, False) * (block.b - a)
+      if block.b > t:
+        total += self.sum.slope(t.max(block.a), block.b)
     return total.upper()
-
-  def _slope(self, a: Any, b: Any, far: bool) -> arb:
-    """sup |dw/dt| over a block (dw/dx where far)."""
-    a, b = arb(a), arb(b)
-    t = variable(((a + b) / 2).mid(), a.union(b))
-    for _ in range((self.k + 1) * far):
-      t = t.map(lambda s: s.exp(), t)
-    try:
-      return Jets.exp(self.program(t, Jets)).range[1].abs_upper()
-    except NeedsSmallerBlock:
-      return arb.pos_inf()
 
 
 class precision:
   """Working precision and length of power series for the enclosures."""
 
-  def __init__(self, more: int = 0):
-    self.bits = max(ball.PRECISION, 96 + more)
+  def __init__(self, bits: int = ball.PRECISION):
+    self.bits = max(ball.PRECISION, bits)
 
   def __enter__(self):
     self.before = flint.ctx.prec, flint.ctx.cap

@@ -9,64 +9,94 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flint import arb, arb_series
+from flint import arb, arb_series, fmpq
 
 from extrapolation.theory.enclosures.ball import Balls
 from extrapolation.theory.errors import NeedsSmallerBlock
 
 Log = Any  # a Jet, None, or a function that makes it on demand
+ORDER = 18  # of the Taylor models
 
 
 class Jet:
-  """Power series at the centre and over a block, with an optional logarithm.
+  """Power series at the centre and over a block |t - centre| <= h.
 
   The logarithm is kept where it is known (t = exp x), for a ball of exp x over
-  a wide block says nothing about log(1 + exp x), which is x + log1p(exp -x).
+  a wide block says nothing about log(1 + exp x), which is x + log1p(exp -x);
+  and from it the ends of the values, for the ball of a wide block reaches
+  below 0, and exp(-exp(exp x)) would be unbounded.
   """
 
-  __slots__ = ('_log', 'centre', 'fuzzy', 'range')
+  __slots__ = ('_ends', '_log', 'centre', 'fuzzy', 'h', 'range')
 
   def __init__(
     self,
     centre: arb_series,
     range_: arb_series,
+    h: arb | None = None,
     log: Log = None,
     fuzzy: bool = False,
   ):
-    self.centre, self.range = centre, range_
-    self._log, self.fuzzy = log, fuzzy
+    self.centre, self.range, self.h = centre, range_, h
+    self._log, self._ends, self.fuzzy = log, None, fuzzy
 
   def map(self, f: Callable, log: Log = None) -> 'Jet':
     """f of both series."""
-    return Jet(f(self.centre), f(self.range), log, self.fuzzy)
+    return Jet(f(self.centre), f(self.range), self.h, log, self.fuzzy)
 
   def join(self, other: 'Jet', f: Callable, log: Log = None) -> 'Jet':
     """f of both series with those of another jet."""
     return Jet(
       f(self.centre, other.centre),
       f(self.range, other.range),
+      other.h if self.h is None else self.h,
       log,
       self.fuzzy or other.fuzzy,
     )
 
-  def tightened(self, h: arb, n: int) -> 'Jet':
-    """Ranges from Taylor's theorem: |t - centre| <= h, n coefficients.
-
-    Terms that cancel at the centre cancel; in the ranges they do not.
-    """
-    c = [self.centre[k] for k in range(n)] + [self.range[n]]
-    powers = [h**k for k in range(n + 1)]
+  def tightened(self) -> 'Jet':
+    """Ranges from Taylor's theorem, with the terms that cancel at the centre
+    cancelled; in the ranges they are not."""
+    if self.h is None:
+      return self
+    c = [self.centre[k] for k in range(ORDER)] + [self.range[ORDER]]
+    powers = [self.h**k for k in range(ORDER + 1)]
     out = []
-    for j in range(n + 1):
+    for j in range(ORDER + 1):
       spread = sum(
         (c[k].abs_upper() * powers[k - j] * math.comb(k, j)
-         for k in range(j + 1, n + 1)), arb(0))  # fmt: skip
+         for k in range(j + 1, ORDER + 1)), arb(0))  # fmt: skip
       out.append(c[j] + arb(0, spread.upper()))
-    return Jet(self.centre, arb_series(out), self._log, self.fuzzy)
+    return Jet(self.centre, arb_series(out), self.h, self._log, self.fuzzy)
+
+  def above(self) -> 'Jet':
+    """The same with a range above 0.
+
+    Raises:
+      NeedsSmallerBlock: that is not settled.
+    """
+    if self.values() > 0:
+      return self
+    tight = self.tightened()
+    if not tight.values() > 0:
+      raise NeedsSmallerBlock
+    return tight
 
   def values(self) -> arb:
     """Encloses all values over the block."""
     return self.range[0]
+
+  def ends(self) -> tuple[arb, arb]:
+    """A lower and an upper bound of the values."""
+    if self._ends is None:
+      log = self.log
+      v = self.values() if log is None else None
+      self._ends = (
+        (v.lower(), v.upper())
+        if v is not None
+        else tuple(x.exp() for x in log.ends())
+      )
+    return self._ends
 
   @property
   def log(self) -> 'Jet | None':
@@ -84,15 +114,16 @@ def constant(x: arb) -> Jet:
 
 def variable(centre: arb, block: arb) -> Jet:
   """The jet of the variable itself."""
-  return Jet(arb_series([centre, 1]), arb_series([block, 1]))
+  h = (block - centre).abs_upper()
+  return Jet(arb_series([centre, 1]), arb_series([block, 1]), h)
 
 
 class Jets:
   """Rules for Jet; NeedsSmallerBlock where the block settles no case."""
 
   @staticmethod
-  def const(data: arb | bool) -> Jet | bool:
-    return data if isinstance(data, bool) else constant(data)
+  def const(data: fmpq | bool) -> Jet | bool:
+    return data if isinstance(data, bool) else constant(arb(data))
 
   @staticmethod
   def inf(data: int):
@@ -104,15 +135,21 @@ class Jets:
 
   @staticmethod
   def add(data: tuple, *args: Jet):
-    shift, coefficients = data
+    shift, coefficients = arb(data[0]), [arb(c) for c in data[1]]
     centre = range_ = arb_series([shift])
     for c, x in zip(coefficients, args, strict=True):
       centre, range_ = centre + c * x.centre, range_ + c * x.range
-    known = any(x._log is not None for x in args)
+    h = next((x.h for x in args if x.h is not None), None)
+    fuzzy = any(x.fuzzy for x in args)
+    if all(x._log is x._ends is None for x in args):
+      return Jet(centre, range_, h, None, fuzzy)
     log = functools.partial(Jets._log_of_sum, shift, coefficients, args)
-    return Jet(
-      centre, range_, log if known else None, any(x.fuzzy for x in args)
-    )
+    out, low, high = Jet(centre, range_, h, log, fuzzy), shift, shift
+    for c, x in zip(coefficients, args, strict=True):
+      ends = x.ends() if c > 0 else x.ends()[::-1]
+      low, high = low + c * ends[0], high + c * ends[1]
+    out._ends = low, high
+    return out
 
   @staticmethod
   def _log_of_sum(
@@ -160,18 +197,16 @@ class Jets:
 
     log = None if x._log is None else power
     if n < 0 and x.values().contains(0):
-      if log is None or x.log is None:
-        raise NeedsSmallerBlock
-      exponent = x.log.map(lambda s: s * n)
-      return exponent.map(lambda s: s.exp(), exponent)
+      if log is not None and x.log is not None:
+        exponent = x.log.map(lambda s: s * n)
+        return exponent.map(lambda s: s.exp(), exponent)
+      x = x.above()
     if n < 0:
       return x.map(lambda s: (arb_series([1]) / s) ** -n, log)
     return x.map(lambda s: s**n, log)
 
   @staticmethod
   def pow(x: Jet, y: Jet):
-    if x.log is None and not x.values() > 0:
-      raise NeedsSmallerBlock
     exponent = Jets.log(x).join(y, lambda a, b: a * b)
     return exponent.map(lambda s: s.exp(), exponent)
 
@@ -179,15 +214,17 @@ class Jets:
   def exp(x: Jet):
     if x.values() == arb.neg_inf():
       return constant(arb(0))
-    return x.map(lambda s: s.exp(), x)
+    if x._ends is None:
+      return x.map(lambda s: s.exp(), x)
+    low, high = (e.exp() for e in x._ends)
+    rest = (x.range - x.range[0]).exp()
+    return Jet(x.centre.exp(), low.union(high) * rest, x.h, x, x.fuzzy)
 
   @staticmethod
   def log(x: Jet) -> Jet:
     if x.log is not None:
       return x.log
-    if not x.values() > 0:
-      raise NeedsSmallerBlock
-    return x.map(lambda s: s.log())
+    return x.above().map(lambda s: s.log())
 
   @staticmethod
   def sin(x: Jet):
@@ -207,9 +244,7 @@ class Jets:
 
   @staticmethod
   def lgamma(x: Jet):
-    if not x.values() > 0:
-      raise NeedsSmallerBlock
-    return x.map(lambda s: s.lgamma())
+    return x.above().map(lambda s: s.lgamma())
 
   @staticmethod
   def abs(x: Jet):
