@@ -12,10 +12,11 @@ from extrapolation import attention
 from extrapolation.attention import window_bound
 from extrapolation.evaluation import window_certificate
 from extrapolation.model import Model, Network, cross_entropy, logits
+from extrapolation.receptive_field import loss_bound
 from extrapolation.receptive_field.estimators import forward_pass
 
 COLUMNS = ('keys', 'prior', 'bound', 'bound_mean', 'seen', 'nats', 'nats_max',
-           'logits_max')  # fmt: skip
+           'nats_bound', 'logits_max')  # fmt: skip
 
 
 def widths(n: int, train: int) -> list[int]:
@@ -39,7 +40,8 @@ def check(
   attention, whose inputs were computed without a window, as they were for the
   bounds. nats, nats_max: what the window in all layers at once changes of the
   loss, mean (signed) and largest of all tokens; logits_max of the last query's
-  logits.
+  logits. nats_bound: what nats_max can be (loss_bound.py); None where that
+  says nothing, and for an encoding that is more than a bias.
   """
   n = batch.shape[1] - 1
   network, bias = model.network, model.bias(params, n)
@@ -56,7 +58,12 @@ def check(
     tails = np.asarray(all_tails[..., w], np.float32)
     wide = np.asarray(bias, np.float64)
     near = np.logaddexp.reduce(wide[..., :w], axis=-1).astype(np.float32)
-    seen, certain, prior = _errors(network, params, bias, batch, tails, near, w)
+    seen, certain, prior, *inner = _errors(
+      network, params, bias, batch, tails, near, w
+    )
+    nats_bound = None
+    if model.encoding.bias_only:
+      nats_bound = loss_bound.nats(network, params, *inner)
     out.append(
       dict(
         keys=w,
@@ -66,6 +73,7 @@ def check(
         seen=float(seen),
         nats=float(delta.mean()),
         nats_max=float(np.abs(delta).max()),
+        nats_bound=nats_bound,
         logits_max=float(np.abs(moved).max()),
       )
     )
@@ -92,11 +100,13 @@ def _errors(
   tails: Array,
   log_near: Array,
   window: int,
-) -> tuple[Array, Array, Array]:
-  """The largest error of an attention; the certificate's of every query; and
-  the largest that the span of the logits, max - min, allows.
+) -> tuple[Array, Array, Array, list, Array]:
+  """The largest error of an attention; the certificate's of every query; the
+  largest that the span of the logits, max - min, allows; and what
+  `loss_bound.nats` needs.
   """
-  errors, seen, prior = [], [], []
+  errors, seen, prior, heads, spreads = [], [], [], [], []
+  keys = (window,) * network.config.H
 
   def attend(q, k, v, bias, layer):
     near = jnp.where(jnp.arange(bias.shape[1]) < window, bias, -jnp.inf)
@@ -109,10 +119,24 @@ def _errors(
     osc = window_bound.oscillation_bound(q, k).max(1)  # [B, H]
     p = window_bound.dropped(tails[layer], log_near[layer], osc)
     prior.append((2 * p * seen[-1].spread[:, 0]).max())
+    radius = seen[-1].spread * largest[:, None]
+    delta = window_bound.moved(*seen[-1][:2], radius, tails[layer], keys)
+    heads.append((delta.max((0, 1)), *loss_bound.operands(q, k, v)))
     return o
 
-  network.hidden(params, bias, batch[:, :-1], attend=attend)
+  def add(x, update):
+    spreads.append(tuple(map(loss_bound.deviation, (x, x + update))))
+    ends.append(x + update)
+    return x + update
+
+  ends = []
+  network.hidden(params, bias, batch[:, :-1], attend=attend, add=add)
   stacked = jax.tree.map(lambda *x: jnp.stack(x), *seen)
-  keys = (window,) * network.config.H
   certain = window_certificate.lost(stacked, tails, keys)
-  return jnp.stack(errors).max(), certain, jnp.stack(prior).max()
+  layers = [
+    loss_bound.Layer(*h, *s) for h, s in zip(heads, spreads, strict=True)
+  ]
+  last = loss_bound.after(network, params, ends[-1])
+  return (
+    jnp.stack(errors).max(), certain, jnp.stack(prior).max(), layers, last
+  )  # fmt: skip

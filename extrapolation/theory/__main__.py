@@ -7,6 +7,7 @@ python -m extrapolation.theory --function=my_package.my_module:my_bias
 python -m extrapolation.theory --all --heads=8
 python -m extrapolation.theory --workdir=DIR
 python -m extrapolation.theory --rpe=alibi --window_error=0.01 --logit_bound=5
+python -m extrapolation.theory --witness --rpe=harmonic --window=512
 """
 
 import argparse
@@ -77,6 +78,14 @@ def parser() -> flags.Parser:
     metavar='V',
     help='bound of ||v||, for --window_error (default 1)',
   )
+  out.add_argument(
+    '--witness',
+    action='store_true',
+    help='write a text on which --window keys are wrong by the whole value',
+  )
+  out.add_argument('--window', type=int, metavar='W', help='for --witness')
+  out.add_argument('--head', type=int, help='for --witness; default: shortest')
+  out.add_argument('--out', metavar='DIR', help='for --witness (default .)')
   out.add_argument('--format', choices=('text', 'json', 'csv'), default='text')
   out.add_argument(
     '--figure', metavar='FILE.png', help='weight, tail and TRF by distance'
@@ -88,6 +97,9 @@ def main(argv: list[str]) -> None:
   """Prints the records that the flags ask for."""
   args = parser().parse_args(argv)
   try:
+    if args.witness:
+      print(_witness(args))
+      return
     records, train = run(args)
   except ValueError as e:  # of other libraries: many lines
     raise ValueError(' '.join(str(e).split())) from e
@@ -143,6 +155,19 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
 
     figure.save(args.figure, subjects, records, train, args.horizon)
   return records, train
+
+
+def _witness(args: argparse.Namespace) -> str:
+  """What --witness writes."""
+  from extrapolation.theory import witness_report
+
+  if args.window is None:
+    raise ValueError('--witness needs --window, in keys')
+  ((name, heads), *more) = _subjects(args).items()
+  if more:
+    raise ValueError('--witness takes one encoding, or one formula')
+  where = args.out or '.'
+  return witness_report.write(name, heads, args.window, args.head, where)
 
 
 def _window(args: argparse.Namespace) -> 'ErrorBound | None':

@@ -141,6 +141,7 @@ def test_certificates_hold_and_are_not_empty():
     assert 0 < row['bound_mean'] <= row['bound']
     assert row['seen'] > row['bound'] / 40
     assert abs(row['nats']) <= row['nats_max'] > 0 < row['logits_max']
+    assert row['nats_bound'] is None or row['nats_bound'] >= row['nats_max']
 
   @jax.jit
   def errors(params, tokens):
