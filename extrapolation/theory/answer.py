@@ -118,11 +118,9 @@ def _horizon(
 ) -> dict:
   if _open(root):
     return dict(n=n, far_mass=None, exponent=None, trf=None)
-  seen = finite_horizon.horizon(
-    root, n, train, [float(e) for e in eps.values()]
-  )
-  if seen.trf is None and not notes:
-    notes.append('a weight below the horizon is infinite or undefined')
+  seen = finite_horizon.horizon(root, n, train, list(eps.values()))
+  if seen.note is not None and seen.note not in notes:
+    notes.append(seen.note)
   fields = None
   if seen.trf is not None:
     fields = dict(zip(eps, seen.trf, strict=True))

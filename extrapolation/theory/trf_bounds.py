@@ -119,7 +119,7 @@ def trf(
         'to take a share of'
       )
     out = [
-      search(_decider(enclosed.beyond, e), getattr(enclosed, 'guess', _one)(e))
+      search(decider(enclosed.beyond, e), getattr(enclosed, 'guess', _one)(e))
       for e in eps
     ]
     sharp = all(b.sharp for b in out)
@@ -178,13 +178,18 @@ class _Classes:
       return self.sums.beyond(s + 1) + sum(w, flint.arb(0))
 
 
-def _decider(beyond: Callable, eps: Fraction) -> Callable[[int], int]:
+def decider(
+  beyond: Callable, eps: Fraction, tie: Callable | None = None
+) -> Callable[[int], int]:
+  """What `search` asks of j; `tie(j, eps)` where the enclosures meet."""
+
   def decide(j: int) -> int:
     """1: T_j < eps B for certain; -1: certainly not; 0: not known."""
     tail, total = beyond(j), beyond(0, j.bit_length())
     with sums.precision(96 + 2 * j.bit_length()):
       left, right = tail * eps.denominator, total * eps.numerator
-    return 1 if left < right else -1 if left >= right else 0
+    out = 1 if left < right else -1 if left >= right else 0
+    return tie(j, eps) if not out and tie is not None else out
 
   return decide
 

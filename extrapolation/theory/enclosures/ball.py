@@ -91,16 +91,16 @@ class Program:
 
   def at(self, t: arb | int) -> arb:
     """Encloses the log weight at a distance, with as many bits as it takes."""
-    x, levels = arb(0), PRECISIONS
+    x, levels, at = arb(0), PRECISIONS, t
     if isinstance(t, int):
-      t = fmpq(t)
+      at = fmpq(t)
     elif not t.is_exact():
       levels = PRECISIONS[:1]
     elif t < LONG and t.is_integer():
-      t = whole(t)
+      at = whole(t)
     for bits in levels:
       with flint.ctx.workprec(max(bits, flint.ctx.prec)):
-        x = arb(self(t, Balls))
+        x = arb(self(at, Balls))
         if x.is_exact() or x.is_nan() or x.rad() < SHARP:
           break
         if x < SMALL and x.rad() * 2 < -x:  # a weight that is 0 to any sum

@@ -1,0 +1,163 @@
+r"""B = sum_{t<n} w(t) and T_j = sum_{j<=t<n} w(t) of finitely many weights.
+
+Three readings, each sharper and slower than the one before: float64 with a
+bound of every error (float_bounds.py), where a distance that it does not
+settle is read in balls; balls throughout; and exact arithmetic in products of
+rational powers, which alone can tell that T_j = eps B. All are shares, so the
+largest weight is divided out.
+"""
+
+import functools
+from fractions import Fraction
+
+import flint
+import numpy as np
+from flint import arb, fmpq
+from jaxtyping import Float
+
+from extrapolation.theory.enclosures import ball, float_bounds, rational_weight
+from extrapolation.theory.enclosures.ball import PRECISION, Balls, Program
+from extrapolation.theory.enclosures.block_sum import finite
+from extrapolation.theory.errors import NotProved, UndefinedTotal
+from extrapolation.theory.expression.graph import Graph, Node
+
+MOST = 1 << 17  # distances that are read in balls
+SETTLED = 2.0**-24  # bound of the error of a log weight in float64
+NOTHING = 800.0  # a weight of e^-800 of the largest is 0 to float64
+ROW = 1 << 12  # of a sum by rows and columns
+
+
+class Floats:
+  """Enclosures of every T_j from float64.
+
+  Raises:
+    UndefinedTotal: an infinite or undefined weight, or all of them 0.
+    NotProved: too many weights that float64 does not settle.
+  """
+
+  def __init__(self, root: Node, n: int):
+    low, high = _log_weights(root, n)
+    top = np.max(high)
+    if top == -np.inf:
+      raise UndefinedTotal(f'every weight below {n} tokens is 0')
+    a, b = _weights(low, top, -1), _weights(high, top, 1)
+    self.low, self.high = _tails(a, -1), _tails(b, 1)
+    if not self.low[0] > 0:
+      raise NotProved(f'the weights below {n} tokens could not be enclosed')
+
+  def beyond(self, j: int, bits: int = 0) -> arb:
+    """Encloses T_j."""
+    del bits
+    j = min(j, len(self.low) - 1)
+    return arb(float(self.low[j])).union(arb(float(self.high[j])))
+
+
+def _log_weights(root: Node, n: int) -> tuple[np.ndarray, np.ndarray]:
+  """Bounds of b(t), t < n."""
+  t = np.arange(n, dtype=np.float64)
+  b, e = float_bounds.log_weights(root, t)
+  with np.errstate(all='ignore'):
+    low, high = np.nextafter(b - e, -np.inf), np.nextafter(b + e, np.inf)
+  exact = e == 0
+  low[exact] = high[exact] = b[exact]
+  settled = e < SETTLED
+  top = np.max(low, initial=-np.inf, where=settled)
+  settled |= np.isfinite(e) & (high < top - NOTHING)
+  (rest,) = np.nonzero(~settled | (b == np.inf))
+  if len(rest) > MOST:
+    raise NotProved(
+      f'float64 does not settle {len(rest)} of the {n} weights, and at most '
+      f'{MOST} are read with more digits; a shorter horizon can be proved'
+    )
+  program = Program(root)
+  with flint.ctx.workprec(PRECISION):
+    for i in rest:
+      x = program.at(int(i))
+      finite(x, int(i))
+      low[i], high[i] = _outward(x)
+  return low, high
+
+
+def _outward(x: arb) -> tuple[float, float]:
+  if x == arb.neg_inf():
+    return -np.inf, -np.inf
+  ends = float(x.lower()), float(x.upper())
+  return np.nextafter(ends[0], -np.inf), np.nextafter(ends[1], np.inf)
+
+
+def _weights(b: np.ndarray, top: float, side: int) -> np.ndarray:
+  """exp(b - top) rounded down (side -1) or up (1)."""
+  d = b - top
+  with np.errstate(all='ignore'):
+    slack = (np.abs(d) + 1) * 2 * float_bounds.LIBRARY
+    w = np.exp(d) * (1 + side * slack) + side * float_bounds.TINY
+  w = np.where(np.isneginf(b), 0.0, np.fmax(w, 0))
+  return np.where(d == 0, 1.0, w)
+
+
+def _tails(w: np.ndarray, side: int) -> Float[np.ndarray, ' n+1']:
+  """Every T_j, rounded down or up: sums of rows and of their totals."""
+  n = len(w)
+  rows = np.zeros(-(-n // ROW) * ROW)
+  rows[:n] = w
+  rows = rows.reshape(-1, ROW)
+  inside = np.cumsum(rows[:, ::-1], 1)[:, ::-1]
+  after = np.cumsum(inside[::-1, 0])[::-1]
+  after = np.append(after[1:], 0.0)
+  out = np.append((inside + after[:, None]).ravel()[:n], 0.0)
+  if out[0] < 2.0**53 and np.all(w == np.floor(w)):
+    return out  # whole numbers are summed exactly
+  steps = ROW + len(rows) + 4
+  return out * (1 + side * steps * 2 * float_bounds.UNIT)
+
+
+class Exact:
+  """The same from balls, and by exact arithmetic where they meet.
+
+  Raises:
+    UndefinedTotal, NotProved: as `Floats`.
+  """
+
+  def __init__(self, root: Node, n: int):
+    if n > MOST:
+      raise NotProved(
+        f'float64 does not settle it, and more digits are taken for at most '
+        f'{MOST} tokens; a shorter horizon can be proved'
+      )
+    self.root, self.n = root, n
+    self.program, total = Program(root), arb(0)
+    with flint.ctx.workprec(ball.PRECISIONS[1]):
+      b = [arb(self.program(fmpq(t), Balls)) for t in range(n)]
+      top = functools.reduce(lambda x, y: y if y.mid() > x.mid() else x, b)
+      tails = [total]
+      for t in range(n - 1, -1, -1):
+        total = total + finite(b[t] - top.mid(), t)
+        tails.append(total)
+    self.tails = tails[::-1]
+
+  def beyond(self, j: int, bits: int = 0) -> arb:
+    """Encloses T_j."""
+    del bits
+    return self.tails[min(j, self.n)]
+
+  @functools.cached_property
+  def _exact(self) -> list | None:
+    return rational_weight.weights(self.program, self.n)
+
+  def decide(self, j: int, eps: Fraction) -> int:
+    """1: T_j < eps B; -1: it is not; 0: not known, if exact sums differ in
+    what is irrational in them."""
+    if self._exact is None:
+      return 0
+    e, parts = ball.exact(eps), {}
+    for t, (w, key) in enumerate(self._exact):
+      parts[key] = parts.get(key, fmpq(0)) + (w - e * w if t >= j else -e * w)
+    signs = {(x > 0) - (x < 0) for x in parts.values()} - {0}
+    return 0 if len(signs) > 1 else 1 if signs == {-1} else -1
+
+
+def without_constant(root: Node) -> Node:
+  """The log weight less a constant that all weights share."""
+  if root.op != 'add':
+    return root
+  return Graph().total(list(zip(root.data[1], root.args, strict=True)))
