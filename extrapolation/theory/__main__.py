@@ -70,7 +70,8 @@ def parser() -> flags.Parser:
     '--logit_bound',
     type=float,
     metavar='M',
-    help='bound of |q.k| / sqrt K, for --window_error',
+    help='bound of |q.k| / sqrt K, for --window_error and the share of far '
+    'keys',
   )
   out.add_argument(
     '--value_bound',
@@ -133,12 +134,12 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
   train = 512 if args.train_length is None else args.train_length
   if train < 1:
     raise ValueError(f'train_length = {train}: at least 1 token')
-  window = _window(args)
+  window, M = _window(args), args.logit_bound
   if args.workdir:
     read = trained.read(args.workdir)
     train = read.train_length if args.train_length is None else train
     first, last = (
-      answer.record(args.workdir, heads, eps, args.horizon, train, window)
+      answer.record(args.workdir, heads, eps, args.horizon, train, window, M)
       for heads in (read.before, read.after)
     )
     last['subject'] = f'{args.workdir}: {read.name}'
@@ -147,7 +148,7 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
   else:
     subjects = _subjects(args)
     records = [
-      answer.record(name, heads, eps, args.horizon, train, window)
+      answer.record(name, heads, eps, args.horizon, train, window, M)
       for name, heads in subjects.items()
     ]
   if args.figure:
@@ -175,8 +176,10 @@ def _window(args: argparse.Namespace) -> 'ErrorBound | None':
   from extrapolation.theory import certified_window
 
   if args.window_error is None:
-    if args.logit_bound is not None or args.value_bound is not None:
-      raise ValueError('--logit_bound and --value_bound need --window_error')
+    if args.value_bound is not None:
+      raise ValueError('--value_bound needs --window_error')
+    if args.logit_bound is not None:  # for the share of far keys
+      certified_window.allowed(1, args.logit_bound, 1)
     return None
   if args.logit_bound is None:
     raise ValueError(

@@ -11,7 +11,7 @@ less than 2 B_w there is no such text of any length.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -29,35 +29,33 @@ HALF = Fraction(1, 2)
 EFFORT = 50 * prefix_sums.EFFORT  # of one head that is asked for
 
 
-def n_half(
-  root: Node, w: int, fields: Iterable[tuple[Fraction, Bracket]] | None = None
-) -> Bracket:
+def n_half(root: Node, w: int, half: Bracket | None = None) -> Bracket:
   """The smallest n with B_n >= 2 B_w; (None, None) is never.
 
   Args:
     root: the log weight, without free parameters.
     w: the window, in tokens.
-    fields: brackets of n(eps) that are known, by eps; None to compute one. The
-      sum never doubles exactly if T_w < B / 2, that is if n(1/2) <= w.
+    half: a bracket of n(1/2), computed where it is None: 2 B_w > B, so that no
+      B_n is ever so large, if and only if n(1/2) <= w.
 
   Raises:
     UndefinedTotal: an infinite or undefined weight.
   """
-  for eps, bracket in _fields(root, w) if fields is None else fields:
-    if eps <= HALF and bracket.high is not None and bracket.high <= w:
-      return INFINITE
+  if half is None:
+    half = _half(root)
+  if half.high is not None and half.high <= w:
+    return INFINITE
   return first(PrefixSums(root), lambda prefix: 2 * prefix(w), w)
 
 
-def _fields(root: Node, w: int) -> list[tuple[Fraction, Bracket]]:
+def _half(root: Node) -> Bracket:
   verdict = convergence.judge(root)
-  if verdict.verdict != 'converges':
-    return []
   try:
-    (bracket,) = trf_bounds.trf(root, verdict.log_depth, [HALF])
+    if verdict.verdict == 'converges':
+      return trf_bounds.trf(root, verdict.log_depth, [HALF])[0]
   except NotProved:
-    return []
-  return [(HALF, bracket)]
+    pass
+  return Bracket(1, None)
 
 
 def first(

@@ -9,7 +9,6 @@ from flint import arb
 from extrapolation.output import files
 from extrapolation.theory import convergence, witness
 from extrapolation.theory.enclosures.sums import precision
-from extrapolation.theory.errors import TheoryError
 from extrapolation.theory.expression.graph import Node
 from extrapolation.theory.trf_bounds import INFINITE, Bracket
 from extrapolation.theory.witness import Witness
@@ -41,13 +40,14 @@ in ball arithmetic: midpoint +/- radius. {why}
 **Check.** This project's own attention, in float32, differs by {checked:.6f}
 on these arrays.
 
-No values and no logits that are all equal make the error of this window larger
-at this n (docs/theory.md, theorem 1).
+While all logits are equal no values make the error of this window larger at
+this n (docs/theory.md, theorem 1).
 """
 
 NONE = """\
-# {subject}, head {head}: no text on which a window of {w:,} keys is wrong by
-# the whole value
+# {subject}, head {head}: no text makes a window of {w:,} keys wrong
+
+By the whole value, that is, and while all logits are equal.
 
 {verdict}
 
@@ -141,7 +141,10 @@ def _text(
     )
     return text, None
   made = witness.make(root, w, n.high)
-  why = f'B_n >= 2 B_w, and n = {n.high:,} is the smallest such n.'
+  smallest = f'n = {n.high:,} is the smallest such n'
+  if n.low != n.high:
+    smallest = f'the smallest such n is {n.low:,} or more'
+  why = f'B_n >= 2 B_w,\nand {smallest}.'
   text = PROOF.format(
     **kept, n=made.n, far=made.n - w, error=_digits(made.error),
     near=_digits(made.near), whole=_digits(made.whole), why=why,
@@ -153,10 +156,7 @@ def _text(
 def _verb(verdict: convergence.Verdict) -> str:
   if verdict.verdict in ('converges', 'diverges'):
     return f'{verdict.verdict}: {verdict.argument}.'
-  raise TheoryError(
-    f'{verdict.verdict}: {verdict.argument}; a witness needs a verdict (give '
-    'parameters values with --set)'
-  )
+  return f'is not known to converge: {verdict.argument}.'
 
 
 def _digits(x: arb) -> str:

@@ -253,7 +253,12 @@ ERRORS = [
   ('--workdir=/no/such/folder', 'rpe.json'),
   ('--formula=-a*t --figure=x.png', '--set'),
   ('--formula=-t --window_error=0.1', '--logit_bound'),
-  ('--formula=-t --logit_bound=1', '--window_error'),
+  ('--formula=-t --value_bound=1', '--window_error'),
+  ('--formula=-t --logit_bound=-1', 'M >= 0'),
+  ('--rpe=alibi --witness', '--window'),
+  ('--rpe=alibi --witness --window=0', '--window=0'),
+  ('--rpe=alibi --witness --window=8 --head=9', '--head=9'),
+  ('--rpe=alibi,type1 --witness --window=8', 'one encoding'),
   ('--formula=-t --window_error=0 --logit_bound=1', 'error > 0'),
   ('--formula=-a*t --window_error=0.1 --logit_bound=1', '--set'),
 ]
