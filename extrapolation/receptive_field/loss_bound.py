@@ -61,6 +61,13 @@ def after(network: Network, params: dict, x: Array) -> Float[Array, '']:
   return deviation(x + last.feedforward(x))
 
 
+def total_variation(
+  osc: Float[np.ndarray, '*shape'],
+) -> Float[np.ndarray, '*shape']:
+  """The most two softmaxes differ whose logits' difference spans osc."""
+  return np.tanh(np.asarray(osc) / 4)
+
+
 def nats(
   network: Network, params: dict, layers: list[Layer], last: float
 ) -> float | None:
@@ -84,7 +91,7 @@ def nats(
       for x in np.moveaxis(parts, 1, 0)
     )
     z = (seen.q * dk + seen.k * dq + dq * dk) / math.sqrt(c.D // c.H)
-    o = seen.delta + dv + seen.diameter * np.tanh(2 * z / 4)
+    o = seen.delta + dv + seen.diameter * total_variation(2 * z)
     d += _norm(p['out']) * np.linalg.norm(o)
     slope = _norm(p['down']) * SLOPES[c.activation] * _norm(p['up'])
     d += slope * _normed(p['feedforward_norm'], d, seen.second)
