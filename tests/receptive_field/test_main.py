@@ -88,12 +88,17 @@ def test_heads_stand_beside_theory_for_their_own_layer(measured):
     assert abs(h['trf_below']['0.1'] - below) <= 1
     far = h['far_mass_seen']
     assert 0 <= far['low'] <= far['share'] <= far['high'] <= 1
+    low, high = h['far_mass_between']  # by the span of the logits
+    assert 0 < low <= far['share'] * (1 + 1e-5)
+    assert far['share'] <= high * (1 + 1e-5) < 1
+    assert low < h['far_mass'] < high
 
 
 def test_without_a_function_of_distance_the_rest_is_measured(measured):
   said, _ = measured
   b = record(measured, 'b')
   assert 'sinusoidal is not a function of distance alone' in said
+  assert 'vacuous' in said and 'within' in said
   assert set(b['network']) == {*NETWORK, 'truncation'}
   assert 'trf' not in b['heads'][0] and 'far_mass' not in b['heads'][0]
   assert b['heads'][0]['attention_mass']['0.1']['n'] > 1
