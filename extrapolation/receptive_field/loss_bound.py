@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 from extrapolation.attention import window_bound
 from extrapolation.model import Network
 
+Numbers = Array | np.ndarray
 SLOPES = dict(relu=1.0, gelu=1.13)  # the largest of an activation
 
 
@@ -36,18 +37,18 @@ class Layer(NamedTuple):
     first, second: least standard deviation before each layer norm.
   """
 
-  delta: Float[Array, ' H']
-  q: Float[Array, ' H']
-  k: Float[Array, ' H']
-  diameter: Float[Array, ' H']
-  first: Float[Array, '']
-  second: Float[Array, '']
+  delta: Float[Numbers, ' H']
+  q: Float[Numbers, ' H']
+  k: Float[Numbers, ' H']
+  diameter: Float[Numbers, ' H']
+  first: Float[Numbers, '']
+  second: Float[Numbers, '']
 
 
 def operands(q: Array, k: Array, v: Array) -> tuple[Array, Array, Array]:
   """q, k and diameter of a Layer, from [B, T, H, K]."""
-  most = (window_bound.norm(x).max((0, 1)) for x in (q, k))
-  return *most, 2 * window_bound.ball(v)[1].max((0, 1))
+  most_q, most_k = (window_bound.norm(x).max((0, 1)) for x in (q, k))
+  return most_q, most_k, 2 * window_bound.ball(v)[1].max((0, 1))
 
 
 def deviation(x: Float[Array, 'B T D']) -> Float[Array, '']:
@@ -92,7 +93,7 @@ def nats(
     )
     z = (seen.q * dk + seen.k * dq + dq * dk) / math.sqrt(c.D // c.H)
     o = seen.delta + dv + seen.diameter * total_variation(2 * z)
-    d += _norm(p['out']) * np.linalg.norm(o)
+    d += _norm(p['out']) * float(np.linalg.norm(o))
     slope = _norm(p['down']) * SLOPES[c.activation] * _norm(p['up'])
     d += slope * _normed(p['feedforward_norm'], d, seen.second)
   # Two outputs of the last norm are no farther apart, whatever came before.

@@ -120,7 +120,8 @@ def _errors(
     p = window_bound.dropped(tails[layer], log_near[layer], osc)
     prior.append((2 * p * seen[-1].spread[:, 0]).max())
     radius = seen[-1].spread * largest[:, None]
-    delta = window_bound.moved(*seen[-1][:2], radius, tails[layer], keys)
+    most = seen[-1].most
+    delta = window_bound.moved(lse, most, radius, tails[layer], keys)
     heads.append((delta.max((0, 1)), *loss_bound.operands(q, k, v)))
     return o
 

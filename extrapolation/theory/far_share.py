@@ -13,6 +13,8 @@ if its logit exceeds the others' by its reach ln(B_n - w(t)) - b(t), at most
   Delta_n(t) = ln B_n - b(t)  nats.
 """
 
+from typing import Any
+
 import flint
 import numpy as np
 from flint import arb
@@ -61,14 +63,14 @@ def record(
   share = None
   if M is not None and far_mass is not None:
     share = [float(x) for x in interval(far_mass, 2 * M)]
-  out = dict(train=train, mean=None, share=share)
+  out: dict[str, Any] = dict(train=train, mean=None, share=share)
   reach = dict.fromkeys(('trained', 'at_train', 'at_end'))
   root, least = finite_sum.without_constant(root), 1
   try:
-    found = finite_sum.Floats(root, n)
-    out['mean'] = finite_horizon.digits(mean(found, train))
-    low, high = found.prefix()
-    reach = reaches(root, found.top, (low, high), train)
+    sums = finite_sum.Floats(root, n)
+    out['mean'] = finite_horizon.digits(mean(sums, train))
+    low, high = sums.prefix()
+    reach = reaches(root, sums.top, (low, high), train)
     if n > train and high[n] < 2 * low[train]:
       least = n + 1
     doubled = witness.n_half(root, train, half)
@@ -80,12 +82,12 @@ def record(
   return out | dict(reach=reach)
 
 
-def mean(found: finite_sum.Floats, train: int) -> arb:
+def mean(sums: finite_sum.Floats, train: int) -> arb:
   """Encloses the mean of F_i = T_{L,i} / B_i over i = 1 .. n; F_i = 0 to L."""
-  n = len(found.weights[0])
+  n = len(sums.weights[0])
   if n <= train:
     return arb(0)
-  far, all_ = found.prefix(train), found.prefix()
+  far, all_ = sums.prefix(train), sums.prefix()
   with np.errstate(divide='ignore', invalid='ignore'):
     low = np.fmax(far[0] / all_[1][train:], 0).sum() / n
     high = np.fmin(far[1] / all_[0][train:], 1).sum() / n

@@ -68,7 +68,7 @@ def _end(
   bracket = first(prefix, goal, k)
   if bracket.high is None:
     raise NotProved(
-      f'block {k} of the proof ends at {start + bracket.low} tokens or later, '
-      'beyond what is summed; give the ends of blocks'
+      f'block {k} of the proof ends beyond {start + (bracket.low or k) - 1} '
+      'tokens, farther than is summed; give the ends of blocks'
     )
   return start + bracket.high

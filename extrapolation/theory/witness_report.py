@@ -88,13 +88,13 @@ def write(
   if head is not None and not 1 <= head <= len(heads):
     raise ValueError(f'--head={head}: there are heads 1 to {len(heads)}')
   chosen = range(len(heads)) if head is None else [head - 1]
-  found = {i: witness.n_half(heads[i], w) for i in chosen}
-  i = min(found, key=lambda i: _order(found[i]))
+  lengths = {i: witness.n_half(heads[i], w) for i in chosen}
+  i = min(lengths, key=lambda i: _order(lengths[i]))
   name = re.sub(r'[^A-Za-z0-9_.]+', '-', f'{subject[:60]}-{i + 1}-{w}')
   path = f'{folder}/witness-{name.strip("-")}'
-  text, made = _text(subject, i, heads[i], w, found[i])
-  if len(found) > 1:
-    lines = [f'    head {j + 1}: {_said(found[j])}' for j in found]
+  text, made = _text(subject, i, heads[i], w, lengths[i])
+  if len(lengths) > 1:
+    lines = [f'    head {j + 1}: {_said(lengths[j])}' for j in lengths]
     text += '\n**Shortest text of every head.**\n\n' + '\n'.join(lines) + '\n'
   files.make_folder(folder)
   files.write_text(f'{path}.md', text)
@@ -105,7 +105,7 @@ def write(
 
 
 def _order(n: Bracket) -> float:
-  if n == INFINITE:
+  if n.low is None:
     return float('inf')
   return float(min(n.high or 10 * n.low, 10**300))
 

@@ -3,6 +3,9 @@
 Every bound meets 10,000 attentions, a third of them adversarial, in float64.
 """
 
+import pathlib
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -255,3 +258,13 @@ def test_7_a_scale_that_grows_needs_windows_that_grow():
         assert float(p) == pytest.approx(value, abs=0.006)
       else:
         assert value / 10 < float(p) < value * 10
+
+
+def test_every_test_that_the_page_names_is_there():
+  root = pathlib.Path(__file__).parents[2]
+  page = (root / 'docs' / 'theory.md').read_text()
+  own = pathlib.Path(__file__).read_text()
+  names = set(re.findall(r'`(test_\w+)`', page))
+  assert len(names) > 8 and all(f'def {name}(' in own for name in names)
+  for path in re.findall(r'`((?:tests|theory|attention)/[\w/]+\.py)`', page):
+    assert (root / path).exists() or (root / 'extrapolation' / path).exists()

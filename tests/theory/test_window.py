@@ -155,3 +155,16 @@ def test_seen_is_sharper_where_the_near_keys_won():
     window_bound.dropped_seen(jnp.float32(tail), jnp.float32(won), M)
   )
   assert prior > 0.99 and seen < 0.5
+
+
+def test_a_window_below_a_horizon_where_float64_overflows():
+  """Weights s(t) = e^t / (1 + e^t) with exp(t) in the formula: all but the
+  first few are 1. error = v / 2 and M = 0 allow T_w < B / 4."""
+  n = 9216
+  t = np.arange(50)
+  B = n - (1 / (1 + np.exp(t))).sum()
+  want = int(np.floor(n - B / 4)) + 1
+  bound = dict(error=0.5, M=0, horizon=n)
+  assert certified('t-log(1+exp(t))', **bound) == [want]
+  # of n equal weights a quarter is no less than a quarter
+  assert certified('0*t', error=0.5, M=0, horizon=100) == [76]

@@ -99,11 +99,12 @@ def make(network: Network, Q: int) -> Callable[..., ForwardPass]:
       with_rows = {**params, 'embed': {'embedding': E}}
       attend = last_only(network, Q, seen)
       x = hidden(network, with_rows, bias, ids, attend=attend, add=add)
-      seen_heads = (jnp.stack(x, 1) for x in (share, M, osc))
-      return x[:, -1], (q, k, v, *seen_heads)
+      by_layer = [jnp.stack(x, 1) for x in (share, M, osc)]
+      return x[:, -1], ((q, k, v), by_layer)
 
-    x, vjp, seen = jax.vjp(last_state, E, has_aux=True)
-    return ForwardPass(x, *seen, vjp)
+    x, vjp, ((q, k, v), rest) = jax.vjp(last_state, E, has_aux=True)
+    share, M, osc = rest
+    return ForwardPass(x, q, k, v, share, M, osc, vjp)
 
   return forward
 
