@@ -21,10 +21,11 @@ from extrapolation.theory.enclosures import (
   ball,
   block_sum,
   closed_form,
+  finite_sum,
   oscillating_sum,
   sums,
 )
-from extrapolation.theory.errors import NotProved, UndefinedTotal
+from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression.graph import Graph, Node, nodes, rebuild
 
 # Exactly so many digits, and so small an exponent, as is quickly written out.
@@ -108,24 +109,24 @@ def trf(
     eps: shares of the total weight, exact.
 
   Raises:
-    UndefinedTotal: an infinite or undefined weight at some distance.
+    UndefinedTotal: an infinite or undefined weight, or every weight is 0.
     NotProved: no bound of the tail was found.
   """
-  for near in oscillating_sum.NEAR:
-    enclosed = tails(root, log_depth, min(eps), near)
-    if not enclosed.beyond(0) > 0:
-      raise UndefinedTotal(
-        'every weight is 0, or none is known to be positive: there is no total '
-        'to take a share of'
-      )
+  root = finite_sum.without_constant(root)
+  enclosed, out = tails(root, log_depth, min(eps)), []
+  if not enclosed.beyond(0) > 0:
+    raise NotProved('no lower bound above 0 of the total was found')
+  while True:
     out = [
-      search(decider(enclosed.beyond, e), getattr(enclosed, 'guess', _one)(e))
+      search(
+        decider(enclosed.beyond, e, getattr(enclosed, 'decide', None)),
+        getattr(enclosed, 'guess', _one)(e),
+      )
       for e in eps
     ]
-    sharp = all(b.sharp for b in out)
-    if sharp or not isinstance(enclosed, oscillating_sum.WaveSums):
-      break
-  return out
+    finer = getattr(enclosed, 'finer', None)
+    if all(b.sharp for b in out) or finer is None or not finer():
+      return out
 
 
 def _one(eps: Fraction) -> int:
@@ -133,24 +134,28 @@ def _one(eps: Fraction) -> int:
   return 1
 
 
-def tails(
-  root: Node,
-  log_depth: int,
-  smallest: Fraction,
-  near: int = oscillating_sum.NEAR[0],
-) -> Tails:
+def tails(root: Node, log_depth: int, smallest: Fraction) -> Tails:
   """An object whose `beyond(j)` encloses T_j; T_0 is B. See `trf`."""
   form = closed_form.recognise(root)
   if form is not None:
     return form
+  n = finite_sum.length(root)
+  if n is not None:
+    return finite_sum.Exact(root, n)
   m = convergence.period(root)
   if m is not None:
     return _Classes(root, m, log_depth, smallest)
   parts = oscillating_sum.split(root)
   if parts is not None:
-    base, c, omega = parts
-    base = sums.Sums(base, log_depth, smallest)
-    return oscillating_sum.WaveSums(root, base, c, omega, near)
+    base, wave, omega = parts
+    try:
+      return oscillating_sum.WaveSums(
+        root,
+        sums.Sums(base, log_depth, smallest),
+        oscillating_sum.Wave(wave, omega),
+      )
+    except NotProved:
+      pass  # the bounds of every weight are left
   return sums.Sums(root, log_depth, smallest)
 
 

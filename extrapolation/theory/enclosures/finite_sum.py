@@ -15,11 +15,16 @@ import numpy as np
 from flint import arb, fmpq
 from jaxtyping import Float
 
-from extrapolation.theory.enclosures import ball, float_bounds, rational_weight
+from extrapolation.theory.enclosures import (
+  ball,
+  float_bounds,
+  rational_weight,
+  tail_bound,
+)
 from extrapolation.theory.enclosures.ball import PRECISION, Balls, Program
 from extrapolation.theory.enclosures.block_sum import finite
 from extrapolation.theory.errors import NotProved, UndefinedTotal
-from extrapolation.theory.expression.graph import Graph, Node
+from extrapolation.theory.expression.graph import Graph, Node, nodes
 
 MOST = 1 << 17  # distances that are read in balls
 SETTLED = 2.0**-24  # bound of the error of a log weight in float64
@@ -135,6 +140,10 @@ class Exact:
     with flint.ctx.workprec(ball.PRECISIONS[1]):
       b = [arb(self.program(fmpq(t), Balls)) for t in range(n)]
       top = functools.reduce(lambda x, y: y if y.mid() > x.mid() else x, b)
+      if all(x == arb.neg_inf() for x in b):
+        raise UndefinedTotal(
+          'every weight is 0: there is no total to take a share of'
+        )
       tails = [total]
       for t in range(n - 1, -1, -1):
         total = total + finite(b[t] - top.mid(), t)
@@ -160,6 +169,18 @@ class Exact:
       parts[key] = parts.get(key, fmpq(0)) + (w - e * w if t >= j else -e * w)
     signs = {(x > 0) - (x < 0) for x in parts.values()} - {0}
     return 0 if len(signs) > 1 else 1 if signs == {-1} else -1
+
+
+def length(root: Node) -> int | None:
+  """An n from which on every weight is 0, if there is one that is small."""
+  ops = {node.op for node in nodes(root)}
+  if not ops & {'inf', 'log'}:
+    return None
+  for bits in (7, 12, 17):
+    bound = tail_bound.beyond(root, arb(1 << bits), 0)
+    if bound is not None:
+      return 1 << bits if bound.high is None else None
+  return None
 
 
 def without_constant(root: Node) -> Node:

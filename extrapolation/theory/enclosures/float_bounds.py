@@ -49,7 +49,7 @@ def log_weights(
 
 
 def _run(steps: Sequence, t: np.ndarray) -> Bounded:
-  out = []
+  out: list[Bounded] = []
   for op, args, data in steps:
     values = [out[a] for a in args]
     if op == 't':

@@ -39,10 +39,8 @@ class Rules:
   @staticmethod
   def add(data: tuple, *args: Any):
     shift, coefficients = data
-    if any(isinstance(x, arb) and x == arb.neg_inf() for x in args):
-      return Balls.add(
-        data, *(arb(0) if isinstance(x, Logs) else x for x in args)
-      )
+    if any(isinstance(x, arb) for x in args):  # only -inf is let through
+      return Balls.add(data, *(0 if isinstance(x, Logs) else x for x in args))
     total = {None: shift}
     for c, x in zip(coefficients, args, strict=True):
       for key, value in _parts(x).items():

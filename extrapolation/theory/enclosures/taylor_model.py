@@ -38,7 +38,8 @@ class Jet:
     fuzzy: bool = False,
   ):
     self.centre, self.range, self.h = centre, range_, h
-    self._log, self._ends, self.fuzzy = log, None, fuzzy
+    self._log, self.fuzzy = log, fuzzy
+    self._ends: tuple[arb, arb] | None = None
 
   def map(self, f: Callable, log: Log = None) -> 'Jet':
     """f of both series."""
@@ -89,13 +90,12 @@ class Jet:
   def ends(self) -> tuple[arb, arb]:
     """A lower and an upper bound of the values."""
     if self._ends is None:
-      log = self.log
-      v = self.values() if log is None else None
-      self._ends = (
-        (v.lower(), v.upper())
-        if v is not None
-        else tuple(x.exp() for x in log.ends())
-      )
+      log, v = self.log, self.values()
+      if log is None:
+        self._ends = v.lower(), v.upper()
+      else:
+        low, high = log.ends()
+        self._ends = low.exp(), high.exp()
     return self._ends
 
   @property
@@ -217,7 +217,7 @@ class Jets:
     if x._ends is None:
       return x.map(lambda s: s.exp(), x)
     low, high = (e.exp() for e in x._ends)
-    rest = (x.range - x.range[0]).exp()
+    rest = arb_series([0, *(x.range[k] for k in range(1, ORDER + 1))]).exp()
     return Jet(x.centre.exp(), low.union(high) * rest, x.h, x, x.fuzzy)
 
   @staticmethod
