@@ -160,11 +160,14 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
 
 def _witness(args: argparse.Namespace) -> str:
   """What --witness writes."""
-  from extrapolation.theory import witness_report
+  from extrapolation.theory import trained, witness_report
 
   if args.window is None:
     raise ValueError('--witness needs --window, in keys')
-  ((name, heads), *more) = _subjects(args).items()
+  if args.workdir:
+    name, heads, more = args.workdir, trained.read(args.workdir).after, False
+  else:
+    ((name, heads), *more) = _subjects(args).items()
   if more:
     raise ValueError('--witness takes one encoding, or one formula')
   where = args.out or '.'

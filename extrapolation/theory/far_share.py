@@ -73,6 +73,9 @@ def record(
     reach = reaches(root, sums.top, (low, high), train)
     if n > train and high[n] < 2 * low[train]:
       least = n + 1
+  except TheoryError:
+    pass  # what is not proved is None
+  try:
     doubled = witness.n_half(root, train, half)
   except TheoryError:
     doubled = trf_bounds.Bracket(least, None)

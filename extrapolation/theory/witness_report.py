@@ -14,6 +14,7 @@ from extrapolation.theory.trf_bounds import INFINITE, Bracket
 from extrapolation.theory.witness import Witness
 
 LONGEST = 10**7  # tokens of a text that is written out
+DIGITS = 12  # or as many as are proved
 
 PROOF = """\
 # {subject}, head {head}: a text on which a window of {w:,} keys is wrong
@@ -52,7 +53,7 @@ By the whole value, that is, and while all logits are equal.
 {verdict}
 
 With all logits equal the error of a window of w keys in a text of n is at most
-2 (1 - B_w / B_n) < 2 T_w / B, T_w the weight beyond the window and B all of it
+2 (1 - B_w / B_n) <= 2 T_w / B, T_w the weight beyond the window and B all of it
 (docs/theory.md, theorem 1), for n as large as one likes
 
     2 T_w / B = {sup},
@@ -130,7 +131,9 @@ def _text(
     with precision():
       odds = x / (1 - x)
       one, five = (2 / (1 + (-arb(2 * M)).exp() / odds) for M in (1, 5))
-    shown = dict(sup=_digits(2 * x), one=_digits(one), five=_digits(five))
+    shown = dict(
+      sup=(2 * x).str(DIGITS), one=one.str(DIGITS), five=five.str(DIGITS)
+    )
     return NONE.format(**kept, **shown), None
   if n.high is None or n.high > LONGEST:
     text = (
@@ -146,8 +149,8 @@ def _text(
     smallest = f'the smallest such n is {n.low:,} or more'
   why = f'B_n >= 2 B_w,\nand {smallest}.'
   text = PROOF.format(
-    **kept, n=made.n, far=made.n - w, error=_digits(made.error),
-    near=_digits(made.near), whole=_digits(made.whole), why=why,
+    **kept, n=made.n, far=made.n - w, error=made.error.str(DIGITS),
+    near=made.near.str(DIGITS), whole=made.whole.str(DIGITS), why=why,
     checked=witness.checked(root, made),
   )  # fmt: skip
   return text, made
@@ -157,8 +160,3 @@ def _verb(verdict: convergence.Verdict) -> str:
   if verdict.verdict in ('converges', 'diverges'):
     return f'{verdict.verdict}: {verdict.argument}.'
   return f'is not known to converge: {verdict.argument}.'
-
-
-def _digits(x: arb) -> str:
-  """As many digits as are proved, at most 12."""
-  return x.str(12)

@@ -102,6 +102,17 @@ def test_a_hard_window_has_none_beyond_its_width():
   assert witness.make(root, 32).n == 64
 
 
+def test_a_trained_run_has_witnesses_too(capsys, tmp_path):
+  from tests.theory.test_main import trained
+
+  trained(tmp_path)  # r1 = 1.5 and 1.75, r2 = 0.5
+  flags = '--witness', '--window=2', '--head=1', f'--out={tmp_path}'
+  main.main([f'--workdir={tmp_path}', *flags])
+  w = (1 + np.arange(200) / 2) ** -1.5
+  n = 1 + int(np.argmax(np.cumsum(w) >= 2 * (w[0] + w[1])))
+  assert f'n = {n:,} tokens' in capsys.readouterr().out
+
+
 def test_signs_check_what_they_rest_on():
   (root,) = head_formulas.heads('1-log(1+t)')
   with pytest.raises(UndefinedTotal, match='not at most 1'):
