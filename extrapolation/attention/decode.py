@@ -120,10 +120,10 @@ def step(
     w = old_k.shape[1]
     pick = functools.partial(_pick, heads=heads)
     slot = position % w
-    leaving = (lax.dynamic_slice_in_dim(x, slot, 1, 1) for x in (old_k, old_v))
-    left = left.including(*leaving, position >= w)
+    left = left.including(left.k_next, left.v_next, position >= w)
     keys.append(_write(old_k, pick(k), slot))
     values.append(_write(old_v, pick(v), slot))
+    left = left.expecting(keys[-1], values[-1], (position + 1) % w)
     distance = (position - jnp.arange(w)) % w
     row = bias[:, :w] if len(heads) == H else bias[jnp.asarray(heads), :w]
     row = jnp.where(distance <= position, row[:, distance], -jnp.inf)
@@ -162,10 +162,11 @@ def prefill(
       x_heads = _pick(x[:, kept], heads).astype(old.dtype)
       filled.append(old.at[:, kept % old.shape[1]].set(x_heads))
     new.append(tuple(filled))
-  for heads, old, left in zip(cache.heads, cache.k, cache.left, strict=True):
-    if (n := max(0, T - old.shape[1])) > 0:
+  for heads, left, *ring in zip(cache.heads, cache.left, *new, strict=True):
+    w = ring[0].shape[1]
+    if (n := max(0, T - w)) > 0:
       left = left.including(_pick(k[:, :n], heads), _pick(v[:, :n], heads))
-    left = left.with_values(_pick(v, heads))
+    left = left.expecting(*ring, T % w).with_values(_pick(v, heads))
     of_heads = error[:, jnp.asarray(heads)].reshape(-1)
     gone.append(dataclasses.replace(left, error=of_heads.astype(jnp.float32)))
   return Cache(*new, cache.heads, tuple(gone))

@@ -20,7 +20,7 @@ from extrapolation.attention.window_bound import dropped_seen, norm
 @functools.partial(
   jax.tree_util.register_dataclass,
   data_fields=['k_low', 'k_high', 'k_norm', 'v_low', 'v_high', 'v_norm',
-               'error'],
+               'error', 'k_next', 'v_next'],
   meta_fields=[],
 )  # fmt: skip
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Extremes:
     k_norm: the largest ||k|| of those that left.
     v_norm: the largest ||v|| of all, those still there included.
     error: largest bound so far of ||o - o_w||, in the units of v.
+    k_next, v_next: what leaves next. It is read after the ring was written:
+      XLA copies a ring that is read before it is overwritten.
   """
 
   k_low: Float[Array, 'n K']
@@ -41,15 +43,17 @@ class Extremes:
   v_high: Float[Array, 'n K']
   v_norm: Float[Array, ' n']
   error: Float[Array, ' n']
+  k_next: Float[Array, 'n 1 K']
+  v_next: Float[Array, 'n 1 K']
 
   @classmethod
   def none(cls, n: int, K: int) -> 'Extremes':
     """Of nothing."""
     some = lambda x: jnp.full((n, K), x, jnp.float32)  # noqa: E731
-    zero = lambda: jnp.zeros(n, jnp.float32)  # noqa: E731  no shared memory
-    inf = math.inf
+    zero = lambda *s: jnp.zeros((n, *s), jnp.float32)  # noqa: E731
+    inf = math.inf  # no two arrays may share memory, which is donated
     return cls(some(inf), some(-inf), zero(), some(inf), some(-inf), zero(),
-               zero())  # fmt: skip
+               zero(), zero(1, K), zero(1, K))  # fmt: skip
 
   def including(
     self,
@@ -59,16 +63,26 @@ class Extremes:
   ) -> 'Extremes':
     """With t more keys and values, `when` they have left indeed."""
     k, v = (x.astype(jnp.float32) for x in (k, v))
-    more = Extremes(
-      jnp.minimum(self.k_low, k.min(1)),
-      jnp.maximum(self.k_high, k.max(1)),
-      jnp.maximum(self.k_norm, norm(k).max(1)),
-      jnp.minimum(self.v_low, v.min(1)),
-      jnp.maximum(self.v_high, v.max(1)),
-      jnp.maximum(self.v_norm, norm(v).max(1)),
-      self.error,
+    more = dataclasses.replace(
+      self,
+      k_low=jnp.minimum(self.k_low, k.min(1)),
+      k_high=jnp.maximum(self.k_high, k.max(1)),
+      k_norm=jnp.maximum(self.k_norm, norm(k).max(1)),
+      v_low=jnp.minimum(self.v_low, v.min(1)),
+      v_high=jnp.maximum(self.v_high, v.max(1)),
+      v_norm=jnp.maximum(self.v_norm, norm(v).max(1)),
     )
     return jax.tree.map(lambda a, b: jnp.where(when, a, b), more, self)
+
+  def expecting(
+    self, k: Float[Array, 'n w K'], v: Float[Array, 'n w K'], slot: ArrayLike
+  ) -> 'Extremes':
+    """With the slot of a ring that is overwritten next."""
+    k, v = (
+      jax.lax.dynamic_slice_in_dim(x, slot, 1, 1).astype(jnp.float32)
+      for x in (k, v)
+    )
+    return dataclasses.replace(self, k_next=k, v_next=v)
 
   def with_values(self, v: Float[Array, 'n t K']) -> 'Extremes':
     """With t more values that have not left."""

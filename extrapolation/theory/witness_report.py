@@ -129,8 +129,8 @@ def _text(
   if n == INFINITE:
     x = witness.largest(root, w)
     with precision():
-      odds = x / (1 - x)
-      one, five = (2 / (1 + (-arb(2 * M)).exp() / odds) for M in (1, 5))
+      odds = (x / (1 - x) * arb(2 * M).exp() for M in (1, 5))
+      one, five = (2 * y / (1 + y) for y in odds)
     shown = dict(
       sup=(2 * x).str(DIGITS), one=one.str(DIGITS), five=five.str(DIGITS)
     )

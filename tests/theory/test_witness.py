@@ -96,10 +96,14 @@ def test_a_convergent_head_may_have_one_and_a_long_one_is_not_written(
   assert 'Give a smaller --window' in out and not [*tmp_path.glob('*.npz')]
 
 
-def test_a_hard_window_has_none_beyond_its_width():
+def test_a_hard_window_has_none_beyond_its_width(capsys, tmp_path):
   (root,) = head_formulas.heads(rpe.get('window', 1, width=64))
   assert witness.n_half(root, 64) == theory.trf('-log(1+t)', eps=['0.1'])[0][0]
   assert witness.make(root, 32).n == 64
+  main.main(['--rpe=window:width=64', '--witness', '--window=64',
+             '--heads=1', f'--out={tmp_path}'])  # fmt: skip
+  assert '2 T_w / B = 0,' in (out := capsys.readouterr().out)
+  assert 'nan' not in out
 
 
 def test_a_trained_run_has_witnesses_too(capsys, tmp_path):
