@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 
 Numbers = Array | np.ndarray
 Number = float | int | Numbers | np.number
-STEPS = 16  # towards the smallest ball; any centre gives a bound
+STEPS = 8  # towards the smallest ball; any centre gives a bound
 
 
 def dropped(

@@ -115,8 +115,8 @@ def test_what_has_left_the_ring_is_bounded_on_the_text_at_hand(name, first):
   stream = model.Stream(
     m, params, ids, window, model.Sampling(), 0, jnp.asarray(tails)
   )
+  of_prompt, moved = stream.lost(), []
   text = [*ids, *(next(stream) for _ in range(n - first))]
-  moved = []
 
   def attend(q, k, v, bias, layer):
     del layer
@@ -128,5 +128,8 @@ def test_what_has_left_the_ring_is_bounded_on_the_text_at_hand(name, first):
 
   m.hidden(params, jnp.asarray([text[:-1]]), attend=attend)
   largest = float(jnp.stack(moved).max())
+  moved.clear()
+  m.hidden(params, jnp.asarray([ids]), attend=attend)
+  assert float(jnp.stack(moved).max()) <= of_prompt + 1e-6
   assert 0.05 < largest <= stream.lost() + 1e-6
   assert stream.lost() < (1.9 if first == 3 else 2)  # and it is not blind
