@@ -45,7 +45,14 @@ def n_half(root: Node, w: int, half: Bracket | None = None) -> Bracket:
     half = _half(root)
   if half.high is not None and half.high <= w:
     return INFINITE
-  return first(PrefixSums(root), lambda prefix: 2 * prefix(w), w)
+  prefix = PrefixSums(root)
+  try:
+    some = bool(prefix(w) > 0)
+  except NotProved:
+    some = False
+  if not some:  # no share of a window whose keys may all have the weight 0
+    return Bracket(1, None)
+  return first(prefix, lambda prefix: 2 * prefix(w), w)
 
 
 def _half(root: Node) -> Bracket:
@@ -104,6 +111,7 @@ def make(root: Node, w: int, n: int | None = None) -> Witness:
 
   Raises:
     NotProved: there is none, or it is not known how long it is.
+    ValueError: n is less than w.
   """
   if n is None:
     bracket = n_half(root, w)
@@ -112,6 +120,8 @@ def make(root: Node, w: int, n: int | None = None) -> Witness:
     if bracket.high is None:
       raise NotProved(f'the shortest text has at least {bracket.low} tokens')
     n = bracket.high
+  if n < w:
+    raise ValueError(f'n = {n} tokens: at least the window, w = {w}')
   prefix = PrefixSums(root, EFFORT)
   return Witness(w, n, prefix(w), prefix(n))
 

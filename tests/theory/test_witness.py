@@ -106,6 +106,16 @@ def test_a_hard_window_has_none_beyond_its_width(capsys, tmp_path):
   assert 'nan' not in out
 
 
+def test_a_window_without_weight_has_no_number():
+  """Weights t - 20 beyond 20 tokens: B_8 = 0, and no share of it."""
+  (root,) = head_formulas.heads('log(max(0,t-20))')
+  assert witness.n_half(root, 8).low == 1
+  assert witness.n_half(root, 8).high is None
+  (root,) = head_formulas.heads('-log(1+t)')
+  with pytest.raises(ValueError, match='at least the window'):
+    witness.make(root, 8, 7)
+
+
 def test_a_trained_run_has_witnesses_too(capsys, tmp_path):
   from tests.theory.test_main import trained
 
