@@ -22,7 +22,7 @@ from extrapolation.theory.enclosures import (
   block_sum,
   closed_form,
   finite_sum,
-  oscillating_sum,
+  near_sum,
   sums,
 )
 from extrapolation.theory.errors import NotProved
@@ -125,7 +125,8 @@ def trf(
       for e in eps
     ]
     finer = getattr(enclosed, 'finer', None)
-    if all(b.sharp for b in out) or finer is None or not finer():
+    settled = all(b.sharp or (b.low or 0) > LARGEST for b in out)
+    if settled or finer is None or not finer():
       return out
 
 
@@ -145,18 +146,7 @@ def tails(root: Node, log_depth: int, smallest: Fraction) -> Tails:
   m = convergence.period(root)
   if m is not None:
     return _Classes(root, m, log_depth, smallest)
-  parts = oscillating_sum.split(root)
-  if parts is not None:
-    base, wave, omega = parts
-    try:
-      return oscillating_sum.WaveSums(
-        root,
-        sums.Sums(base, log_depth, smallest),
-        oscillating_sum.Wave(wave, omega),
-      )
-    except NotProved:
-      pass  # the bounds of every weight are left
-  return sums.Sums(root, log_depth, smallest)
+  return near_sum.NearSums(root, log_depth, smallest)
 
 
 class _Classes:

@@ -30,6 +30,23 @@ def test_far_tails_of_waves_differ_by_their_weights(c, p):
       assert found.beyond(j).upper() > 0
 
 
+@pytest.mark.parametrize(
+  ('base', 'c'), [('-t', 10), ('-2*log(t+1)', 1), ('-t/50', 3)]
+)
+def test_enclosures_hold_from_the_first_token_on(base, c):
+  """Every T_j by Fourier series alone, against a plain sum of 3000 weights."""
+  root = Formula(f'{base}+{c}*cos(t)').read()
+  base, wave, omega = oscillating_sum.split(root)
+  series = oscillating_sum.WaveSums(sums.Sums(base), wave, omega)
+  program, rest = ball.Program(root), series.beyond(3000)
+  with sums.precision():
+    total = rest
+    for t in range(2999, -1, -1):
+      total = total + program.at(t).exp()
+      if t < 100 or t % 100 == 0:
+        assert series.beyond(t).overlaps(total), t
+
+
 @pytest.mark.parametrize('c', [150, 300])
 @pytest.mark.parametrize('k', [41, 45])
 def test_a_late_harmonic_near_resonance_is_counted(c, k):

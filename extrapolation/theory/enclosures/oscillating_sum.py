@@ -6,7 +6,7 @@ variation of A beyond J. So, with S_J = sum_{t>=J} A(t),
 
   |T_J - h_0 S_J| <= 2 sum_{k>0} |h_k| min(V_J / |sin(k omega / 2)|, S_J).
 
-Nearer distances are summed one by one. The h_k are means over N points of a
+The h_k are means over N points of a
 period, each exact up to h_{k+N}, h_{k-N}, ..; and p integrations by parts
 bound |h_k| by M / k^p, M = sup |h^(p)| / omega^p. Both hold for every smooth h.
 """
@@ -16,12 +16,11 @@ from fractions import Fraction
 
 from flint import acb, arb, fmpq
 
-from extrapolation.theory.enclosures import ball, block_sum, sums
+from extrapolation.theory.enclosures import ball, sums
 from extrapolation.theory.enclosures.taylor_model import ORDER, Jets, variable
 from extrapolation.theory.errors import NeedsSmallerBlock, NotProved
 from extrapolation.theory.expression.graph import Graph, Node
 
-NEAR = (1 << 13, 1 << 15, 1 << 17)  # tokens summed one by one
 POINTS = (64, 256, 1024)  # of a period
 SMALL = 1e-12  # of h_0: the sum of all |h_k| that are bounded by M / k^p alone
 
@@ -129,37 +128,13 @@ def _derivative(program: ball.Program, period: arb, n: int) -> arb:
 
 
 class WaveSums:
-  """B and T_j, like sums.Sums."""
+  """Far tails of a wave times A, by the sums of A."""
 
-  def __init__(self, root: Node, base: sums.Sums, wave: Wave):
-    self.base, self.wave, self.program = base, wave, ball.Program(root)
-    self.levels = iter(NEAR)
-    self.weights: list[arb] = []
-    self.finer()
+  def __init__(self, base: sums.Sums, root: Node, omega: Fraction):
+    self.base, self.wave = base, Wave(root, omega)
 
-  def finer(self) -> bool:
-    """Sums more distances one by one, if there is a level left."""
-    near = next(self.levels, None)
-    if near is None:
-      return False
-    with sums.precision():
-      for t in range(len(self.weights), near):
-        self.weights.append(block_sum.finite(self.program.at(t), t))
-      total = self.far(near)
-      tails = [total]
-      for w in reversed(self.weights):
-        total = total + w
-        tails.append(total)
-    self.tails = tails[::-1]
-    return True
-
-  def beyond(self, j: int, bits: int = 0) -> arb:
+  def beyond(self, j: int) -> arb:
     """Encloses T_j."""
-    del bits
-    return self.tails[j] if j < len(self.tails) else self.far(j)
-
-  def far(self, j: int) -> arb:
-    """Encloses T_j by Fourier series."""
     with sums.precision(96 + j.bit_length()):
       s, v = self.base.beyond(j), self.base.variation(j)
       error = self.wave.rest * s
@@ -167,6 +142,3 @@ class WaveSums:
         by_parts = v / sine if sine > 0 else s
         error += size * by_parts.min(s)
       return ball.positive(self.wave.mean * s + arb(0, error.upper()))
-
-
-__all__ = ['Wave', 'WaveSums', 'split']

@@ -193,14 +193,15 @@ class Sums:
       return self.after[i] + self.sum(t, self.blocks[i].b)[0]
 
   def variation(self, j: int) -> arb:
-    """Bound of the total variation of w on [j, inf): beyond the threshold it
-    is at most 2 T, as |w(t) - w(t + 1)| <= w(t) + w(t + 1)."""
+    """Bound of the total variation of w on [j, inf)."""
     t = arb(j)
     end = t if t > self.start else self.start
-    total = 2 * self.tail(self.sum.log_weight(end), end)
+    total = self.tail.variation(self.sum.log_weight(end), end)
     for block in self.blocks:
       if block.b > t:
         total += self.sum.slope(t.max(block.a), block.b)
+    for i in range(j, 2 * POINTS):
+      total += abs(self.sum.weight(i) - self.sum.weight(i + 1))
     return total.upper()
 
 

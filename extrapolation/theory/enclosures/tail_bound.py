@@ -70,10 +70,24 @@ class Tail:
     up = 1 + X / (self.high.q0 - 1)
     above = (top + 2 * self.high.slack).exp() * up
     below = arb(0)
-    if self.low is not None and self.low.q1.is_finite():
-      bottom = b if same else value(self.low.b, j)
-      below = (bottom - 2 * self.low.slack).exp() * X / (self.low.q1 - 1)
+    low = self.low  # its main part decreases too
+    if low is not None and low.q0 > 0 and low.q1.is_finite():
+      bottom = b if same else value(low.b, j)
+      below = (bottom - 2 * low.slack).exp() * X / (low.q1 - 1)
     return below.lower().max(arb(0)).union(above.upper())
+
+  def variation(self, b: arb, j: arb) -> arb:
+    """Bound of the total variation of exp b on [j, inf).
+
+    w = main e^s, main decreasing and |s| <= e: |w(t) - w(t + 1)| is at most
+    e^e times the fall of main, plus main (e^e - e^-e). Without one main part
+    it is at most w(t) + w(t + 1).
+    """
+    total = self(b, j)
+    if self.high is None or self.high is not self.low:
+      return 2 * total
+    e = self.high.slack
+    return (b + 2 * e).exp() + 2 * e.sinh() * e.exp() * total
 
 
 def value(x: Expansion, t: arb) -> arb:
