@@ -62,7 +62,7 @@ def record(
   """
   share = None
   if M is not None and far_mass is not None:
-    share = [float(x) for x in interval(far_mass, 2 * M)]
+    share = [float(f'{x:.9g}') for x in interval(far_mass, 2 * M)]
   out: dict[str, Any] = dict(train=train, mean=None, share=share)
   reach = dict.fromkeys(('trained', 'at_train', 'at_end'))
   root, least = finite_sum.without_constant(root), 1

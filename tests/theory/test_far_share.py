@@ -138,7 +138,7 @@ def test_the_interval_of_the_share(capsys):
   F = 8704 / 9216
   odds = F / (1 - F)
   want = [x / (1 + x) for x in (odds * np.exp(-3), odds * np.exp(3))]
-  np.testing.assert_allclose(far['share'], want, rtol=1e-9)
+  np.testing.assert_allclose(far['share'], want, rtol=1e-8)
   (far,) = ask(capsys, '--rpe=none', '--heads=1')
   assert far['share'] is None
   low, high = far_share.interval([0.0, 1.0, 0.3], [1.0, 1.0, 0.0])
