@@ -25,6 +25,10 @@ class Trained:
   tokenizer: data.Tokenizer
   _text: data.Dataset | None = None
 
+  def on(self, text: data.Dataset) -> 'Trained':
+    """The same model, to be scored on another text in its tokens."""
+    return dataclasses.replace(self, _text=text)
+
   def text(self) -> data.Dataset:
     """The text the run was trained on; read when it is first asked for.
 
@@ -95,6 +99,7 @@ def load(
   )
   if restored is None:
     raise _none_yet(workdir)
+  multihost.every(lambda: run_folder.same_encoding(workdir, e))
   at, items, _ = restored
   if step is None and at != e.train.steps:
     log.info(
@@ -107,4 +112,9 @@ def load(
 def _read_text(workdir: str, e: config.Experiment) -> data.Dataset:
   expect = run_folder.text_of(workdir)
   # Whoever made the folder says where its text is, not where to write.
-  return data.prepare(**dataclasses.asdict(e.data), expect=expect)
+  try:
+    return data.prepare(**dataclasses.asdict(e.data), expect=expect)
+  except FileNotFoundError as error:
+    raise FileNotFoundError(
+      f'{error}; if the text of the run has moved, evaluate it by --source=..'
+    ) from None
