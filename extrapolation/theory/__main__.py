@@ -101,6 +101,8 @@ def main(argv: list[str]) -> None:
     if args.witness:
       print(_witness(args))
       return
+    if {args.window, args.head, args.out} != {None}:
+      raise ValueError('--window, --head and --out need --witness')
     records, train = run(args)
   except ValueError as e:  # of other libraries: many lines
     raise ValueError(' '.join(str(e).split())) from e

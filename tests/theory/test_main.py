@@ -256,6 +256,7 @@ ERRORS = [
   ('--formula=-t --value_bound=1', '--window_error'),
   ('--formula=-t --logit_bound=-1', 'M >= 0'),
   ('--rpe=alibi --witness', '--window'),
+  ('--rpe=alibi --window=8', '--witness'),
   ('--rpe=alibi --witness --window=0', '--window=0'),
   ('--rpe=alibi --witness --window=8 --head=9', '--head=9'),
   ('--rpe=alibi,type1 --witness --window=8', 'one encoding'),
