@@ -30,13 +30,18 @@ def test_a_seed_gives_a_text_and_another_another(trained):
   assert write(trained, seed=2)[0] != a
 
 
-def test_a_certified_window_says_what_it_rests_on(trained, caplog):
+def said(caplog, f, *args, **kw):
   logger = logging.getLogger('extrapolation')
   logger.addHandler(caplog.handler)  # which a command does not pass on to
   with caplog.at_level(logging.INFO, 'extrapolation'):
-    write(trained, window='certified:0.5')
+    f(*args, **kw)
   logger.removeHandler(caplog.handler)
-  assert 'at up to 33 tokens an error of 0.5 is certified' in caplog.text
+  return caplog.text
+
+
+def test_a_certified_window_says_what_it_rests_on(trained, caplog):
+  text = said(caplog, write, trained, window='certified:0.5')
+  assert 'at up to 33 tokens an error of 0.5 is certified' in text
 
 
 @pytest.mark.parametrize(
@@ -77,3 +82,14 @@ def test_what_is_no_character_is_written_in_the_end(text):
     assert len(printer.waiting) < 16
   printer.close()
   assert ''.join(made) == text.decode(errors='replace')
+
+
+def test_the_bound_of_the_text_at_hand_is_printed(trained, caplog):
+  text = said(caplog, write, trained, window='certified:0.9')
+  assert 'moved no output of an attention in this text by more than' in text
+
+
+def test_a_promise_that_this_text_breaks_is_reported(caplog):
+  assert 'held-out' not in said(caplog, generate._report, 0.1, 0.2)
+  text = said(caplog, generate._report, 0.4, 0.2)
+  assert 'more than the 0.2' in text and '--window=certified:0.1' in text

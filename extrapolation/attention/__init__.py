@@ -10,7 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from extrapolation.attention import blockwise, cudnn, pallas_tpu, reference
+from extrapolation.attention import (
+  blockwise,
+  cudnn,
+  pallas_tpu,
+  reference,
+  truncation,
+)
 from extrapolation.attention.precision import wide
 
 log = logging.getLogger(__name__)
@@ -26,6 +32,7 @@ def attend(
   bias: Float[Array, 'H n'],
   *,
   window: Sequence[int] | int | None = None,
+  shrink: bool = False,
   implementation: str = 'auto',
 ) -> Float[Array, 'B T H K']:
   """Attention over keys at distance t >= 0 with weight exp(q.k/sqrt(K) + bias).
@@ -38,6 +45,8 @@ def attend(
     bias: the encoding's table, `rpe.bias(arange(n), params)`, n >= T.
     window: attend to the nearest `window` keys only (one number, or one
       per head); None for all.
+    shrink: times 1 - p, p the largest share that keys beyond the window can
+      have: half the worst error of the same window (`truncation.py`).
     implementation: 'reference' is the dense definition; 'blockwise' takes O(T)
       memory anywhere, and under 'seq' passes keys around a ring, which
       'gather' collects first; 'pallas' is a TPU kernel; 'cudnn' writes the
@@ -48,17 +57,29 @@ def attend(
     ValueError: shapes, dtypes, window or implementation that do not fit.
   """
   window = _check(q, k, v, bias, window)
+  if shrink and window is None:
+    raise ValueError('shrink=True without a window: give window=N, keys kept')
   if implementation == 'auto':
     implementation = choose(
       jax.default_backend(), str(q.dtype), q.shape[1],
       jax.devices()[0].device_kind,
     )  # fmt: skip
+    if shrink and implementation not in _WITH_LSE:
+      implementation = 'blockwise'
   if implementation not in _IMPLEMENTATIONS:
     raise ValueError(
       f'no implementation {implementation!r} of attention; '
       f'there are: auto, {", ".join(_IMPLEMENTATIONS)}'
     )
-  return _IMPLEMENTATIONS[implementation](q, k, v, bias, window)
+  if not shrink:
+    return _IMPLEMENTATIONS[implementation](q, k, v, bias, window)
+  if implementation not in _WITH_LSE:
+    raise ValueError(
+      f'{implementation} cannot shrink: it does not give the sum of the '
+      f'weights; take {", ".join(_WITH_LSE)}, or auto'
+    )
+  o, lse = _WITH_LSE[implementation](q, k, v, bias, window)
+  return truncation.shrunken(o, lse, q, k, bias, window)
 
 
 def attend_with_lse(
@@ -72,7 +93,7 @@ def attend_with_lse(
   """What `attend` gives, and ln sum_j exp(q_i . k_j / sqrt K + bias[i - j]).
 
   The sum is over the keys that are seen, so that a bound of the others' weight
-  becomes a bound of what they could change (theory/certified_window.py).
+  becomes a bound of what they could change (window_bound.py).
   """
   window = _check(q, k, v, bias, window)
   return blockwise.attend(q, k, v, bias, window, return_lse=True)
@@ -98,11 +119,12 @@ def choose(backend: str, dtype: str, T: int, kind: str = '') -> str:
 
 def _reference(
   q: Array, k: Array, v: Array, bias: Array, window: tuple[int, ...] | None
-) -> Array:
+) -> tuple[Array, Array]:
   if window is not None:
     beyond = jnp.arange(bias.shape[1]) >= jnp.asarray(window)[:, None]
     bias = jnp.where(beyond, -jnp.inf, bias)
-  return reference.attend(q, k, v, bias)[0]
+  o, _, lse = reference.attend_with_lse(q, k, v, bias)
+  return o, lse
 
 
 def _pallas(
@@ -131,11 +153,16 @@ def _cudnn(
 
 
 _IMPLEMENTATIONS = dict(
-  reference=_reference,
+  reference=lambda *a: _reference(*a)[0],
   blockwise=blockwise.attend,
   gather=functools.partial(blockwise.attend, gather=True),
   pallas=_pallas,
   cudnn=_cudnn,
+)
+_WITH_LSE = dict(
+  reference=_reference,
+  blockwise=functools.partial(blockwise.attend, return_lse=True),
+  gather=functools.partial(blockwise.attend, gather=True, return_lse=True),
 )
 
 

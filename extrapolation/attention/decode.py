@@ -2,7 +2,8 @@
 
 A key at position j lies in slot j mod w, so the newest w are there whatever
 the length of the text: constant memory and constant time per token. Only
-distances enter the bias, and a slot knows its distance.
+distances enter the bias, and a slot knows its distance. Of what has left the
+ring its extremes are kept, which bound what it could still change.
 """
 
 import dataclasses
@@ -15,12 +16,14 @@ from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
+from extrapolation.attention import truncation
+from extrapolation.attention.extremes import Extremes
 from extrapolation.attention.precision import FLOOR, dot
 
 
 @functools.partial(
   jax.tree_util.register_dataclass,
-  data_fields=['k', 'v'],
+  data_fields=['k', 'v', 'left'],
   meta_fields=['heads'],
 )
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +35,13 @@ class Cache:
       axis of length 1: XLA copies a slice of stacked layers, and all of
       [1, h, w, K].
     heads: per group, which heads.
+    left: per group, extremes of the keys and values that have left it.
   """
 
   k: tuple[Array, ...]
   v: tuple[Array, ...]
   heads: tuple[tuple[int, ...], ...]
+  left: tuple[Extremes, ...]
 
 
 def init_cache(
@@ -64,7 +69,8 @@ def init_cache(
     jnp.zeros((B * len(g), w, K), dtype)
     for g, w in zip(heads, sizes, strict=True)
   )
-  return Cache(empty(), empty(), heads)
+  left = tuple(Extremes.none(B * len(g), K) for g in heads)
+  return Cache(empty(), empty(), heads, left)
 
 
 def step(
@@ -74,6 +80,8 @@ def step(
   bias: Float[Array, 'H n'],
   cache: Cache,
   position: Int[Array, ''] | int,
+  log_tail: Float[Array, ' H'] | None = None,
+  shrink: bool = False,
 ) -> tuple[Float[Array, 'B 1 H K'], Cache]:
   """What `attend(..., window)` gives the last of position + 1 tokens.
 
@@ -83,10 +91,16 @@ def step(
     bias: values by distance, n >= the widest window.
     cache: of the tokens before; donate it.
     position: index of the new token, 0 for the first.
+    log_tail: ln of the sum of e^bias over the distances from the window to
+      `position`, or more. With it the cache keeps `left.error`, what keys
+      beyond the rings can have changed in an output so far.
+    shrink: as of `attend`; needs log_tail.
 
   Raises:
     ValueError: a bias that is shorter than a window, or not one token.
   """
+  if shrink and log_tail is None:
+    raise ValueError('shrink=True needs log_tail, ln of the weight beyond')
   widest = max(x.shape[1] for x in cache.k)
   if bias.shape[1] < widest:
     raise ValueError(
@@ -100,29 +114,47 @@ def step(
       f'{sum(map(len, cache.heads))}'
     )
   o = [None] * H
-  keys, values = [], []
-  for heads, old_k, old_v in zip(cache.heads, cache.k, cache.v, strict=True):
+  keys, values, gone = [], [], []
+  groups = zip(cache.heads, cache.k, cache.v, cache.left, strict=True)
+  for heads, old_k, old_v, left in groups:
     w = old_k.shape[1]
     pick = functools.partial(_pick, heads=heads)
-    keys.append(_write(old_k, pick(k), position % w))
-    values.append(_write(old_v, pick(v), position % w))
+    slot = position % w
+    left = left.including(left.k_next, left.v_next, position >= w)
+    keys.append(_write(old_k, pick(k), slot))
+    values.append(_write(old_v, pick(v), slot))
+    left = left.expecting(keys[-1], values[-1], (position + 1) % w)
     distance = (position - jnp.arange(w)) % w
     row = bias[:, :w] if len(heads) == H else bias[jnp.asarray(heads), :w]
     row = jnp.where(distance <= position, row[:, distance], -jnp.inf)
-    out = _attend(pick(q)[:, 0], keys[-1], values[-1], jnp.tile(row, (B, 1)))
+    one = pick(q)[:, 0]
+    out, lse = _attend(one, keys[-1], values[-1], jnp.tile(row, (B, 1)))
+    if log_tail is not None:
+      tail = jnp.tile(log_tail[jnp.asarray(heads)], B)
+      left = left.with_values(pick(v)).seen(one, out, lse, tail)
+      if shrink:
+        out = truncation.scaled(out, lse, left.by_norm(one), tail)
+    gone.append(left)
     out = out.reshape(B, len(heads), -1)
     for i, h in enumerate(heads):
       o[h] = out[:, i]
   o = jnp.stack(o, 1)[:, None].astype(v.dtype)
-  return o, Cache(tuple(keys), tuple(values), cache.heads)
+  return o, Cache(tuple(keys), tuple(values), cache.heads, tuple(gone))
 
 
 def prefill(
-  k: Float[Array, 'B T H K'], v: Float[Array, 'B T H K'], cache: Cache
+  k: Float[Array, 'B T H K'],
+  v: Float[Array, 'B T H K'],
+  cache: Cache,
+  error: Float[Array, 'B H'] | float = 0,
 ) -> Cache:
-  """The cache after T tokens, of which the newest fit into it."""
+  """The cache after T tokens, of which the newest fit into it.
+
+  `error` bounds ||o - o_w|| of their own queries.
+  """
+  error = jnp.broadcast_to(error, (k.shape[0], k.shape[2]))
   T = k.shape[1]
-  new = []
+  new, gone = [], []
   for x, buffers in ((k, cache.k), (v, cache.v)):
     filled = []
     for heads, old in zip(cache.heads, buffers, strict=True):
@@ -130,7 +162,20 @@ def prefill(
       x_heads = _pick(x[:, kept], heads).astype(old.dtype)
       filled.append(old.at[:, kept % old.shape[1]].set(x_heads))
     new.append(tuple(filled))
-  return Cache(*new, cache.heads)
+  for heads, left, *ring in zip(cache.heads, cache.left, *new, strict=True):
+    w = ring[0].shape[1]
+    if (n := max(0, T - w)) > 0:
+      left = left.including(_pick(k[:, :n], heads), _pick(v[:, :n], heads))
+    left = left.expecting(*ring, T % w).with_values(_pick(v, heads))
+    of_heads = error[:, jnp.asarray(heads)].reshape(-1)
+    gone.append(dataclasses.replace(left, error=of_heads.astype(jnp.float32)))
+  return Cache(*new, cache.heads, tuple(gone))
+
+
+def lost(cache: Cache) -> Float[Array, '']:
+  """The largest error of a head so far, as a share of its largest ||v||."""
+  shares = [x.error / jnp.where(x.v_norm > 0, x.v_norm, 1) for x in cache.left]
+  return jnp.concatenate(shares).max()
 
 
 def _pick(x: Array, heads: tuple[int, ...]):
@@ -145,10 +190,12 @@ def _write(buffer: Array, x: Array, slot: ArrayLike):
 
 
 def _attend(q: Array, k: Array, v: Array, bias: Array):
-  """[n, K] x [n, w, K] -> [n, K] in float32 or wider."""
+  """[n, K] x [n, w, K] -> [n, K] in float32 or wider, and ln of the sum."""
   logits = dot('nk,nsk->ns', q, k) / math.sqrt(q.shape[-1]) + bias
   # A query that sees no key, its table being -inf, gives 0.
-  p = jnp.exp(logits - jnp.maximum(logits.max(-1, keepdims=True), FLOOR))
+  top = jnp.maximum(logits.max(-1, keepdims=True), FLOOR)
+  p = jnp.exp(logits - top)
   total = p.sum(-1, keepdims=True)
-  p = p / jnp.where(total == 0, 1, total)
-  return dot('ns,nsk->nk', p.astype(v.dtype), v)
+  total = jnp.where(total == 0, 1, total)
+  o = dot('ns,nsk->nk', (p / total).astype(v.dtype), v)
+  return o, (top + jnp.log(total))[:, 0]

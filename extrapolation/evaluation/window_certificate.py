@@ -4,9 +4,10 @@ A query that sees the nearest w keys alone loses at most the share
 
   p = e^m T_w / (Z + e^m T_w),  T_w = sum_{t >= w} e^{bias(t)},
 
-of its weights, and its output moves by at most 2 p max ||v||. Z, the sum of
-exp(logit + bias) over the keys seen, and m >= its logits are measured here, T_w
-comes from the encoding's table (theory/certified_window.py, window_bound.py).
+of its weights, and its output moves by at most 2 p r, r the radius of a ball
+that holds the values. Z, the sum of exp(logit + bias) over the keys seen, m >=
+its logits and r are measured here, T_w comes from the encoding's table
+(attention/window_bound.py). Errors are shares of the largest value vector.
 """
 
 import functools
@@ -19,17 +20,25 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from extrapolation import attention, config, model, runs
+from extrapolation.attention import window_bound
 from extrapolation.parallel import mesh
-from extrapolation.theory import window_bound
 
 log = logging.getLogger(__name__)
 
 
 class Seen(NamedTuple):
-  """Of every query, by layer: lse = ln Z, and m = ||q|| max ||k|| / sqrt K."""
+  """Of every query, by layer: lse = ln Z, m, and r over the largest ||v||."""
 
   lse: Float[Array, 'N B T H']
   most: Float[Array, 'N B T H']
+  spread: Float[Array, 'N B 1 H']
+
+  @classmethod
+  def of(cls, lse: Array, q: Array, k: Array, v: Array) -> 'Seen':
+    """Of one layer, from operands [B, T, H, K] of its attention."""
+    largest = window_bound.norm(v).max(1, keepdims=True)
+    spread = window_bound.ball(v)[1] / jnp.where(largest > 0, largest, 1)
+    return cls(lse, window_bound.query_bound(q, k), spread)
 
 
 def measured(
@@ -48,7 +57,7 @@ def measured(
   ) -> tuple[Array, Seen]:
     del layer
     o, lse = attention.attend_with_lse(q, k, v, bias, window=window)
-    return o, Seen(lse, window_bound.query_bound(q, k))
+    return o, Seen.of(lse, q, k, v)
 
   x, seen = network.hidden(params, bias, inputs, attend=attend)
   return model.token_nll(params, x, targets), seen
@@ -57,10 +66,8 @@ def measured(
 def lost(
   seen: Seen, log_tails: Float[Array, 'N H'], window: tuple[int, ...]
 ) -> Float[Array, 'N B T H']:
-  """2 p of every query; 0 of those with no key beyond their window."""
-  p = window_bound.dropped_seen(log_tails[:, None, None], *seen)
-  far = jnp.arange(p.shape[2])[:, None] >= jnp.asarray(window)
-  return 2 * jnp.where(far, p, 0)
+  """2 p r of every query; 0 of those with no key beyond their window."""
+  return window_bound.moved(*seen, log_tails[:, None, None], window)
 
 
 def log_tails(m: model.Model, params: dict, length: int) -> np.ndarray:
@@ -73,7 +80,7 @@ def log_tails(m: model.Model, params: dict, length: int) -> np.ndarray:
 def windows(spec: str, run: runs.Trained, length: int) -> tuple[int, ...]:
   """Keys kept by each head for a text of at most `length` tokens.
 
-  `certified:ERROR` keeps 2 p <= ERROR in every layer, for every query of a
+  `certified:ERROR` keeps 2 p r <= ERROR in every layer, for every query of a
   sample of the run's held-out text.
 
   Raises:
@@ -111,14 +118,15 @@ def _certified(
   one would allow, upwards until nothing changes.
   """
   tails = log_tails(m, params, length)
-  p = error / 2
   T = sample.shape[1] - 1
   need, tried = (1,) * m.config.H, (T,) * m.config.H
   while True:
     step = jax.jit(functools.partial(measured, m.network, window=tried))
-    _, (lse, most) = step(params, m.bias(params, T), sample)
+    _, (lse, most, spread) = step(params, m.bias(params, T), sample)
     excess = np.asarray(most - lse, np.float64).max(axis=(1, 2))
-    allowed = np.log(p / (1 - p)) - excess  # of ln T_w
+    p = error / np.maximum(2 * np.asarray(spread, np.float64)[:, 0, 0], error)
+    with np.errstate(divide='ignore'):  # of p = 1: everything
+      allowed = np.log(p / (1 - p)) - excess  # of ln T_w
     least = (tails > allowed[..., None]).sum(axis=-1).max(axis=0)
     need = tuple(max(int(w), n) for w, n in zip(least, need, strict=True))
     shown = tuple(min(w, T) for w in need)

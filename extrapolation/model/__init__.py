@@ -1,6 +1,6 @@
 """The transformer, its layers, its loss and its decoder."""
 
-from extrapolation.model.decoder import check_length, stream
+from extrapolation.model.decoder import Stream, check_length
 from extrapolation.model.network import (
   Model,
   Network,
@@ -16,11 +16,11 @@ __all__ = [
   'Model',
   'Network',
   'Sampling',
+  'Stream',
   'check_length',
   'for_length',
   'logits',
   'make',
-  'stream',
   'token_nll',
   'unrolled',
 ]

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from extrapolation import attention
-from extrapolation.attention import decode
+from extrapolation.attention import decode, window_bound
 from extrapolation.model.network import Model, Network, logits, unrolled
 from extrapolation.model.sampling import Sampling
 
@@ -19,6 +19,8 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
 
   prefill: `(params, bias, tokens [B, T]) -> (logits, caches)`.
   step: `(params, bias, caches, token [B], position) -> (logits, caches)`.
+  Both take log_tail [N, H] as well, ln of the weight that keys beyond the
+  windows can have: then the caches know what those can have changed.
 
   Args:
     n: a network without scan and remat (`unrolled`).
@@ -26,26 +28,41 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
       every distance below them, that of `prefill` for those below T.
   """
 
-  def prefill(params: dict, bias: Array, tokens: Array) -> tuple[Array, list]:
+  def prefill(
+    params: dict, bias: Array, tokens: Array, log_tail: Array | None = None
+  ) -> tuple[Array, list]:
     caches = []
 
     def attend(q: Array, k: Array, v: Array, bias: Array, layer: int) -> Array:
-      del layer
       B, _, H, K = k.shape
       empty = decode.init_cache(B, H, K, window, k.dtype)
-      caches.append(decode.prefill(k, v, empty))
-      return attention.attend(q, k, v, bias, window=window)
+      if log_tail is None:
+        caches.append(decode.prefill(k, v, empty))
+        return attention.attend(q, k, v, bias, window=window)
+      o, lse = attention.attend_with_lse(q, k, v, bias, window=window)
+      m, (_, radius) = window_bound.query_bound(q, k), window_bound.ball(v)
+      error = window_bound.moved(lse, m, radius, log_tail[layer], window)
+      caches.append(decode.prefill(k, v, empty, error.max(1)))
+      return o
 
     x = n.hidden(params, bias, tokens, attend=attend)
     return logits(params, x[:, -1]), caches
 
   def step(
-    params: dict, bias: Array, caches: list, token: Array, position: Array
+    params: dict,
+    bias: Array,
+    caches: list,
+    token: Array,
+    position: Array,
+    log_tail: Array | None = None,
   ) -> tuple[Array, list]:
     caches = list(caches)
 
     def attend(q: Array, k: Array, v: Array, bias: Array, layer: int) -> Array:
-      o, caches[layer] = decode.step(q, k, v, bias, caches[layer], position)
+      tail = None if log_tail is None else log_tail[layer]
+      o, caches[layer] = decode.step(
+        q, k, v, bias, caches[layer], position, tail
+      )
       return o
 
     x = n.hidden(
@@ -56,28 +73,55 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
   return jax.jit(prefill), jax.jit(step, donate_argnums=2)
 
 
-def stream(
-  m: Model,
-  params: dict,
-  ids: list[int],
-  window: tuple[int, ...],
-  sampling: Sampling,
-  seed: int,
-) -> Iterator[int]:
-  """Yields token after token that follows `ids`, without end."""
-  m, params = unrolled(m, params)
-  prefill, step = decoder(m.network, window)
-  bias = m.bias(params, max(*window, len(ids)))
-  draw = jax.jit(sampling)
-  key = jax.random.key(seed)
-  scores, caches = prefill(params, bias, jnp.asarray([ids], jnp.int32))
-  bias = bias[..., : max(window)]  # of the prompt no more is needed
-  position = len(ids)
-  while True:
-    token = draw(scores, jax.random.fold_in(key, position))
-    yield int(token[0])
-    scores, caches = step(params, bias, caches, token, jnp.asarray(position))
-    position += 1
+class Stream(Iterator[int]):
+  """Token after token that follows `ids`, without end.
+
+  Args:
+    m, params: a model.
+    ids: tokens to continue.
+    window: keys kept by each head.
+    sampling, seed: how tokens are drawn.
+    log_tail: [N, H], ln T_w of a text as long as this may get; `lost` needs it.
+  """
+
+  def __init__(
+    self,
+    m: Model,
+    params: dict,
+    ids: list[int],
+    window: tuple[int, ...],
+    sampling: Sampling,
+    seed: int,
+    log_tail: Float[Array, 'N H'] | None = None,
+  ):
+    m, self.params = unrolled(m, params)
+    prefill, self.step = decoder(m.network, window)
+    bias = m.bias(self.params, max(*window, len(ids)))
+    self.draw, self.key = jax.jit(sampling), jax.random.key(seed)
+    self.log_tail = log_tail
+    prompt = jnp.asarray([ids], jnp.int32)
+    self.scores, self.caches = prefill(self.params, bias, prompt, log_tail)
+    self.bias = bias[..., : max(window)]  # of the prompt no more is needed
+    self.position, self.token = len(ids), None
+
+  def __next__(self) -> int:
+    if self.token is not None:
+      self.scores, self.caches = self.step(
+        self.params, self.bias, self.caches, self.token,
+        jnp.asarray(self.position), self.log_tail,
+      )  # fmt: skip
+      self.position += 1
+    key = jax.random.fold_in(self.key, self.position)
+    self.token = self.draw(self.scores, key)
+    return int(self.token[0])
+
+  def lost(self) -> float:
+    """By how much what left the rings can have moved an attention's output.
+
+    The largest bound of ||o - o_w|| of all queries, heads and layers of this
+    text so far, as a share of the head's largest value vector.
+    """
+    return max(float(decode.lost(cache)) for cache in self.caches)
 
 
 def check_length(m: Model, length: int) -> None:

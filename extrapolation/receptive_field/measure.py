@@ -37,12 +37,14 @@ class Measured:
   Attributes:
     sums: of every estimator, over windows.
     M: the largest |q.k| / sqrt K that any window allows.
+    osc: the most that two logits of one query differ, of those measured.
     first: the first windows, [w, n + 1] tokens.
     costs: operations and seconds, a row per estimator.
   """
 
   sums: bootstrap.Sums
   M: Float[np.ndarray, 'N H']
+  osc: Float[np.ndarray, 'N H']
   first: Int[Array, 'w t']
   costs: list[dict]
 
@@ -103,7 +105,8 @@ def measure(
     k: estimators.compiled(k, network, settings, tokens)
     for k in estimators.TABLE
   }
-  sums, M = bootstrap.Sums(W), np.zeros(bias.shape[:2])
+  sums = bootstrap.Sums(W)
+  M, osc = np.zeros(bias.shape[:2]), np.zeros(bias.shape[:2])
   seconds, compiling = Stopwatch(), Stopwatch()
   used = {'reference': 0, **dict.fromkeys(table, 0)}
 
@@ -124,6 +127,7 @@ def measure(
     reference = seconds('reference', forward, params, bias, batch[:, :-1])
     sums.add(index, share=np.asarray(reference.share)[:few])
     M = np.maximum(M, np.asarray(reference.M).max(0))
+    osc = np.maximum(osc, np.asarray(reference.osc).max(0))
     used['reference'] += few
     for k in table:
       if k in estimators.RERUN and i not in rerun:
@@ -135,7 +139,7 @@ def measure(
   loop.close()
   first = batch_of(np.arange(min(CHECKED, W)))
   costs = _costs(network, settings, seconds, compiling, used)
-  return Measured(sums, M, first, costs)
+  return Measured(sums, M, osc, first, costs)
 
 
 def _costs(
@@ -193,9 +197,7 @@ def study(
     )
   measured = measure(model, params, tokens, settings, workdir)
   widths = window_check.widths(settings.length, train)
-  checked = window_check.check(
-    model, params, measured.first, widths, measured.M
-  )
+  checked = window_check.check(model, params, measured.first, widths)
   origin = dict(
     rpe=rpe.label(run.config.model.rpe, run.config.model.rpe_args),
     seed=run.config.seed,
@@ -212,6 +214,7 @@ def study(
     measured.sums,
     measured.M,
     theory,
+    osc=measured.osc,
     windows=checked,
     costs=measured.costs,
   )

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from extrapolation.model import Model
 from extrapolation.receptive_field.estimators import composition
 from extrapolation.receptive_field.estimators.settings import Settings
-from extrapolation.theory import answer, head_formulas, trf_bounds
+from extrapolation.theory import answer, far_share, head_formulas, trf_bounds
 
 Heads = list[list[dict]]  # theory's record of each head, by layer
 
@@ -53,3 +53,21 @@ def far_mass(
 ) -> Float[np.ndarray, '*R']:
   """Share of weights at distances of `train` tokens or more."""
   return weights[..., train:].sum(-1) / weights.sum(-1)
+
+
+def far_between(
+  bias: Float[np.ndarray, 'N H n'],
+  train: int,
+  Q: int,
+  osc: Float[np.ndarray, 'N H'],
+) -> Float[np.ndarray, 'N H 2']:
+  """Where the mean share beyond `train` of the last Q queries must lie.
+
+  Of each query by `far_share.interval`: osc is the most that two of its logits
+  differ, F its far mass, which is 0 of a query that has no key so far away.
+  """
+  B = np.cumsum(kernels(bias), -1)
+  i = np.arange(max(B.shape[-1] - Q, train), B.shape[-1])
+  F = 1 - B[..., train - 1 : train] / B[..., i]
+  ends = far_share.interval(np.clip(F, 0, 1), osc[..., None])
+  return np.stack([x.sum(-1) / Q for x in ends], -1)

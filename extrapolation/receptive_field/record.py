@@ -37,6 +37,7 @@ def make(
   theory: predicted.Heads | None,
   windows: Sequence[dict] = (),
   costs: Sequence[dict] = (),
+  osc: Float[np.ndarray, 'N H'] | None = None,
 ) -> Study:
   """Everything measured, beside what theory says.
 
@@ -44,6 +45,8 @@ def make(
     origin: which run it is; its `train_length` in tokens.
     theory: records of the heads, or None for an encoding that is not a
       function of distance alone.
+    osc: the most that two logits of one query differ, for the interval of the
+      far share.
     windows, costs: rows of `window_check.check` and of `measure.measure`.
   """
   train, n = origin['train_length'], settings.length
@@ -72,7 +75,7 @@ def make(
     about=dict(origin, windows=sums.windows, groups=sums.groups),
     settings=dataclasses.asdict(settings),
     network=network,
-    heads=_heads(settings, train, bias, draws, M, theory),
+    heads=_heads(settings, train, bias, draws, M, theory, osc),
     truncation=_curve(n, draws.pop('loss')),
     share=sums.mean('share').tolist(),
     windows=list(windows),
@@ -90,11 +93,15 @@ def _heads(
   draws: dict[str, np.ndarray],
   M: np.ndarray,
   theory: predicted.Heads | None,
+  osc: np.ndarray | None,
 ) -> list[dict]:
   """A row per head, top layer last."""
   out = []
   share = predicted.far_mass(predicted.kernels(bias), train)
   low, high = bootstrap.interval(draws['far'])
+  between = None
+  if theory and osc is not None:
+    between = predicted.far_between(bias, train, settings.Q, osc)
   for i, h in np.ndindex(*M.shape):
     row: dict[str, Any] = dict(layer=i + 1, head=h + 1, M=float(M[i, h]))
     if theory:
@@ -102,6 +109,8 @@ def _heads(
       row['trf'] = theory[i][h]['trf']  # {eps: {low, high}}; None: infinite
       row['trf_below'] = theory[i][h]['horizon']['trf']
       row['far_mass'] = float(share[i, h])
+    if between is not None:
+      row['far_mass_between'] = between[i, h].tolist()
     row['attention_mass'] = _by_eps(settings.eps, draws['heads'][:, i, h])
     row['far_mass_seen'] = dict(
       share=float(draws['far'][0, i, h]),
@@ -183,6 +192,9 @@ def rows(record: dict) -> list[dict]:
       add('trf_below', eps, _exactly(n), *at)
     far = h['far_mass_seen']
     add('far_mass_seen', '', dict(far, n=far['share']), *at)
+    if 'far_mass_between' in h:
+      ends = dict(zip(('low', 'high'), h['far_mass_between'], strict=True))
+      add('far_mass_between', '', ends, *at)
     if 'far_mass' in h:
       add('far_mass', '', _exactly(h['far_mass']), *at)
     add('logit_bound', '', dict(n=h['M']), *at)

@@ -7,7 +7,7 @@ from extrapolation.receptive_field import window_check
 WINDOWS = """
 keys kept by every head: bound of the error of an attention over its largest
 value (2 says nothing), the error seen, and what the window changes of loss
-(nats) and logits
+(nats, with the most that it can, from the bounds of all layers) and logits
 """
 
 
@@ -24,7 +24,11 @@ def tables(record: dict) -> str:
     table.text(heads, heads[0]),
   ]
   if record['windows']:
-    parts += [WINDOWS, table.text(record['windows'], window_check.COLUMNS)]
+    rows = [
+      {k: 'vacuous' if v is None else v for k, v in row.items()}
+      for row in record['windows']
+    ]
+    parts += [WINDOWS, table.text(rows, window_check.COLUMNS)]
   columns = ('estimator', 'windows', 'gflop_a_window', 'seconds', 'compiling')
   costs = [dict(c, gflop_a_window=c['flops'] / 1e9) for c in record['costs']]
   return '\n'.join([*parts, '', table.text(costs, columns)])
@@ -64,9 +68,14 @@ def _head_rows(record: dict, eps: list[str]) -> list[dict]:
       row[f'mass({e})'] = _span(h['attention_mass'][e])
     row['far'] = h.get('far_mass')
     row['far seen'] = h['far_mass_seen']['share']
+    row['within'] = _ends(h.get('far_mass_between'))
     row['M'] = h['M']
     rows.append(row)
   return rows
+
+
+def _ends(ends: list[float] | None) -> str:
+  return '-' if ends is None else '..'.join(number(x, 3) for x in ends)
 
 
 def _bracket(bracket: dict | None) -> str:

@@ -7,6 +7,7 @@ python -m extrapolation.theory --function=my_package.my_module:my_bias
 python -m extrapolation.theory --all --heads=8
 python -m extrapolation.theory --workdir=DIR
 python -m extrapolation.theory --rpe=alibi --window_error=0.01 --logit_bound=5
+python -m extrapolation.theory --witness --rpe=harmonic --window=512
 """
 
 import argparse
@@ -69,7 +70,8 @@ def parser() -> flags.Parser:
     '--logit_bound',
     type=float,
     metavar='M',
-    help='bound of |q.k| / sqrt K, for --window_error',
+    help='bound of |q.k| / sqrt K, for --window_error and the share of far '
+    'keys',
   )
   out.add_argument(
     '--value_bound',
@@ -77,6 +79,14 @@ def parser() -> flags.Parser:
     metavar='V',
     help='bound of ||v||, for --window_error (default 1)',
   )
+  out.add_argument(
+    '--witness',
+    action='store_true',
+    help='write a text on which --window keys are wrong by the whole value',
+  )
+  out.add_argument('--window', type=int, metavar='W', help='for --witness')
+  out.add_argument('--head', type=int, help='for --witness; default: shortest')
+  out.add_argument('--out', metavar='DIR', help='for --witness (default .)')
   out.add_argument('--format', choices=('text', 'json', 'csv'), default='text')
   out.add_argument(
     '--figure', metavar='FILE.png', help='weight, tail and TRF by distance'
@@ -88,6 +98,11 @@ def main(argv: list[str]) -> None:
   """Prints the records that the flags ask for."""
   args = parser().parse_args(argv)
   try:
+    if args.witness:
+      print(_witness(args))
+      return
+    if {args.window, args.head, args.out} != {None}:
+      raise ValueError('--window, --head and --out need --witness')
     records, train = run(args)
   except ValueError as e:  # of other libraries: many lines
     raise ValueError(' '.join(str(e).split())) from e
@@ -121,12 +136,12 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
   train = 512 if args.train_length is None else args.train_length
   if train < 1:
     raise ValueError(f'train_length = {train}: at least 1 token')
-  window = _window(args)
+  window, M = _window(args), args.logit_bound
   if args.workdir:
     read = trained.read(args.workdir)
     train = read.train_length if args.train_length is None else train
     first, last = (
-      answer.record(args.workdir, heads, eps, args.horizon, train, window)
+      answer.record(args.workdir, heads, eps, args.horizon, train, window, M)
       for heads in (read.before, read.after)
     )
     last['subject'] = f'{args.workdir}: {read.name}'
@@ -135,7 +150,7 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
   else:
     subjects = _subjects(args)
     records = [
-      answer.record(name, heads, eps, args.horizon, train, window)
+      answer.record(name, heads, eps, args.horizon, train, window, M)
       for name, heads in subjects.items()
     ]
   if args.figure:
@@ -145,13 +160,31 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
   return records, train
 
 
+def _witness(args: argparse.Namespace) -> str:
+  """What --witness writes."""
+  from extrapolation.theory import trained, witness_report
+
+  if args.window is None:
+    raise ValueError('--witness needs --window, in keys')
+  if args.workdir:
+    name, heads, more = args.workdir, trained.read(args.workdir).after, False
+  else:
+    ((name, heads), *more) = _subjects(args).items()
+  if more:
+    raise ValueError('--witness takes one encoding, or one formula')
+  where = args.out or '.'
+  return witness_report.write(name, heads, args.window, args.head, where)
+
+
 def _window(args: argparse.Namespace) -> 'ErrorBound | None':
   """What the flags of the window ask for."""
   from extrapolation.theory import certified_window
 
   if args.window_error is None:
-    if args.logit_bound is not None or args.value_bound is not None:
-      raise ValueError('--logit_bound and --value_bound need --window_error')
+    if args.value_bound is not None:
+      raise ValueError('--value_bound needs --window_error')
+    if args.logit_bound is not None:  # for the share of far keys
+      certified_window.allowed(1, args.logit_bound, 1)
     return None
   if args.logit_bound is None:
     raise ValueError(

@@ -7,8 +7,10 @@ from fractions import Fraction
 from extrapolation.theory import (
   certified_window,
   convergence,
+  far_share,
   finite_horizon,
   trf_bounds,
+  witness,
 )
 from extrapolation.theory.certified_window import ErrorBound
 from extrapolation.theory.convergence import Verdict
@@ -18,7 +20,9 @@ from extrapolation.theory.errors import (
 )
 from extrapolation.theory.expression.graph import Node, nodes
 from extrapolation.theory.time_limit import limit
+from extrapolation.theory.trf_bounds import Bracket
 
+HALF = ''  # among the names of eps: no text that a user gives
 SECONDS = 30.0  # for the receptive fields, or the window, of a head
 
 
@@ -29,6 +33,7 @@ def record(
   horizon: int,
   train: int,
   window: ErrorBound | None = None,
+  M: float | None = None,
 ) -> dict:
   """Verdict, receptive fields and horizon form of every head.
 
@@ -40,6 +45,7 @@ def record(
     train: training length in tokens; mass at or beyond it is far.
     window: adds the smallest windows that keep an error, for contexts of any
       length and for those of at most N tokens.
+    M: bound of the logits, for the interval of the true far share.
 
   Raises:
     ValueError: no weight at large distances, or N too large to sum.
@@ -47,20 +53,27 @@ def record(
   known = {}
   for head in heads:
     if head not in known:
-      known[head] = _head(head, eps, horizon, train)
+      known[head] = _head(head, eps, horizon, train, M)
       if window is not None:
         known[head]['window'] = _windows(head, window, horizon)
   return dict(subject=subject, heads=[known[head] for head in heads])
 
 
-def _head(root: Node, eps: Mapping[str, Fraction], n: int, train: int) -> dict:
+def _head(
+  root: Node,
+  eps: Mapping[str, Fraction],
+  n: int,
+  train: int,
+  M: float | None = None,
+) -> dict:
   start = time.monotonic()
   notes = []
   try:
     verdict = convergence.judge(root)
   except UndefinedWeight as e:
     raise ValueError(f'no weight at large distances: {e}') from e
-  fields = _fields(root, verdict, eps, notes)
+  fields = _fields(root, verdict, {**eps, HALF: witness.HALF}, notes)
+  half = Bracket(**fields.pop(HALF, dict(low=1, high=None)))
   seen = _horizon(root, n, train, eps, notes)
   margin = verdict.margin
   return dict(
@@ -70,6 +83,9 @@ def _head(root: Node, eps: Mapping[str, Fraction], n: int, train: int) -> dict:
     margin=float(margin) if margin is not None and margin.is_number else None,
     trf=fields,
     horizon=seen,
+    far=None
+    if _open(root)
+    else far_share.record(root, n, train, seen['far_mass'], half, M),
     note='; '.join(notes) or None,
     seconds=round(time.monotonic() - start, 4),
   )

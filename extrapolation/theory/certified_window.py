@@ -1,18 +1,14 @@
-r"""How little attention loses by seeing the nearest w keys only.
+r"""The smallest window of keys that keeps an error, from the encoding alone.
 
 With logits |q.k| / sqrt K <= M and ||v|| <= v, the output moves by at most
 2 v p, where the share p of what is dropped satisfies
 
   p <= e^{2M} T_w / (B_w + e^{2M} T_w),  B_w = sum_{t<w} e^b, T_w = sum_{t>=w},
 
-and, once the near keys have been read, with Z = sum_{t<w} exp(logit + b) and
-every logit of this query at most m,
-
-  p <= e^m T_w / (Z + e^m T_w).
-
-The first needs no data; the second knows how much the near keys received and
-is the sharper one by up to a factor e^{2M}; window_bound.py has both on
-arrays.
+with equality for some q, k, v (docs/theory.md, theorem 1). Only how far logits
+lie apart and how far values do enter: 2 M may be the span max - min of the
+logits, and v the radius of any ball around the values. What is known once the
+near keys have been read is in attention/window_bound.py.
 
 Source: Qin et al. 2024, proof of theorem 3.4, arXiv 2307.10156, with B_w in
 place of all of B: the dropped share is D / (N + D), D <= e^M T_w and
@@ -29,12 +25,8 @@ import flint
 import numpy as np
 from flint import arb
 
-from extrapolation.theory import (
-  convergence,
-  finite_horizon,
-  head_formulas,
-  trf_bounds,
-)
+from extrapolation.theory import convergence, head_formulas, trf_bounds
+from extrapolation.theory.enclosures import finite_sum
 from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression.graph import Node
 
@@ -47,8 +39,8 @@ class ErrorBound:
 
   Attributes:
     error: wanted bound of ||o - o_w||, in the units of v.
-    M: bound of |q.k| / sqrt K.
-    v: bound of ||v||.
+    M: bound of |q.k| / sqrt K, or half of the span of the logits.
+    v: bound of ||v||, or the radius of a ball around the values.
   """
 
   error: float
@@ -88,7 +80,7 @@ def smallest(
   if share >= 1:
     return 1
   if horizon is not None:
-    return _below(head, float(share), horizon)
+    return _below(head, share, horizon)
   verdict = convergence.judge(head)
   if verdict.verdict != 'converges':
     return None
@@ -120,12 +112,11 @@ def allowed(error: float | int, M: float | int, v: float | int) -> Fraction:
   return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
-def _below(head: Node, share: float, horizon: int) -> int:
-  """float64 sums over the horizon, with room for their rounding."""
-  b = finite_horizon.log_weights(head, np.arange(horizon, dtype=np.float64))
-  if np.isnan(b).any() or np.max(b) == np.inf:
-    raise ValueError('a weight below the horizon is infinite or undefined')
-  if np.max(b) == -np.inf:
-    raise ValueError('every weight below the horizon is 0')
-  _, (w,) = trf_bounds.coverage(np.exp(b - np.max(b)), [share * (1 - 1e-9)])
-  return int(w)
+def _below(head: Node, share: Fraction, horizon: int) -> int:
+  """The same of the weights below a horizon; all of it is always enough."""
+  try:
+    sums = finite_sum.Floats(finite_sum.without_constant(head), horizon)
+  except NotProved:
+    return horizon
+  bracket = trf_bounds.search(trf_bounds.decider(sums.beyond, share))
+  return min(bracket.high or horizon, horizon)

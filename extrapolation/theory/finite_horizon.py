@@ -113,10 +113,10 @@ def field(
 def far_share(tails: trf_bounds.Tails, train: int) -> float | None:
   """T_train / B to the digits that are proved."""
   with flint.ctx.workprec(ball.PRECISION):
-    return _digits(tails.beyond(train) / tails.beyond(0))
+    return digits(tails.beyond(train) / tails.beyond(0))
 
 
-def _digits(x: arb) -> float | None:
+def digits(x: arb) -> float | None:
   """The number that both ends of a ball round to, with up to 12 digits."""
   if not x.is_finite():
     return None
@@ -140,7 +140,7 @@ def exponent(root: Node, t: int) -> float | None:
         slope = jet.centre[1]
       except (NeedsSmallerBlock, ValueError):
         slope = (program.at(t + 1) - program.at(t - 1)) / 2
-      out = _digits(-t * slope)
+      out = digits(-t * slope)
     if out is not None:
       return out
   return None

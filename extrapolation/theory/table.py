@@ -7,6 +7,8 @@ import rich.box
 import rich.console
 import rich.table
 
+from extrapolation.theory import far_table
+
 
 def show(records: list[dict], train: int, width: int | None = None) -> None:
   """Prints one table per record; plain text where stdout is no terminal."""
@@ -42,6 +44,7 @@ def _flat(subject: str, number: int, head: dict) -> dict:
   row |= dict(horizon=seen['n'], far_mass=seen['far_mass'])
   row |= dict(exponent=seen['exponent'])
   row |= {f'below_{eps}': j for eps, j in (seen['trf'] or {}).items()}
+  row |= far_table.columns(head['far'])
   if 'window' in head:
     any_length, below = head['window']['any_length'], head['window']['below']
     row |= dict(window=any_length, window_below=below)
@@ -91,6 +94,9 @@ def _one(console: rich.console.Console, record: dict, train: int) -> None:
         cells.append('-' if w is None else integer(w))
     table.add_row(*cells)
   console.print(table)
+  far = far_table.far_table([(s, heads[i]) for i, s in _rows(heads, before)], n)
+  if far is not None:
+    console.print(far)
   arguments = dict.fromkeys(h['argument'] for h in heads)
   shown = list(arguments)[:1] if len(arguments) > 2 else list(arguments)
   for text in shown:

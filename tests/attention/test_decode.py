@@ -82,8 +82,10 @@ def test_a_query_that_sees_no_key_gives_zero():
 
 def test_memory_is_that_of_the_windows():
   cache = decode.init_cache(1, 4, 8, (16, 4, 16, 1), jnp.bfloat16)
-  assert sum(x.size for x in jax.tree.leaves(cache)) == 2 * 8 * 37
-  assert {x.dtype for x in jax.tree.leaves(cache)} == {jnp.dtype('bfloat16')}
+  rings = jax.tree.leaves((cache.k, cache.v))
+  assert sum(x.size for x in rings) == 2 * 8 * 37
+  assert {x.dtype for x in rings} == {jnp.dtype('bfloat16')}
+  assert sum(x.size for x in jax.tree.leaves(cache.left)) == 4 * (6 * 8 + 3)
 
 
 def test_work_a_token_does_not_depend_on_the_position():
@@ -106,3 +108,16 @@ def test_what_does_not_fit_is_named():
   step = inspect.unwrap(decode.step)
   with pytest.raises(ValueError, match='one token'):
     step(*(x[:, :2] for x in operands()), jnp.zeros((H, 8)), cache, 0)
+
+
+def test_a_step_copies_no_ring():
+  """It is donated, and read only after it was written."""
+  q, k, v = (x[:, :1] for x in operands())
+  cache = decode.init_cache(B, H, K, 64)
+  tails = jnp.zeros(H)
+  step = jax.jit(decode.step, donate_argnums=4)
+  args = q, k, v, jnp.zeros((H, 64)), cache, jnp.int32(3), tails
+  text = step.lower(*args).compile().as_text()
+  assert f'f32[{B * H},64,{K}]' in text
+  copies = [x for x in text.splitlines() if ' copy(' in x]
+  assert not [x for x in copies if f'[{B * H},64,{K}]' in x]

@@ -1,5 +1,7 @@
 """Attention on 8 devices equals that on one, in float64."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -86,3 +88,17 @@ def test_explicit_axes_are_refused():
     pytest.raises(ValueError, match='are Explicit.*Auto'),
   ):
     attend(*arrays, implementation='blockwise')
+
+
+def test_a_shrunken_window_is_that_of_one_device():
+  arrays = [jnp.asarray(x) for x in inputs(0, 2, 32, 2, 4, dtype=float)]
+
+  def ours(*arrays, how='blockwise'):
+    f = functools.partial(attend, window=9, shrink=True, implementation=how)
+    return with_gradients(f, *arrays)
+
+  want = jax.jit(functools.partial(ours, how='reference'))(*arrays)
+  with mesh((2, 1, 2)):
+    got = jax.jit(ours)(*arrays)
+  for a, b in zip(got, want, strict=True):
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)

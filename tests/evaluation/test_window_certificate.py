@@ -108,3 +108,23 @@ def test_a_longer_text_needs_no_shorter_windows():
   )
   assert all(a <= b for a, b in zip(short, long, strict=True))
   assert max(long) > T
+
+
+@pytest.mark.parametrize('part', [1, 2])
+def test_what_all_keys_or_values_share_costs_nothing(part):
+  """A constant added to every key moves all logits of a query alike, one
+  added to every value moves o and o_w alike: the certificate knows.
+  """
+  m = small.make('alibi', N=1, H=H)
+  params = m.init(jax.random.key(0))
+  layer = params['layers'][0]
+  layer['qkv']['kernel'] *= 1.2
+  before = window_certificate._certified(m, params, SAMPLE, T, 0.5)
+  D = layer['out']['kernel'].shape[0]
+  bias = layer['qkv']['bias']
+  layer['qkv']['bias'] = bias.at[part * D : (part + 1) * D].add(5.0)
+  after = window_certificate._certified(m, params, SAMPLE, T, 0.5)
+  assert min(before) < T
+  assert all(a <= b + 1 for a, b in zip(after, before, strict=True))
+  if part == 2:  # the same change, as a share of larger values
+    assert sum(after) < sum(before)

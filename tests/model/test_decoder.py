@@ -82,7 +82,7 @@ def test_a_stream_is_greedy_decoding_by_full_forward_passes(scan, remat):
   m, params = small_model('kerple_log', scan=scan, remat=remat)
   ids, made = [3, 1, 4], []
   greedy = model.Sampling(temperature=0.0)
-  for token in model.stream(m, params, ids, (20,) * H, greedy, seed=0):
+  for token in model.Stream(m, params, ids, (20,) * H, greedy, seed=0):
     made.append(token)
     if len(made) == 6:
       break
@@ -96,3 +96,40 @@ def test_a_text_longer_than_the_encoding_can_go_is_refused():
   model.check_length(small.make('xpos'), 30_000)
   with pytest.raises(ValueError, match='length 40000.*scale_base'):
     model.check_length(small.make('xpos'), 40_000)
+
+
+@pytest.mark.parametrize('name', ['alibi', 'harmonic'])
+@pytest.mark.parametrize('first', [3, 30])
+def test_what_has_left_the_ring_is_bounded_on_the_text_at_hand(name, first):
+  """||o - o_w|| of every query, on the inputs that were decoded."""
+  m, params = small_model(name)
+  for layer in params['layers'].values():
+    layer['qkv']['kernel'] *= 1.5
+  window, n = (3, 9), 45
+  ids = np.asarray(jax.random.randint(KEY, (first,), 0, small.V)).tolist()
+  bias = m.bias(params, n)
+  tails = [
+    [jax.nn.logsumexp(row[w:]) for row, w in zip(layer, window, strict=True)]
+    for layer in bias
+  ]
+  stream = model.Stream(
+    m, params, ids, window, model.Sampling(), 0, jnp.asarray(tails)
+  )
+  of_prompt, moved = stream.lost(), []
+  text = [*ids, *(next(stream) for _ in range(n - first))]
+
+  def attend(q, k, v, bias, layer):
+    del layer
+    o = attention.attend(q, k, v, bias, window=window)
+    far = attention.attend(q, k, v, bias) - o
+    far = jnp.linalg.norm(far, axis=-1).max(1)
+    moved.append(far / jnp.linalg.norm(v, axis=-1).max(1))
+    return o
+
+  m.hidden(params, jnp.asarray([text[:-1]]), attend=attend)
+  largest = float(jnp.stack(moved).max())
+  moved.clear()
+  m.hidden(params, jnp.asarray([ids]), attend=attend)
+  assert float(jnp.stack(moved).max()) <= of_prompt + 1e-6
+  assert 0.05 < largest <= stream.lost() + 1e-6
+  assert stream.lost() < (1.9 if first == 3 else 2)  # and it is not blind

@@ -12,7 +12,7 @@ import pytest
 from extrapolation import config, train
 from extrapolation.attention import reference as dense
 from extrapolation.receptive_field import __main__ as command
-from extrapolation.receptive_field import estimators, window_check
+from extrapolation.receptive_field import window_check
 from extrapolation.receptive_field.fields import NETWORK
 from tests.receptive_field import small
 
@@ -88,12 +88,17 @@ def test_heads_stand_beside_theory_for_their_own_layer(measured):
     assert abs(h['trf_below']['0.1'] - below) <= 1
     far = h['far_mass_seen']
     assert 0 <= far['low'] <= far['share'] <= far['high'] <= 1
+    low, high = h['far_mass_between']  # by the span of the logits
+    assert 0 < low <= far['share'] * (1 + 1e-5)
+    assert far['share'] <= high * (1 + 1e-5) < 1
+    assert low < h['far_mass'] < high
 
 
 def test_without_a_function_of_distance_the_rest_is_measured(measured):
   said, _ = measured
   b = record(measured, 'b')
   assert 'sinusoidal is not a function of distance alone' in said
+  assert 'vacuous' in said and 'within' in said
   assert set(b['network']) == {*NETWORK, 'truncation'}
   assert 'trf' not in b['heads'][0] and 'far_mass' not in b['heads'][0]
   assert b['heads'][0]['attention_mass']['0.1']['n'] > 1
@@ -133,17 +138,15 @@ def test_certificates_hold_and_are_not_empty():
       lambda x: x.at[..., :16].multiply(0.02), layer['qkv']
     )
   tokens = small.batch(n, windows=3)
-  reference = estimators.reference_pass(m.network, 1)
-  M = reference(params, m.bias(params, n), tokens[:, :-1]).M
-  M = np.asarray(M).max(0)
   keys = window_check.widths(n, 16)
   assert keys == [6, 16, 24, 48]
-  rows = window_check.check(m, params, tokens, keys, M)
+  rows = window_check.check(m, params, tokens, keys)
   for row in rows:
     assert 0 < row['seen'] <= row['bound'] <= row['prior'] < 1.9
     assert 0 < row['bound_mean'] <= row['bound']
     assert row['seen'] > row['bound'] / 40
     assert abs(row['nats']) <= row['nats_max'] > 0 < row['logits_max']
+    assert row['nats_bound'] is None or row['nats_bound'] >= row['nats_max']
 
   @jax.jit
   def errors(params, tokens):

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from extrapolation import attention, config, model
-from extrapolation.theory import window_bound
+from extrapolation.attention import window_bound
 
 T, V, H = 96, 37, 4
 
@@ -76,7 +76,7 @@ def test_bounds_hold_on_real_activations(name):
       e = np.exp(b)
       tail, head = np.log(e[:, w:].sum(-1)), np.log(e[:, :w].sum(-1))
       prior = np.asarray(
-        window_bound.dropped(*np.broadcast_arrays(tail, head), M)
+        window_bound.dropped(*np.broadcast_arrays(tail, head), 2 * M)
       )
       log_seen = np.log(near.sum(-1))
       top = logits.max(-1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from extrapolation import rpe, theory
-from extrapolation.theory import window_bound
+from extrapolation.attention import window_bound
 from extrapolation.theory.certified_window import allowed, certified
 
 KEY = jax.random.key(0)
@@ -55,7 +55,8 @@ def test_bounds_hold_on_ten_thousand_instances():
     log_tail = np.log((e * ~near).sum(-1))
   log_near = np.log((e * near).sum(-1))
   p = (a * ~near).sum(-1) / a.sum(-1)
-  prior = np.asarray(window_bound.dropped(log_tail, log_near, M), np.float64)
+  prior = window_bound.dropped(log_tail, log_near, 2 * M)
+  prior = np.asarray(prior, np.float64)
   seen = np.asarray(
     window_bound.dropped_seen(log_tail, np.log(kept.sum(-1)), logits.max(-1)),
     np.float64,
@@ -146,9 +147,24 @@ def test_seen_is_sharper_where_the_near_keys_won():
   e = np.exp(b)
   tail, near = np.log(e[256:].sum()), np.log(e[:256].sum())
   M = 5.0
-  prior = float(window_bound.dropped(jnp.float32(tail), jnp.float32(near), M))
+  prior = float(
+    window_bound.dropped(jnp.float32(tail), jnp.float32(near), 2 * M)
+  )
   won = near + 4.0  # near keys at logit 4 on average
   seen = float(
     window_bound.dropped_seen(jnp.float32(tail), jnp.float32(won), M)
   )
   assert prior > 0.99 and seen < 0.5
+
+
+def test_a_window_below_a_horizon_where_float64_overflows():
+  """Weights s(t) = e^t / (1 + e^t) with exp(t) in the formula: all but the
+  first few are 1. error = v / 2 and M = 0 allow T_w < B / 4."""
+  n = 9216
+  t = np.arange(50)
+  B = n - (1 / (1 + np.exp(t))).sum()
+  want = int(np.floor(n - B / 4)) + 1
+  bound = dict(error=0.5, M=0, horizon=n)
+  assert certified('t-log(1+exp(t))', **bound) == [want]
+  # of n equal weights a quarter is no less than a quarter
+  assert certified('0*t', error=0.5, M=0, horizon=100) == [76]

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from extrapolation import attention
+from extrapolation.attention import window_bound
 from extrapolation.model import Network
 from extrapolation.receptive_field.estimators import last_queries
-from extrapolation.theory import window_bound
 
 
 @functools.partial(
   jax.tree_util.register_dataclass,
-  data_fields=['x', 'q', 'k', 'v', 'share', 'M', 'vjp'],
+  data_fields=['x', 'q', 'k', 'v', 'share', 'M', 'osc', 'vjp'],
   meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +31,7 @@ class ForwardPass:
     share: how much of a layer's residual stream stays with its own token: the
       mean of |x| / (|x| + |attention's output|) over positions.
     M: the largest |q.k| / sqrt K can be, by Cauchy-Schwarz.
+    osc: the most that two logits of one of the last queries differ.
     vjp: cotangent of x -> that of the input embeddings, [B n, D].
   """
 
@@ -40,6 +41,7 @@ class ForwardPass:
   v: list
   share: Float[Array, 'B N']
   M: Float[Array, 'B N H']
+  osc: Float[Array, 'B N H']
   vjp: Callable
 
 
@@ -81,12 +83,13 @@ def make(network: Network, Q: int) -> Callable[..., ForwardPass]:
     ids = jnp.arange(B * n).reshape(B, n)
 
     def last_state(E):
-      q, k, v, M, share = ([] for _ in range(5))
+      q, k, v, M, osc, share = ([] for _ in range(6))
 
       def seen(*qkv):
         for kept, x in zip((q, k, v), qkv, strict=True):
           kept.append(x)
         M.append(window_bound.logit_bound(*qkv[:2]))
+        osc.append(last_queries.oscillation(qkv[0][:, -Q:], qkv[1]))
 
       def add(x, update):
         a, b = (jnp.linalg.norm(y, axis=-1) for y in (x, update))
@@ -96,10 +99,12 @@ def make(network: Network, Q: int) -> Callable[..., ForwardPass]:
       with_rows = {**params, 'embed': {'embedding': E}}
       attend = last_only(network, Q, seen)
       x = hidden(network, with_rows, bias, ids, attend=attend, add=add)
-      return x[:, -1], (q, k, v, jnp.stack(share, 1), jnp.stack(M, 1))
+      by_layer = [jnp.stack(x, 1) for x in (share, M, osc)]
+      return x[:, -1], ((q, k, v), by_layer)
 
-    x, vjp, seen = jax.vjp(last_state, E, has_aux=True)
-    return ForwardPass(x, *seen, vjp)
+    x, vjp, ((q, k, v), rest) = jax.vjp(last_state, E, has_aux=True)
+    share, M, osc = rest
+    return ForwardPass(x, q, k, v, share, M, osc, vjp)
 
   return forward
 

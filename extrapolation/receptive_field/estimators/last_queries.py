@@ -42,6 +42,17 @@ def weights(
   return e, jnp.sum(e, axis=-1, keepdims=True)
 
 
+def oscillation(
+  q: Float[Array, 'B R H K'], k: Float[Array, 'B S H K']
+) -> Float[Array, 'B H']:
+  """The most that two logits of one of the last R queries of S keys differ."""
+  R, S = q.shape[1], k.shape[1]
+  z = jnp.einsum('bthk,bshk->bhts', q, k) / math.sqrt(q.shape[3])
+  seen = jnp.arange(S) <= jnp.arange(S - R, S)[:, None]
+  top = jnp.max(z, -1, initial=-jnp.inf, where=seen)
+  return (top - jnp.min(z, -1, initial=jnp.inf, where=seen)).max(-1)
+
+
 def blocks(R: int, S: int) -> Iterator[tuple[int, int]]:
   """[first, last) of blocks of the last R queries of a text of S."""
   size = max(BLOCK, -(-R // MOST))

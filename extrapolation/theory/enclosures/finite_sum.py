@@ -46,9 +46,15 @@ class Floats:
     if top == -np.inf:
       raise UndefinedTotal(f'every weight below {n} tokens is 0')
     a, b = _weights(low, top, -1), _weights(high, top, 1)
+    self.top, self.weights = float(top), (a, b)
     self.low, self.high = _tails(a, -1), _tails(b, 1)
     if not self.low[0] > 0:
       raise NotProved(f'the weights below {n} tokens could not be enclosed')
+
+  def prefix(self, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of sum_{start<=t<i} w(t), i = start .. n, in units of e^top."""
+    low, high = (w[start:][::-1] for w in self.weights)
+    return _tails(low, -1)[::-1], _tails(high, 1)[::-1]
 
   def beyond(self, j: int, bits: int = 0) -> arb:
     """Encloses T_j."""

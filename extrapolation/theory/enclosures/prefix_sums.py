@@ -1,0 +1,70 @@
+"""Enclosures of B_n = sum_{t<n} w(t), whether or not they converge."""
+
+import bisect
+
+from flint import arb
+
+from extrapolation.theory.enclosures.block_sum import POINTS, BlockSums
+from extrapolation.theory.enclosures.sums import precision
+from extrapolation.theory.errors import NotProved
+from extrapolation.theory.expression.graph import Node
+
+LONGEST = 1 << 130  # tokens; more than twice the square of 2^62
+SHARP = 1e-17  # of B_n, for each block
+EFFORT = 200_000  # operations, at about a microsecond each
+MODEL = 20  # operations of a Taylor model per operation of the formula
+
+
+class PrefixSums:
+  """B_n of one head for any n <= 2^130.
+
+  Attributes:
+    left: operations that may still be spent. They bound the time of a head
+      that no Taylor model fits, whose weights are summed one by one.
+  """
+
+  def __init__(self, root: Node, effort: int = EFFORT):
+    self.sum, self.left = BlockSums(root, 0), effort
+    self.size = len(self.sum.program.steps)
+    self.ends, self.values = [0], [arb(0)]
+
+  def __call__(self, n: int) -> arb:
+    """Encloses B_n.
+
+    Raises:
+      UndefinedTotal: an infinite or undefined weight below n.
+      NotProved: too long, or too much work; the message says which.
+    """
+    if n > LONGEST:
+      raise NotProved(f'{n} tokens: sums go to 2^130')
+    with precision():
+      while self.ends[-1] < n:
+        last = self.ends[-1]
+        end = min(max(2 * last, 2 * POINTS), n if last >= n // 2 else LONGEST)
+        self._add(len(self.ends), end)
+      i = bisect.bisect_right(self.ends, n)
+      if self.ends[i - 1] != n:
+        self._add(i, n)
+      return self.values[bisect.bisect_left(self.ends, n)]
+
+  def _add(self, i: int, end: int) -> None:
+    """Puts B_end into place i."""
+    start, base = self.ends[i - 1], self.values[i - 1]
+    total, blocks = base, [(start, end)]
+    while blocks:
+      a, b = blocks.pop()
+      self._spend(min(b - a, POINTS) if b - a <= POINTS else MODEL)
+      value, fixed = self.sum(arb(a), arb(b))
+      goal = SHARP * base.mid().max(value.mid())
+      if b - a > POINTS and not value.rad() - fixed <= goal:
+        middle = (a + b) // 2
+        blocks += [(middle, b), (a, middle)]
+      else:
+        total += value
+    self.ends.insert(i, end)
+    self.values.insert(i, total)
+
+  def _spend(self, count: int) -> None:
+    self.left -= count * self.size
+    if self.left < 0:
+      raise NotProved('the weights are summed one by one: too many of them')
