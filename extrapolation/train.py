@@ -43,7 +43,7 @@ def train(
     FloatingPointError: loss, gradient or parameters are no longer finite.
     OSError: the folder or a checkpoint cannot be written or read, or another
       process is working in it.
-    Preempted: a SystemExit, after a notice and a save.
+    Preempted: a SystemExit, after a notice (SIGTERM, Ctrl-C) and a save.
   """
   check(e)
   if jax.process_count() > 1:  # prepared once, where hosts share a cache
@@ -69,7 +69,7 @@ def train(
     checkpoints = stack.enter_context(
       Checkpoints(workdir, e.train.keep, e.train.keep_every, lease)
     )
-    notice = stack.enter_context(preemption.Preemption())
+    notice = stack.enter_context(preemption.Preemption(ctrl_c=True))
     log.info('%s', text.summary(e.train.T))
     multihost.first(lambda: _record(workdir, text))
     init_key, dropout_key = jax.random.split(jax.random.key(e.seed))

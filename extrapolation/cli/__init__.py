@@ -54,4 +54,5 @@ def run(
       print(text, file=sys.stderr)
     raise
   except KeyboardInterrupt:
+    print('interrupted', file=sys.stderr)
     sys.exit(exit_codes.INTERRUPTED)
