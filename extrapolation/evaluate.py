@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from extrapolation import cli, config, rpe, runs
-from extrapolation.cli import compilation_cache
+from extrapolation.cli import compilation_cache, flags
 from extrapolation.evaluation import eval_windows
 from extrapolation.evaluation.length_sweep import one_length
 from extrapolation.output import files, plot, table
@@ -100,7 +100,8 @@ def main(argv: list[str]) -> None:
   parser = cli.parser(__doc__)
   add = parser.add_argument
   add('--workdir', required=True, metavar='DIR', help='the folder of a run')
-  add('--lengths', metavar='N,N,...', help="default: the run's eval.lengths")
+  add('--lengths', type=flags.wholes, metavar='N,N,...',
+      help="default: the run's eval.lengths")  # fmt: skip
   add('--protocol', help='nonoverlap | sliding:STRIDE | last:K')
   add('--split', help='train | valid | test')
   add('--tokens', type=int, help='targets scored at every length; 0 is all')
@@ -112,21 +113,8 @@ def main(argv: list[str]) -> None:
   processes = multihost.pop_flags(args)
   compilation_cache.enable()
   args = {k: v for k, v in vars(args).items() if v is not None}
-  if 'lengths' in args:
-    args['lengths'] = lengths(args['lengths'])
   with multihost.group(processes, evaluate=args):
     evaluate(**args)
-
-
-def lengths(text: str) -> tuple[int, ...]:
-  """`512,1024` as numbers."""
-  try:
-    return tuple(int(n) for n in text.split(','))
-  except ValueError:
-    raise ValueError(
-      f'--lengths={text}: needs whole numbers separated by commas, '
-      'such as 512,1024,9216'
-    ) from None
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ import pathlib
 import time
 
 from extrapolation import cli, config, evaluate, report, train
-from extrapolation.cli import allocator, compilation_cache
+from extrapolation.cli import allocator, compilation_cache, values
 from extrapolation.output import exit_codes
 from extrapolation.parallel import preemption
 from extrapolation.runs import leases, sweep_grid, worker_pool
@@ -142,7 +142,7 @@ def main(argv: list[str]) -> None:
   worker_pool.end_with_pool()
   allocator.keep()  # before JAX looks for its devices
   e = config.load(args.config, overrides)
-  only = tuple(filter(None, args.run.split(',')))
+  only = values.items(args.run)
   if args.workers < 0:
     raise ValueError(f'--workers={args.workers}: needs >= 1, or 0 to choose')
   todo, chosen = plan(e, args.workdir, args.lease, only)

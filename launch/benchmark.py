@@ -33,9 +33,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
   add = parser.add_argument
   add('command', choices=[*cases.COMMANDS, 'sweep'])
   add('--rounds', type=int, default=5)
-  add(
-    '--lengths', type=lambda x: [int(n) for n in x.split(',')], metavar='N,..'
-  )
+  add('--lengths', type=flags.wholes, metavar='N,..')
   add('--seconds', type=float, default=3, help='of a measurement, at least')
   add('--batch', type=int, default=8)
   add('--width', type=int, default=32, help='per head, of attention')

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from extrapolation import cli, config, runs
-from extrapolation.cli import allocator, compilation_cache
+from extrapolation.cli import allocator, compilation_cache, flags
 from extrapolation.output import files, table
 from extrapolation.receptive_field import (
   Settings,
@@ -57,8 +57,6 @@ def main(argv: list[str]) -> None:
   given = {k: v for k, v in vars(args).items() if v is not None}
   folders = [f for f in given.pop('workdir').split(',') if f]
   out, step = given.pop('out', None), given.pop('step', None)
-  if 'eps' in given:
-    given['eps'] = tuple(e.strip() for e in given['eps'].split(','))
   if not folders:
     raise ValueError('--workdir is empty: give the folder of a run')
   if out and len(folders) == 1:
@@ -158,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
   add('--workdir', required=True, metavar='DIR,..', help='folders of runs')
   add('--length', type=int, help='tokens per window; default: 4 x training')
   for name, text in HELP.items():
-    kind = str if name == 'eps' else type(default[name])
+    kind = flags.items if name == 'eps' else type(default[name])
     shown = ','.join(default[name]) if name == 'eps' else default[name]
     add(f'--{name}', type=kind, help=f'{text} (default {shown})')
   add('--step', type=int, help='of the checkpoint; default: the newest')

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from extrapolation import config, rpe
+from extrapolation.cli import values
 from extrapolation.output import files, signed, table
 from extrapolation.runs import identity, leases, run_folder
 from extrapolation.runs.metrics import read_metrics
@@ -24,7 +25,7 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
     ValueError: seeds that are not whole numbers, or a run given twice.
   """
   s = e.sweep
-  names = rpe.names() if s.rpe == 'all' else s.rpe.split(',')
+  names = rpe.names() if s.rpe == 'all' else values.items(s.rpe)
   if not s.seeds or not all(isinstance(n, int) for n in s.seeds):
     raise ValueError(f'sweep.seeds = {s.seeds!r}: needs whole numbers')
   made = set()

@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from extrapolation import cli
-from extrapolation.cli import flags
+from extrapolation.cli import flags, values
 
 if TYPE_CHECKING:  # jax and sympy are loaded when the flags have been read
   from extrapolation import rpe
@@ -115,7 +115,10 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
 
   if args.eps.count(',') >= MOST_SHARES:
     raise ValueError(f'--eps: at most {MOST_SHARES} shares')
-  eps = {e.strip(): trf_bounds.share(e.strip()) for e in args.eps.split(',')}
+  shares = values.items(args.eps, spaces=True)
+  if not shares:
+    raise ValueError('--eps is empty: give one or more shares in (0, 1)')
+  eps = {e: trf_bounds.share(e) for e in shares}
   if args.horizon < 2:
     raise ValueError(f'horizon = {args.horizon}: at least 2 tokens')
   train = 512 if args.train_length is None else args.train_length
@@ -169,18 +172,18 @@ def _subjects(args: argparse.Namespace) -> dict[str, list]:
   from extrapolation.theory.expression import grammar
   from extrapolation.theory.expression.formula import Formula
 
-  values = {k: grammar.number(v) for k, v in _pairs(args.set, '--set').items()}
+  given = {k: grammar.number(v) for k, v in _pairs(args.set, '--set').items()}
   if not 1 <= args.heads <= MOST_HEADS:
     raise ValueError(
       f'heads = {args.heads}: at least 1 is needed, at most {MOST_HEADS}'
     )
   if args.formula is not None:
     text = args.formula
-    return {text: [Formula(text).read(values)]}
+    return {text: [Formula(text).read(given)]}
   if args.function:
     function = head_formulas.load(args.function)
-    return {args.function: head_formulas.heads(function, values or None)}
-  names = rpe.names() if args.all else args.rpe.split(',')
+    return {args.function: head_formulas.heads(function, given or None)}
+  names = rpe.names() if args.all else values.items(args.rpe)
   if len(names) > MOST_NAMES:
     raise ValueError(f'--rpe: at most {MOST_NAMES} encodings')
   out = {}
@@ -188,16 +191,16 @@ def _subjects(args: argparse.Namespace) -> dict[str, list]:
     name, texts = rpe.parse(spec)
     texts |= {} if args.all else _pairs(args.rpe_args, '--rpe_args')
     encoding = rpe.get(name, args.heads, **_hyper(name, texts))
-    out[spec] = head_formulas.heads(encoding, _filled(encoding, values))
+    out[spec] = head_formulas.heads(encoding, _filled(encoding, given))
   return out
 
 
-def _filled(encoding: 'rpe.RPE', values: dict) -> dict:
+def _filled(encoding: 'rpe.RPE', given: dict) -> dict:
   """Learned parameters with the values of --set, one for all heads."""
   from extrapolation.theory import head_formulas
 
   params = head_formulas.symbols(encoding)
-  for key, value in values.items():
+  for key, value in given.items():
     if key not in params:
       has = ', '.join(params) or 'none'
       raise ValueError(
