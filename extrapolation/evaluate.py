@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from extrapolation import cli, config, rpe, runs
-from extrapolation.cli import compilation_cache, flags
+from extrapolation.cli import compilation_cache, flags, paths
 from extrapolation.evaluation import eval_windows
 from extrapolation.evaluation.length_sweep import one_length
 from extrapolation.output import files, plot, table
@@ -99,7 +99,13 @@ def main(argv: list[str]) -> None:
   preemption.exit_on_sigterm()
   parser = cli.parser(__doc__)
   add = parser.add_argument
-  add('--workdir', required=True, metavar='DIR', help='the folder of a run')
+  add(
+    '--workdir',
+    type=paths.path,
+    required=True,
+    metavar='DIR',
+    help='the folder of a run',
+  )
   add('--lengths', type=flags.wholes, metavar='N,N,...',
       help="default: the run's eval.lengths")  # fmt: skip
   add('--protocol', help='nonoverlap | sliding:STRIDE | last:K')

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from extrapolation import cli, data, model, runs
-from extrapolation.cli import compilation_cache
+from extrapolation.cli import compilation_cache, paths
 from extrapolation.evaluation import window_certificate
 
 log = logging.getLogger('extrapolation.generate')  # also as __main__
@@ -98,7 +98,13 @@ def generate(
 def main(argv: list[str]) -> None:
   parser = cli.parser(__doc__)
   add = parser.add_argument
-  add('--workdir', required=True, metavar='DIR', help='the folder of a run')
+  add(
+    '--workdir',
+    type=paths.path,
+    required=True,
+    metavar='DIR',
+    help='the folder of a run',
+  )
   add('--prompt', default='', help='text to continue')
   add('--tokens', type=int, default=256, help='tokens to write')
   add('--window', default='full', help='full | N | certified:ERROR')

@@ -14,7 +14,7 @@ import pathlib
 import time
 
 from extrapolation import cli, config, evaluate, report, train
-from extrapolation.cli import allocator, compilation_cache, values
+from extrapolation.cli import allocator, compilation_cache, paths, values
 from extrapolation.output import exit_codes
 from extrapolation.parallel import preemption
 from extrapolation.runs import leases, sweep_grid, worker_pool
@@ -128,7 +128,7 @@ def main(argv: list[str]) -> None:
   parser = cli.parser(__doc__)
   add = parser.add_argument
   add('--config', required=True, metavar='FILE.py[:ARG]')
-  add('--workdir', required=True, metavar='DIR')
+  add('--workdir', type=paths.path, required=True, metavar='DIR')
   add('--dry_run', action='store_true', help='print the runs')
   add('--run', default='', metavar='NAME,..', help='these only, or by number')
   add('--workers', type=int, default=0, metavar='N',

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from extrapolation import cli, config, data, runs, training
-from extrapolation.cli import allocator, compilation_cache
+from extrapolation.cli import allocator, compilation_cache, paths
 from extrapolation.parallel import mesh, multihost, preemption
 from extrapolation.runs import identity, leases
 from extrapolation.runs.checkpoint import Checkpoints
@@ -130,7 +130,9 @@ def main(argv: list[str]) -> None:
   argv, overrides = cli.split_overrides(argv)
   parser = cli.parser(__doc__)
   parser.add_argument('--config', required=True, metavar='FILE.py[:ARG]')
-  parser.add_argument('--workdir', required=True, metavar='DIR')
+  parser.add_argument(
+    '--workdir', type=paths.path, required=True, metavar='DIR'
+  )
   multihost.add_flags(parser)
   args = parser.parse_args(argv)
   allocator.keep()

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from extrapolation import rpe
 from extrapolation.cli import values
-from extrapolation.config import sizes
+from extrapolation.config import config_files, sizes
 from extrapolation.config.experiment import (
   Experiment,
   base,
@@ -25,17 +25,18 @@ LISTS = {int: values.wholes, float: values.reals}
 
 
 def load(spec: str, overrides: Mapping[str, str] | None = None) -> Experiment:
-  """The experiment of `FILE.py[:arg]`, with `{'model.rpe': 'type1'}` set.
+  """The experiment of `FILE.py[:arg]` or `NAME[:arg]`, overrides set.
 
+  Overrides are as on the command line: `{'model.rpe': 'type1'}`.
   A config file defines `get_config()`, or `get_config(arg)` called with what
   follows the colon, and returns an ml_collections ConfigDict; `config.base` is
-  the one to start from.
+  the one to start from. NAME is one of those that come with the package.
 
   Raises:
     ValueError: no such file or key, or a value of another type or out of
       range; the message names the key and what there is.
   """
-  path, _, arg = spec.partition(':')
+  path, arg = config_files.find(spec)
   c = _module(path).get_config(*([arg] if arg else []))
   return override(c, overrides or {})
 
@@ -93,11 +94,6 @@ def _values(c: ConfigDict) -> dict[str, Any]:
 
 
 def _module(path: str) -> types.ModuleType:
-  if not os.path.isfile(path):
-    raise ValueError(
-      f'no config file {path!r}; give the path of a Python '
-      'file with get_config(), such as configs/demo.py'
-    )
   # So that a config can import its neighbour: `from configs import demo`.
   root = os.path.dirname(os.path.dirname(os.path.abspath(path)))
   if root not in sys.path:

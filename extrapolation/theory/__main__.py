@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from extrapolation import cli
-from extrapolation.cli import flags, values
+from extrapolation.cli import flags, paths, values
 
 if TYPE_CHECKING:  # jax and sympy are loaded when the flags have been read
   from extrapolation import rpe
@@ -42,7 +42,9 @@ def parser() -> flags.Parser:
     '--function', metavar='MODULE:NAME', help='a jnp function of distance'
   )
   what.add_argument('--all', action='store_true', help='every encoding')
-  what.add_argument('--workdir', metavar='DIR', help='a trained run')
+  what.add_argument(
+    '--workdir', type=paths.path, metavar='DIR', help='a trained run'
+  )
   out.add_argument('--heads', type=int, default=8, help='H (default 8)')
   out.add_argument(
     '--rpe_args', default='', metavar='K=V,..', help='hyperparameters of --rpe'
@@ -79,7 +81,10 @@ def parser() -> flags.Parser:
   )
   out.add_argument('--format', choices=('text', 'json', 'csv'), default='text')
   out.add_argument(
-    '--figure', metavar='FILE.png', help='weight, tail and TRF by distance'
+    '--figure',
+    type=paths.path,
+    metavar='FILE.png',
+    help='weight, tail and TRF by distance',
   )
   return out
 
