@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from extrapolation import cli, data, model, runs
-from extrapolation.cli import compilation_cache, paths
+from extrapolation.cli import compilation_cache, paths, prompts
 from extrapolation.evaluation import window_certificate
 
 log = logging.getLogger('extrapolation.generate')  # also as __main__
@@ -105,7 +105,9 @@ def main(argv: list[str]) -> None:
     metavar='DIR',
     help='the folder of a run',
   )
-  add('--prompt', default='', help='text to continue')
+  add('--prompt', default='', metavar='TEXT',
+      help='to continue; @FILE: that file, as it is; -: standard input; @@ is '
+      'the letter @')  # fmt: skip
   add('--tokens', type=int, default=256, help='tokens to write')
   add('--window', default='full', help='full | N | certified:ERROR')
   add('--temperature', type=float, default=1.0, help='0 is greedy')
@@ -114,6 +116,7 @@ def main(argv: list[str]) -> None:
   add('--seed', type=int, default=0)
   add('--step', type=int, help='of the checkpoint; default: the newest')
   args = parser.parse_args(argv)
+  args.prompt = prompts.read(args.prompt)
   compilation_cache.enable()
   generate(**vars(args))
 

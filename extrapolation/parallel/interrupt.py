@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from extrapolation.output import exit_codes
+from extrapolation.output import exit_codes, streams
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +66,11 @@ class Interrupt:
         elif self.hard:
           with contextlib.suppress(OSError, ValueError):
             cursor = '\x1b[?25h' * sys.stderr.isatty()  # a bar hides it
-            print(
+            streams.line(
               f'{cursor}ended at once; the same command goes on from the last '
-              'checkpoint', file=sys.stderr, flush=True,
-            )  # fmt: skip
+              'checkpoint',
+              sys.stderr,
+            )
           os._exit(exit_codes.INTERRUPTED)
 
   def close(self) -> None:

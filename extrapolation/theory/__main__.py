@@ -241,4 +241,4 @@ def _pairs(text: str, flag: str) -> dict[str, str]:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, prints=True)
