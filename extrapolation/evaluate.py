@@ -18,6 +18,7 @@ from extrapolation.evaluation import eval_windows
 from extrapolation.evaluation.length_sweep import one_length
 from extrapolation.output import files, plot, table
 from extrapolation.parallel import mesh, multihost, preemption
+from extrapolation.rpe import check as rpe_check
 from extrapolation.runs import leases
 
 log = logging.getLogger('extrapolation.evaluate')  # also as __main__
@@ -59,6 +60,8 @@ def evaluate(
     n: eval_windows.windows(len(tokens), n, s.protocol, longest, s.tokens)
     for n in sorted(set(s.lengths))
   }
+  for params in r.model.rpe_rows(r.params):
+    rpe_check.check(r.model.encoding, e.model.H, longest, params)
   bias = np.asarray(r.model.bias(r.params, longest))
   rows, curves = [], {}
   with preemption.Preemption() as notice:

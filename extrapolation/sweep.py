@@ -53,13 +53,24 @@ def sweep(
     workdir, {n: todo[n] for n in chosen}, _execute, seconds, not make_report
   )
   worker.work()
-  return finish(workdir, todo, worker.failed, seconds, only, make_report)
+  rows = finish(workdir, todo, worker.failed, seconds, only, make_report)
+  if make_report:
+    _name_broken(e)
+  return rows
 
 
 def _execute(e: config.Experiment, folder: str, lease: leases.Lease) -> None:
   train.train(e, folder, lease)
   lease.check()
   evaluate.evaluate(folder, lease=lease)
+
+
+def _name_broken(e: config.Experiment) -> None:
+  if broken := sweep_grid.broken(e):
+    raise ValueError(
+      f'{len(broken)} encodings of `all` were left out: {", ".join(broken)} '
+      '(why: see above); the others are done'
+    )
 
 
 def finish(
@@ -150,6 +161,7 @@ def main(argv: list[str]) -> None:
     for name in chosen:
       folder = pathlib.Path(args.workdir) / name
       print(f'{folder}  {sweep_grid.status(str(folder), todo[name])}')
+    _name_broken(e)
     return
   left = {
     name: todo[name]
@@ -166,6 +178,7 @@ def main(argv: list[str]) -> None:
         log.info('%s: finished, skipped', name)
     failed = worker_pool.run(argv, workers, args.workdir, left)
     finish(args.workdir, todo, failed, args.lease, only, not args.no_report)
+    _name_broken(e)
     return
   compilation_cache.enable()
   sweep(e, args.workdir, args.lease, only, not args.no_report)

@@ -5,14 +5,18 @@ The same command again resumes a run that was interrupted, to the same bits.
 
 import contextlib
 import dataclasses
+import functools
 import logging
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from immutabledict import immutabledict
 
-from extrapolation import cli, config, data, runs, training
+from extrapolation import cli, config, data, rpe, runs, training
 from extrapolation.cli import allocator, compilation_cache, paths
 from extrapolation.parallel import mesh, multihost, preemption
+from extrapolation.rpe import check as rpe_check
 from extrapolation.runs import identity, leases
 from extrapolation.runs.checkpoint import Checkpoints
 from extrapolation.training import loop
@@ -21,11 +25,19 @@ log = logging.getLogger('extrapolation.train')  # also as __main__
 
 
 def check(e: config.Experiment) -> None:
-  """Raises ValueError unless the batch fits the devices that there are.
+  """Raises ValueError unless the batch fits the devices, and a bias the model.
 
   An experiment has checked all else when it was made.
   """
   training.check_batch(e.train, mesh.layout(e.parallel))
+  _check_bias(e.model.rpe, e.model.rpe_args, e.model.H, e.train.T)
+
+
+@functools.cache  # a sweep has many runs of one encoding
+def _check_bias(
+  name: str, hyper: immutabledict[str, Any], H: int, T: int
+) -> None:
+  rpe_check.check(rpe.get(name, H, **hyper), H, T)
 
 
 def train(

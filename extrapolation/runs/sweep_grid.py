@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from extrapolation import config, rpe
 from extrapolation.cli import values
 from extrapolation.output import files, signed, table
+from extrapolation.rpe import check
 from extrapolation.runs import identity, leases, run_folder
 from extrapolation.runs.metrics import read_metrics
 
@@ -25,7 +26,10 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
     ValueError: seeds that are not whole numbers, or a run given twice.
   """
   s = e.sweep
-  names = rpe.names() if s.rpe == 'all' else values.items(s.rpe)
+  names = values.items(s.rpe)
+  if s.rpe == 'all':
+    left_out = broken(e)
+    names = [name for name in rpe.names() if name not in left_out]
   if not s.seeds or not all(isinstance(n, int) for n in s.seeds):
     raise ValueError(f'sweep.seeds = {s.seeds!r}: needs whole numbers')
   made = set()
@@ -42,6 +46,21 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
         )
       made.add(folder)
       yield folder, overrides
+
+
+def broken(e: config.Experiment) -> dict[str, str]:
+  """Encodings that a sweep of `all` leaves out, and why."""
+  if e.sweep.rpe != 'all':
+    return {}
+  return _broken(e.model.H, e.train.T)
+
+
+@functools.cache
+def _broken(H: int, T: int) -> dict[str, str]:
+  found = check.usable(H, T)[1]
+  for why in found.values():
+    log.warning('left out: %s', why)
+  return found
 
 
 def experiments(

@@ -11,6 +11,7 @@ python -m extrapolation.theory --rpe=alibi --window_error=0.01 --logit_bound=5
 
 import argparse
 import json
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from extrapolation.cli import flags, paths, values
 if TYPE_CHECKING:  # jax and sympy are loaded when the flags have been read
   from extrapolation import rpe
   from extrapolation.theory.certified_window import ErrorBound
+
+log = logging.getLogger('extrapolation.theory')  # also as __main__
 
 MOST_HEADS, MOST_NAMES, MOST_SHARES = 512, 64, 64
 
@@ -92,6 +95,7 @@ def parser() -> flags.Parser:
 def main(argv: list[str]) -> None:
   """Prints the records that the flags ask for."""
   args = parser().parse_args(argv)
+  args.broken = {}  # encodings of --all that are left out, and why
   try:
     records, train = run(args)
   except ValueError as e:  # of other libraries: many lines
@@ -101,13 +105,18 @@ def main(argv: list[str]) -> None:
   sys.set_int_max_str_digits(0)
   if args.format == 'json':
     print(json.dumps(records[0] if len(records) == 1 else records, indent=2))
-    return
-  from extrapolation.theory import table
-
-  if args.format == 'csv':
-    table.write(records)
   else:
-    table.show(records, train)
+    from extrapolation.theory import table
+
+    if args.format == 'csv':
+      table.write(records)
+    else:
+      table.show(records, train)
+  if args.broken:
+    raise ValueError(
+      f'{len(args.broken)} encodings were left out: {", ".join(args.broken)} '
+      '(why: see above)'
+    )
 
 
 def run(args: argparse.Namespace) -> tuple[list[dict], int]:
@@ -195,8 +204,16 @@ def _subjects(args: argparse.Namespace) -> dict[str, list]:
   for spec in names:
     name, texts = rpe.parse(spec)
     texts |= {} if args.all else _pairs(args.rpe_args, '--rpe_args')
-    encoding = rpe.get(name, args.heads, **_hyper(name, texts))
-    out[spec] = head_formulas.heads(encoding, _filled(encoding, given))
+    try:
+      encoding = rpe.get(name, args.heads, **_hyper(name, texts))
+      heads = head_formulas.heads(encoding, _filled(encoding, given))
+    except Exception as e:  # whatever a file of the user's own raises
+      if not args.all or given:
+        raise
+      args.broken[name] = ' '.join(str(e).split())
+      log.warning('left out: encoding %r: %s', name, args.broken[name])
+      continue
+    out[spec] = heads
   return out
 
 
