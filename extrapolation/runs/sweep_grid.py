@@ -26,7 +26,7 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
     ValueError: seeds that are not whole numbers, or a run given twice.
   """
   s = e.sweep
-  names = values.items(s.rpe)
+  names = values.items(s.rpe) or ('',)  # which is refused
   if s.rpe == 'all':
     left_out = broken(e)
     names = [name for name in rpe.names() if name not in left_out]
