@@ -1,15 +1,69 @@
 """Install with `pip install .`; tool settings live in pyproject.toml."""
 
+import pathlib
+import shutil
+import subprocess
+
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
+
+ROOT = pathlib.Path(__file__).resolve().parent
+COMMIT = 'extrapolation/runs/_built.py'  # the commit of what is installed
+
+
+def write_commit(folder):
+  """Leaves the commit of this checkout in what is made of it, if it is one."""
+  git = ['git', '-C', str(ROOT), 'describe', '--always', '--dirty']
+  if not (ROOT / '.git').exists() or not shutil.which('git'):
+    return
+  done = subprocess.run(git, capture_output=True, text=True)
+  if commit := done.stdout.strip():
+    path = pathlib.Path(folder, COMMIT)
+    path.unlink(missing_ok=True)  # it may be a link to another file
+    path.write_text(f'COMMIT = {commit!r}\n')
+
+
+def copy_configs(folder):
+  """So that --config=demo is found wherever it is installed."""
+  to = pathlib.Path(folder, 'configs')
+  to.mkdir(parents=True, exist_ok=True)
+  for path in (ROOT / 'configs').glob('*.py'):
+    shutil.copyfile(path, to / path.name)
+
+
+class Build(build_py):
+  """The checkout as it is, without what an earlier build left in build/."""
+
+  def run(self):
+    if not self.editable_mode:
+      shutil.rmtree(pathlib.Path(self.build_lib, NAME), ignore_errors=True)
+    super().run()
+    if not self.editable_mode:
+      copy_configs(pathlib.Path(self.build_lib, NAME))
+      write_commit(self.build_lib)
+
+
+class Source(sdist):
+  """An archive without git, which says what it was made of."""
+
+  def make_release_tree(self, base_dir, files):
+    super().make_release_tree(base_dir, files)
+    copy_configs(base_dir)
+    write_commit(base_dir)
+
+
+NAME = 'extrapolation'
 
 setup(
-  name='extrapolation',
+  name=NAME,
+  cmdclass={'build_py': Build, 'sdist': Source},
   version='0.2.0',
   description='Which positional encodings let a transformer run far beyond '
   'its training length, and can you know before training?',
   license='Apache-2.0',
   python_requires='>=3.11',
-  packages=find_packages(include=['extrapolation', 'extrapolation.*']),
+  packages=find_packages(include=[NAME, f'{NAME}.*']),
   package_data={'extrapolation': ['py.typed']},
   install_requires=[
     'etils[epath]>=1.9',

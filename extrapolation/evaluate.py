@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from extrapolation import cli, config, data, rpe, runs
-from extrapolation.cli import compilation_cache
+from extrapolation.cli import compilation_cache, flags, paths
 from extrapolation.evaluation import eval_windows
 from extrapolation.evaluation.length_sweep import one_length
 from extrapolation.output import files, plot, table
 from extrapolation.parallel import mesh, multihost, preemption
+from extrapolation.rpe import check as rpe_check
 from extrapolation.runs import eval_table, leases
 
 log = logging.getLogger('extrapolation.evaluate')  # also as __main__
@@ -77,6 +78,8 @@ def evaluate(
     n: eval_windows.windows(len(tokens), n, s.protocol, longest, s.tokens)
     for n in sorted(set(s.lengths))
   }
+  for params in r.model.rpe_rows(r.params):
+    rpe_check.check(r.model.encoding, e.model.H, longest, params)
   bias = np.asarray(r.model.bias(r.params, longest))
   rows, curves = [], {}
   with preemption.Preemption() as notice:
@@ -155,8 +158,15 @@ def main(argv: list[str]) -> None:
   preemption.exit_on_sigterm()
   parser = cli.parser(__doc__)
   add = parser.add_argument
-  add('--workdir', required=True, metavar='DIR', help='the folder of a run')
-  add('--lengths', metavar='N,N,...', help="default: the run's eval.lengths")
+  add(
+    '--workdir',
+    type=paths.path,
+    required=True,
+    metavar='DIR',
+    help='the folder of a run',
+  )
+  add('--lengths', type=flags.wholes, metavar='N,N,...',
+      help="default: the run's eval.lengths")  # fmt: skip
   add('--protocol', help='nonoverlap | sliding:STRIDE | last:K')
   add('--split', help='train | valid | test')
   add('--tokens', type=int, help='targets scored at every length; 0 is all')
@@ -165,28 +175,16 @@ def main(argv: list[str]) -> None:
   add('--source', default='', help='another text, as config.data.source')
   add('--separator', default='', help='between its documents')
   add('--field', default='', help='of the text in its records')
-  add('--out', default='', metavar='DIR', help='folder; default: DIR/eval')
+  add('--out', type=paths.path, default='', metavar='DIR',
+      help='folder; default: DIR/eval')  # fmt: skip
   add('--step', type=int, help='of the checkpoint; default: the newest')
   multihost.add_flags(parser)
   args = parser.parse_args(argv)
   processes = multihost.pop_flags(args)
   compilation_cache.enable()
   args = {k: v for k, v in vars(args).items() if v is not None}
-  if 'lengths' in args:
-    args['lengths'] = lengths(args['lengths'])
   with multihost.group(processes, evaluate=args):
     evaluate(**args)
-
-
-def lengths(text: str) -> tuple[int, ...]:
-  """`512,1024` as numbers."""
-  try:
-    return tuple(int(n) for n in text.split(','))
-  except ValueError:
-    raise ValueError(
-      f'--lengths={text}: needs whole numbers separated by commas, '
-      'such as 512,1024,9216'
-    ) from None
 
 
 if __name__ == '__main__':

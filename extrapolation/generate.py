@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from extrapolation import cli, config, data, model, runs
-from extrapolation.cli import compilation_cache
+from extrapolation.cli import compilation_cache, paths, prompts
 from extrapolation.evaluation import window_certificate
 
 log = logging.getLogger('extrapolation.generate')  # also as __main__
@@ -124,8 +124,16 @@ def _report(lost: float, wanted: float) -> None:
 def main(argv: list[str]) -> None:
   parser = cli.parser(__doc__)
   add = parser.add_argument
-  add('--workdir', required=True, metavar='DIR', help='the folder of a run')
-  add('--prompt', default='', help='text to continue')
+  add(
+    '--workdir',
+    type=paths.path,
+    required=True,
+    metavar='DIR',
+    help='the folder of a run',
+  )
+  add('--prompt', default='', metavar='TEXT',
+      help='to continue; @FILE: that file, as it is; -: standard input; @@ is '
+      'the letter @')  # fmt: skip
   add('--tokens', type=int, default=256, help='tokens to write')
   add('--window', default='full', help='full | N | certified:ERROR')
   add('--temperature', type=float, default=1.0, help='0 is greedy')
@@ -134,6 +142,7 @@ def main(argv: list[str]) -> None:
   add('--seed', type=int, default=0)
   add('--step', type=int, help='of the checkpoint; default: the newest')
   args = parser.parse_args(argv)
+  args.prompt = prompts.read(args.prompt)
   compilation_cache.enable()
   generate(**vars(args))
 

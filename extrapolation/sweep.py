@@ -15,7 +15,7 @@ import pathlib
 import time
 
 from extrapolation import cli, config, evaluate, report, train
-from extrapolation.cli import allocator, compilation_cache
+from extrapolation.cli import allocator, compilation_cache, paths, values
 from extrapolation.output import exit_codes
 from extrapolation.parallel import preemption
 from extrapolation.runs import leases, sweep_grid, worker_pool
@@ -54,7 +54,10 @@ def sweep(
     workdir, {n: todo[n] for n in chosen}, _execute, seconds, not make_report
   )
   worker.work()
-  return finish(workdir, todo, worker.failed, seconds, only, make_report)
+  rows = finish(workdir, todo, worker.failed, seconds, only, make_report)
+  if make_report:
+    _name_broken(e)
+  return rows
 
 
 def _execute(e: config.Experiment, folder: str, lease: leases.Lease) -> None:
@@ -62,6 +65,14 @@ def _execute(e: config.Experiment, folder: str, lease: leases.Lease) -> None:
   train.train(e, folder, lease, check_text)
   lease.check()
   evaluate.evaluate(folder, lease=lease)
+
+
+def _name_broken(e: config.Experiment) -> None:
+  if broken := sweep_grid.broken(e):
+    raise ValueError(
+      f'{len(broken)} encodings of `all` were left out: {", ".join(broken)} '
+      '(why: see above); the others are done'
+    )
 
 
 def finish(
@@ -130,7 +141,7 @@ def main(argv: list[str]) -> None:
   parser = cli.parser(__doc__)
   add = parser.add_argument
   add('--config', required=True, metavar='FILE.py[:ARG]')
-  add('--workdir', required=True, metavar='DIR')
+  add('--workdir', type=paths.path, required=True, metavar='DIR')
   add('--dry_run', action='store_true', help='print the runs')
   add('--run', default='', metavar='NAME,..', help='these only, or by number')
   add('--workers', type=int, default=0, metavar='N',
@@ -144,7 +155,7 @@ def main(argv: list[str]) -> None:
   worker_pool.end_with_pool()
   allocator.keep()  # before JAX looks for its devices
   e = config.load(args.config, overrides)
-  only = tuple(filter(None, args.run.split(',')))
+  only = values.items(args.run)
   if args.workers < 0:
     raise ValueError(f'--workers={args.workers}: needs >= 1, or 0 to choose')
   todo, chosen = plan(e, args.workdir, args.lease, only)
@@ -152,6 +163,7 @@ def main(argv: list[str]) -> None:
     for name in chosen:
       folder = pathlib.Path(args.workdir) / name
       print(f'{folder}  {sweep_grid.status(str(folder), todo[name])}')
+    _name_broken(e)
     return
   left = {
     name: todo[name]
@@ -168,6 +180,7 @@ def main(argv: list[str]) -> None:
         log.info('%s: finished, skipped', name)
     failed = worker_pool.run(argv, workers, args.workdir, left)
     finish(args.workdir, todo, failed, args.lease, only, not args.no_report)
+    _name_broken(e)
     return
   compilation_cache.enable()
   sweep(e, args.workdir, args.lease, only, not args.no_report)

@@ -5,16 +5,20 @@ The same command again resumes a run that was interrupted, to the same bits.
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from immutabledict import immutabledict
 
-from extrapolation import cli, config, data, runs, training
-from extrapolation.cli import allocator, compilation_cache
+from extrapolation import cli, config, data, rpe, runs, training
+from extrapolation.cli import allocator, compilation_cache, paths
 from extrapolation.parallel import mesh, multihost, preemption
+from extrapolation.rpe import check as rpe_check
 from extrapolation.runs import identity, init_from, leases
 from extrapolation.runs.checkpoint import Checkpoints
 from extrapolation.runs.checkpoint_reader import CheckpointReader
@@ -24,11 +28,19 @@ log = logging.getLogger('extrapolation.train')  # also as __main__
 
 
 def check(e: config.Experiment) -> None:
-  """Raises ValueError unless the batch fits the devices that there are.
+  """Raises ValueError unless the batch fits the devices, and a bias the model.
 
   An experiment has checked all else when it was made.
   """
   training.check_batch(e.train, mesh.layout(e.parallel))
+  _check_bias(e.model.rpe, e.model.rpe_args, e.model.H, e.train.T)
+
+
+@functools.cache  # a sweep has many runs of one encoding
+def _check_bias(
+  name: str, hyper: immutabledict[str, Any], H: int, T: int
+) -> None:
+  rpe_check.check(rpe.get(name, H, **hyper), H, T)
 
 
 def train(
@@ -50,7 +62,7 @@ def train(
     FloatingPointError: loss, gradient or parameters are no longer finite.
     OSError: the folder or a checkpoint cannot be written or read, or another
       process is working in it.
-    Preempted: a SystemExit, after a notice and a save.
+    Preempted: a SystemExit, after a notice (SIGTERM, Ctrl-C) and a save.
   """
   check(e)
   if jax.process_count() > 1:  # prepared once, where hosts share a cache
@@ -82,7 +94,7 @@ def train(
     checkpoints = stack.enter_context(
       Checkpoints(workdir, e.train.keep, e.train.keep_every, lease)
     )
-    notice = stack.enter_context(preemption.Preemption())
+    notice = stack.enter_context(preemption.Preemption(ctrl_c=True))
     log.info('%s', text.summary(e.train.T))
     multihost.first(lambda: _record(workdir, text))
     init_key, dropout_key = jax.random.split(jax.random.key(e.seed))
@@ -156,7 +168,9 @@ def main(argv: list[str]) -> None:
   argv, overrides = cli.split_overrides(argv)
   parser = cli.parser(__doc__)
   parser.add_argument('--config', required=True, metavar='FILE.py[:ARG]')
-  parser.add_argument('--workdir', required=True, metavar='DIR')
+  parser.add_argument(
+    '--workdir', type=paths.path, required=True, metavar='DIR'
+  )
   parser.add_argument(
     '--init_from',
     default='',

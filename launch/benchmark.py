@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # what is measured is this checkout
 
 from extrapolation import cli  # noqa: E402
-from extrapolation.cli import flags  # noqa: E402
+from extrapolation.cli import flags, paths  # noqa: E402, paths
 from launch.benchmarks import cases, measure, results, sweeps  # noqa: E402
 
 
@@ -33,9 +33,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
   add = parser.add_argument
   add('command', choices=[*cases.COMMANDS, 'sweep'])
   add('--rounds', type=int, default=5)
-  add(
-    '--lengths', type=lambda x: [int(n) for n in x.split(',')], metavar='N,..'
-  )
+  add('--lengths', type=flags.wholes, metavar='N,..')
   add('--seconds', type=float, default=3, help='of a measurement, at least')
   add('--batch', type=int, default=8)
   add('--width', type=int, default=32, help='per head, of attention')
@@ -67,7 +65,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     metavar='PATH',
     help='interpreter that has PyTorch',
   )
-  add('--out', default=str(results.FOLDER), metavar='DIR')
+  add('--out', type=paths.path, default=str(results.FOLDER), metavar='DIR')
   args = parser.parse_args(argv)
   if args.rounds < 1:
     parser.error(f'--rounds={args.rounds}: needs at least 1')

@@ -97,7 +97,8 @@ class Group:
       if after > NOTICE and not told:
         self.signal(signal.SIGTERM)
         told = True
-      if after > KILL and exit_codes.RETRY not in failed.values():
+      saving = {exit_codes.RETRY, exit_codes.INTERRUPTED} & {*failed.values()}
+      if after > KILL and not saving:
         self.signal(signal.SIGKILL)  # none of them is saving
       time.sleep(0.05)
     self._note(failed)

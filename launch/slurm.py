@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the job runs this checkout, installed or not
 
 from extrapolation import cli, config  # noqa: E402
-from extrapolation.cli import flags  # noqa: E402
+from extrapolation.cli import flags, paths  # noqa: E402
 from extrapolation.output import exit_codes  # noqa: E402
 from extrapolation.parallel import secret  # noqa: E402
 from extrapolation.runs import sweep_grid  # noqa: E402
@@ -155,7 +155,7 @@ def main(argv: list[str]) -> None:
   parser = flags.Parser(__doc__)
   add = parser.add_argument
   add('--config', required=True, metavar='FILE.py[:ARG]')
-  add('--workdir', required=True, metavar='DIR')
+  add('--workdir', type=paths.path, required=True, metavar='DIR')
   add('--sweep', action='store_true', help='an array, one task per run')
   add('--workers', type=int, default=0, metavar='N', help='an array of N')
   add('--at_once', type=int, default=0, metavar='N', help='tasks of --sweep')

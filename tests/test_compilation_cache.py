@@ -44,11 +44,12 @@ def test_a_folder_of_another_user_is_refused(tmp_path, monkeypatch):
   assert jax.config.jax_compilation_cache_dir is None
 
 
-def test_without_a_home_it_compiles_anew(tmp_path, capsys):
+def test_without_a_home_it_compiles_anew_and_says_so(tmp_path, capsys):
   (tmp_path / 'file').touch()
   compilation_cache.enable(str(tmp_path / 'file' / 'compiled'))
   assert jax.config.jax_compilation_cache_dir is None
-  assert capsys.readouterr().err == ''
+  err = capsys.readouterr().err
+  assert err.count('\n') == 1 and 'compiled anew by every command' in err
 
 
 def test_a_folder_that_the_user_chose_stays(tmp_path):

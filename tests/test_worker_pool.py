@@ -195,8 +195,27 @@ def test_ctrl_c_in_a_terminal_lets_every_worker_save(tmp_path):
   lines = [pool.stdout.readline() for _ in range(3)]
   assert lines[1:] == ['ready\n'] * 2
   os.killpg(pool.pid, signal.SIGINT)  # as a terminal does
-  assert pool.communicate(timeout=30)[0] == 'saved\n' * 2
+  said = pool.communicate(timeout=30)[0].splitlines()
+  assert said.count('saved') == 2
+  assert any(line.startswith('Ctrl-C: every worker') for line in said)
   assert pool.returncode == exit_codes.INTERRUPTED
+
+
+def test_a_second_ctrl_c_ends_the_workers_at_once(tmp_path):
+  slow = WORKER.replace('sys.exit(75)', 'time.sleep(60)')
+  (tmp_path / 'worker.py').write_text(slow)
+  pool = subprocess.Popen(
+    [sys.executable, '-c', POOL, str(tmp_path / 'worker.py')],
+    stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True,
+  )  # fmt: skip
+  lines = [pool.stdout.readline() for _ in range(3)]
+  assert lines[1:] == ['ready\n'] * 2
+  workers = group.children(pool)
+  os.killpg(pool.pid, signal.SIGINT)
+  assert sum('saved' in pool.stdout.readline() for _ in range(3)) == 2
+  os.killpg(pool.pid, signal.SIGINT)
+  assert pool.wait(timeout=20) == exit_codes.INTERRUPTED
+  assert not any(map(alive, workers))
 
 
 class Command:

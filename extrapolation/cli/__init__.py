@@ -1,12 +1,15 @@
 """What the commands share: flags, `--config.KEY=VALUE`, errors in one line."""
 
+import contextlib
 import os
+import signal
 import sys
 import textwrap
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
-from extrapolation.cli import flags
-from extrapolation.output import exit_codes
+from extrapolation.cli import flags, platform
+from extrapolation.output import exit_codes, streams
 
 
 def parser(doc: str) -> flags.Parser:
@@ -35,23 +38,57 @@ def split_overrides(argv: list[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def run(
-  main: Callable[[list[str]], None], argv: list[str] | None = None
+  main: Callable[[list[str]], None],
+  argv: list[str] | None = None,
+  prints: bool = False,
 ) -> None:
   """Runs a command; an error the user can mend is one line and exit code 2.
 
   An error with an `exit_code` of its own, such as a lost process, ends with it.
+  Where the reader of its output leaves, a command goes on with its work, unless
+  it only `prints`; then it ends at once, as other tools do.
   """
+  streams.setup()
   try:
-    main(sys.argv[1:] if argv is None else argv)
+    with _sigpipe() if prints else contextlib.nullcontext():
+      main(sys.argv[1:] if argv is None else argv)
   except (ValueError, OSError, FloatingPointError) as e:
-    if os.environ.get('EXTRAPOLATION_TRACEBACK'):
-      raise
-    print(f'error: {e}', file=sys.stderr)
-    print('(EXTRAPOLATION_TRACEBACK=1 shows where)', file=sys.stderr)
+    if isinstance(e, BrokenPipeError) and streams.unread():
+      sys.exit(exit_codes.UNREAD)
+    _report(e, str(e))
     sys.exit(getattr(e, 'exit_code', exit_codes.USAGE))
+  except (RuntimeError, AssertionError) as e:
+    if not (why := platform.missing(e)):
+      raise
+    _report(e, why)
+    sys.exit(exit_codes.USAGE)
   except SystemExit as e:
     if text := getattr(e, 'text', ''):  # why, of one that ends in good order
-      print(text, file=sys.stderr)
+      streams.line(text, sys.stderr)
     raise
   except KeyboardInterrupt:
+    streams.line('interrupted', sys.stderr)
     sys.exit(exit_codes.INTERRUPTED)
+  if streams.unread():
+    sys.exit(exit_codes.UNREAD)
+
+
+def _report(e: Exception, text: str) -> None:
+  if os.environ.get('EXTRAPOLATION_TRACEBACK'):
+    raise e
+  streams.line(f'error: {text}', sys.stderr)
+  streams.line('(EXTRAPOLATION_TRACEBACK=1 shows where)', sys.stderr)
+
+
+@contextlib.contextmanager
+def _sigpipe() -> Iterator[None]:
+  """Within it SIGPIPE ends the process, as it does where no Python runs."""
+  if threading.current_thread() is not threading.main_thread():
+    yield
+    return
+  before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+  try:
+    yield
+    sys.stdout.flush()
+  finally:
+    signal.signal(signal.SIGPIPE, before)

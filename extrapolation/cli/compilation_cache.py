@@ -8,6 +8,8 @@ import warnings
 
 import jax
 
+from extrapolation.cli import paths
+
 log = logging.getLogger(__name__)
 
 FOLDER = '~/.cache/extrapolation/compiled'
@@ -26,12 +28,15 @@ def enable(folder: str = FOLDER) -> None:
   warnings.filterwarnings('ignore', 'Error reading persistent compilation')
   if jax.config.jax_compilation_cache_dir:  # pyrefly: ignore[missing-attribute]
     return
-  path = pathlib.Path(folder).expanduser()
   try:
+    path = pathlib.Path(paths.expand(folder))
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.stat()
-  except OSError as e:
-    log.debug('no compilation cache in %s: %s', path, e)
+  except (OSError, ValueError) as e:
+    log.warning(
+      'programs are compiled anew by every command: %s '
+      '(JAX_COMPILATION_CACHE_DIR=DIR keeps them)', e,
+    )  # fmt: skip
     return
   if status.st_uid != os.getuid() or status.st_mode & 0o022:
     log.warning(

@@ -2,12 +2,16 @@
 
 import argparse
 import difflib
+import functools
 import pathlib
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
 
+from extrapolation.cli import values
 from extrapolation.output import exit_codes, logs
+
+T = TypeVar('T')
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,6 +25,9 @@ class Parser(argparse.ArgumentParser):
       formatter_class=argparse.RawDescriptionHelpFormatter,
       **options,
     )
+    # Numbers as people write them, and errors that say how.
+    for kind, read in ((int, values.whole), (float, values.real)):
+      self.register('type', kind, checked(read))
     self.add_argument('--verbose', action='store_true', help='say more')
 
   def parse_args(  # pyrefly: ignore[bad-override]
@@ -39,6 +46,22 @@ class Parser(argparse.ArgumentParser):
       if close := difflib.get_close_matches(own, flags, 1):
         message += f'; did you mean {close[0]}?'
     self.exit(exit_codes.USAGE, f'error: {message} (see --help)\n')
+
+
+def checked(read: Callable[[str], T]) -> Callable[[str], T]:
+  """`read` as the type of a flag, whose ValueError is its error as it is."""
+
+  def convert(text: str) -> T:
+    try:
+      return read(text)
+    except ValueError as e:
+      raise argparse.ArgumentTypeError(str(e)) from None
+
+  return convert
+
+
+items = checked(functools.partial(values.items, spaces=True))
+wholes = checked(values.wholes)
 
 
 def _command(path: str) -> str:

@@ -1,6 +1,5 @@
 """Config files, and `--config.SECTION.KEY=VALUE` on top of them."""
 
-import ast
 import importlib.util
 import os
 import sys
@@ -11,7 +10,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from extrapolation import rpe
-from extrapolation.config import sizes
+from extrapolation.cli import values
+from extrapolation.config import config_files, sizes
 from extrapolation.config.experiment import (
   Experiment,
   base,
@@ -20,21 +20,23 @@ from extrapolation.config.experiment import (
   section,
 )
 
-LONGEST = 20_000  # characters of a value that is parsed
+READ = {bool: values.yes, int: values.whole, float: values.real}
+LISTS = {int: values.wholes, float: values.reals}
 
 
 def load(spec: str, overrides: Mapping[str, str] | None = None) -> Experiment:
-  """The experiment of `FILE.py[:arg]`, with `{'model.rpe': 'type1'}` set.
+  """The experiment of `FILE.py[:arg]` or `NAME[:arg]`, overrides set.
 
+  Overrides are as on the command line: `{'model.rpe': 'type1'}`.
   A config file defines `get_config()`, or `get_config(arg)` called with what
   follows the colon, and returns an ml_collections ConfigDict; `config.base` is
-  the one to start from.
+  the one to start from. NAME is one of those that come with the package.
 
   Raises:
     ValueError: no such file or key, or a value of another type or out of
       range; the message names the key and what there is.
   """
-  path, _, arg = spec.partition(':')
+  path, arg = config_files.find(spec)
   c = _module(path).get_config(*([arg] if arg else []))
   return override(c, overrides or {})
 
@@ -49,8 +51,8 @@ def override(
   Raises:
     ValueError: as `load`.
   """
-  values = c.to_dict() if isinstance(c, Experiment) else _values(c)
-  model = values['model']
+  tree = c.to_dict() if isinstance(c, Experiment) else _values(c)
+  model = tree['model']
   name = overrides.get('model.rpe', model['rpe'])
   if not isinstance(name, str):
     raise ValueError(f'config key model.rpe = {sizes.shown(name)}: needs str')
@@ -59,7 +61,7 @@ def override(
   model['rpe_args'] = {**rpe.defaults(name), **model['rpe_args']}
   for key, text in overrides.items():
     *parents, leaf = key.split('.')
-    node = values
+    node = tree
     for i, part in enumerate(parents):
       node = _child(node, part, '.'.join(parents[:i]))
       if not isinstance(node, dict):
@@ -68,7 +70,7 @@ def override(
         )
     old = _child(node, leaf, '.'.join(parents))
     node[leaf] = _parse(text, old, key)
-  return from_dict(values)
+  return from_dict(tree)
 
 
 def _values(c: ConfigDict) -> dict[str, Any]:
@@ -78,25 +80,20 @@ def _values(c: ConfigDict) -> dict[str, Any]:
       f'get_config() made a {type(c).__name__}: it needs the ConfigDict of '
       'config.base(), changed and returned'
     )
-  values = c.copy_and_resolve_references().to_dict()
+  tree = c.copy_and_resolve_references().to_dict()
   known = base().to_dict()
-  for key in values:
+  for key in tree:
     if key not in known:
       raise ValueError(no_key(str(key), str(key), list(known)))
   for key, default in known.items():
-    if key not in values:
+    if key not in tree:
       raise ValueError(f'config has no {key!r}; start from config.base()')
     if isinstance(default, dict):
-      values[key] = {**default, **section(values[key], key)}
-  return values
+      tree[key] = {**default, **section(tree[key], key)}
+  return tree
 
 
 def _module(path: str) -> types.ModuleType:
-  if not os.path.isfile(path):
-    raise ValueError(
-      f'no config file {path!r}; give the path of a Python '
-      'file with get_config(), such as configs/demo.py'
-    )
   # So that a config can import its neighbour: `from configs import demo`.
   root = os.path.dirname(os.path.dirname(os.path.abspath(path)))
   if root not in sys.path:
@@ -126,23 +123,17 @@ def _parse(text: str, old: Any, key: str) -> Any:
     )
   if want is str:
     return text
+  if want is tuple:
+    kind = type(old[0]) if old else int
+    read = values.items if kind is str else LISTS[kind]
+  else:
+    read = READ.get(want)
   try:
-    if want is bool:
-      return {'true': True, 'false': False}[text.lower()]
-    if len(text) > LONGEST:
-      raise ValueError
-    if want is tuple:
-      value = ast.literal_eval(f'({text},)' if text else '()')
-      return value[0] if value and isinstance(value[0], tuple) else value
-    value = ast.literal_eval(text)
-    if isinstance(value, bool) or want(value) != value:
-      raise ValueError
-    return want(value)
-  except (
-    *(ValueError, SyntaxError, KeyError, TypeError),
-    *(OverflowError, RecursionError, MemoryError),  # 1e999, thousands of ((((
-  ):
+    if read is None:
+      raise ValueError('it can only be set in a config file')
+    return read(text)
+  except ValueError as e:
     raise ValueError(
       f'config key {key} = {sizes.shown(text)}: needs {want.__name__}, such as '
-      f'{old!r}'
+      f'{old!r}; {e}'
     ) from None

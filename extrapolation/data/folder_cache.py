@@ -1,7 +1,10 @@
 """A cache of folders: complete or not there, also after kill -9."""
 
+import atexit
 import contextlib
 import errno
+import functools
+import logging
 import os
 import pathlib
 import shutil
@@ -10,21 +13,51 @@ import stat
 import tempfile
 from collections.abc import Iterator
 
+from extrapolation.cli import paths
+
 try:
   import fcntl
 except ImportError:  # not on Windows; two writers then do the work twice
   fcntl = None
+
+log = logging.getLogger('extrapolation.data')
 
 PRIVATE = 0o700
 _NO_LINK = getattr(os, 'O_NOFOLLOW', 0) | getattr(os, 'O_NONBLOCK', 0)
 
 
 def root(cache: str = '') -> pathlib.Path:
-  """`cache`, or $XDG_CACHE_HOME/extrapolation, or ~/.cache/extrapolation."""
+  """`cache`, or $XDG_CACHE_HOME/extrapolation, or ~/.cache/extrapolation.
+
+  Where there is no home, or it cannot be written in, a temporary folder takes
+  the place of the default one, which is said once.
+
+  Raises:
+    ValueError: a `cache` in a home that is not known.
+  """
   if cache:
-    return pathlib.Path(cache).expanduser()
-  home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-  return pathlib.Path(home).expanduser() / 'extrapolation'
+    return pathlib.Path(paths.expand(cache))
+  return _default(os.environ.get('XDG_CACHE_HOME'), os.environ.get('HOME'))
+
+
+@functools.cache
+def _default(cache_home: str | None, home: str | None) -> pathlib.Path:
+  del home  # what ~ is
+  try:
+    folder = pathlib.Path(paths.expand(cache_home or '~/.cache'))
+    above = next(p for p in (folder, *folder.parents) if p.exists())
+    if above == folder or (above.is_dir() and os.access(above, os.W_OK)):
+      return folder / 'extrapolation'
+    why = f'{above} cannot be written in'
+  except (ValueError, OSError) as error:
+    why = str(error)
+  made = tempfile.mkdtemp(prefix='extrapolation-')
+  atexit.register(shutil.rmtree, made, ignore_errors=True)
+  log.warning(
+    'text is prepared in a temporary folder, anew by every command: %s '
+    '(data.cache=DIR keeps it)', why,
+  )  # fmt: skip
+  return pathlib.Path(made)
 
 
 def make(folder: pathlib.Path, mode: int = PRIVATE) -> None:

@@ -25,6 +25,17 @@ def of_cached(folder: pathlib.Path, read: Iterable[pathlib.Path]) -> int:
   return folder_cache.PRIVATE | (mode & 0o055)
 
 
+def readable(folder: pathlib.Path) -> None:
+  """Raises OSError, with what to do, if another user has closed a folder."""
+  if os.access(folder, os.R_OK | os.X_OK):
+    return
+  raise PermissionError(
+    f'{folder} is for its owner alone (user {folder.stat().st_uid}), who may '
+    'not share what not everybody may read: choose another data.cache, or open '
+    'the source to all and have the owner remove that folder'
+  )
+
+
 def of_output(read: Iterable[pathlib.Path]) -> int:
   """The same of a folder that the user named: as any that he makes."""
   if not open_to_all(read):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -108,7 +109,7 @@ def prepare(
   if expected:
     expected.check_inputs(origin, key['inputs'], whole=True)
     theirs = folder_cache.root(cache) / name[:24]
-    if theirs.is_dir():
+    if theirs.is_dir() and os.access(theirs, os.R_OK | os.X_OK):
       dataset = Dataset.load(theirs, *called)
       if not expected.difference(dataset.manifest):
         return dataset
@@ -128,6 +129,7 @@ def prepare(
       )
       if expected:
         expected.check(made | {'source': origin})
+  permissions.readable(folder)
   if out:  # which may hold anything
     manifest.check_folder(folder, name)
   dataset = Dataset.load(folder, *called)

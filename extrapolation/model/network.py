@@ -127,6 +127,11 @@ class Model:
     raw = params['rpe'] if self.encoding.learned else {}
     return jax.vmap(self.encoding.constrain, axis_size=self._rows)(raw)
 
+  def rpe_rows(self, params: Params) -> list[rpe.Params]:
+    """`rpe_params` of every row by itself."""
+    values = self.rpe_params(params)
+    return [{k: v[i] for k, v in values.items()} for i in range(self._rows)]
+
   def bias(self, params: Params, T: int) -> Float[Array, 'N H T']:
     """Log weight by layer, head and every distance below T."""
     table = functools.partial(self.encoding.bias, jnp.arange(T))

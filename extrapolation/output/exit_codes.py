@@ -8,4 +8,5 @@ USAGE = 2  # a mistake that the user can mend, told in one line
 LOST = os.EX_UNAVAILABLE  # 69: another process of the group is gone; again
 RETRY = os.EX_TEMPFAIL  # 75: stopped by notice, all saved; again
 INTERRUPTED = 130  # Ctrl-C
+UNREAD = 141  # the reader of its output left, as of one ended by SIGPIPE
 AGAIN = (LOST, RETRY)  # the same command goes on from where it was

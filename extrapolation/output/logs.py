@@ -10,6 +10,8 @@ import logging
 import sys
 from collections.abc import Iterator
 
+from extrapolation.output import streams
+
 _log = logging.getLogger('extrapolation')
 
 
@@ -19,10 +21,10 @@ class _Lines(logging.Handler):
   def emit(self, record: logging.LogRecord) -> None:
     text = self.format(record)
     if record.levelno == logging.INFO:
-      print(text, flush=True)
+      streams.line(text, sys.stdout)
     else:
       level = record.levelname.lower()
-      print(f'{level}: {text}', file=sys.stderr, flush=True)
+      streams.line(f'{level}: {text}', sys.stderr)
 
 
 def setup(verbose: bool = False) -> None:

@@ -5,6 +5,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from extrapolation.output import streams
+
 
 class Loop:
   """Progress of a loop of `total` rounds; a bar on a terminal, else lines.
@@ -65,8 +67,8 @@ class Loop:
       self.printed = now
       left = int(took / max(rounds, 1) * (self.total - done))
       when = f'{took:.1f} s' if last else f'{left // 60}:{left % 60:02d} left'
-      print(
-        f'{self.name}: {done}/{self.total}  {text}  {when}', file=sys.stderr
+      streams.line(
+        f'{self.name}: {done}/{self.total}  {text}  {when}', sys.stderr
       )
 
   def close(self) -> None:

@@ -190,8 +190,8 @@ def _leave(line: Lifeline, code: list[int]) -> None:
 class Preempted(SystemExit):
   """All processes have saved, after the same step, and end."""
 
-  def __init__(self, text: str):
-    super().__init__(exit_codes.RETRY)
+  def __init__(self, text: str, code: int = exit_codes.RETRY):
+    super().__init__(code)
     self.text = text
 
   def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Notices that this machine is about to be taken away."""
+"""Notices to stop: the machine is about to be taken away, or Ctrl-C."""
 
 import itertools
 import signal
@@ -10,6 +10,7 @@ from typing import Self
 import jax
 
 from extrapolation.output import exit_codes
+from extrapolation.parallel import interrupt
 from extrapolation.parallel.multihost import Preempted
 
 _asked = itertools.count(1)  # of this process
@@ -17,14 +18,14 @@ _asked = itertools.count(1)  # of this process
 __all__ = ['Preempted', 'Preemption', 'exit_on_sigterm']
 
 
+def _leave(number: int, frame: FrameType | None) -> None:
+  del number, frame
+  sys.exit(exit_codes.RETRY)
+
+
 def exit_on_sigterm() -> None:
   """Until there is something to save, SIGTERM ends the process, to be rerun."""
-
-  def leave(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    sys.exit(exit_codes.RETRY)
-
-  signal.signal(signal.SIGTERM, leave)
+  signal.signal(signal.SIGTERM, _leave)
 
 
 class Preemption:
@@ -33,25 +34,47 @@ class Preemption:
   One process takes SIGTERM as its notice. Of several, the notice of any one
   (SIGTERM, or what announces a TPU's maintenance) reaches all by JAX's runtime,
   which picks a step that none of them has passed.
+
+  Args:
+    ctrl_c: whether Ctrl-C (SIGINT) is such a notice too; a second one then ends
+      the process at once. Otherwise the first one does.
   """
 
-  def __init__(self):
+  def __init__(self, ctrl_c: bool = False):
     self.noticed = False
+    self.interrupt = interrupt.Interrupt(self._notice) if ctrl_c else None
 
   def __enter__(self) -> Self:
     self.before = None
-    alone = jax.process_count() == 1
-    if alone and threading.current_thread() is threading.main_thread():
-      self.before = signal.signal(signal.SIGTERM, self._notice)
+    if threading.current_thread() is threading.main_thread():
+      # A command has no caller who would have to go on after a second Ctrl-C.
+      command = signal.getsignal(signal.SIGTERM) is _leave
+      if jax.process_count() == 1:
+        self.before = signal.signal(signal.SIGTERM, self._on_sigterm)
+      if self.interrupt:
+        self.interrupt.listen(command)
     return self
 
-  def _notice(self, number: int, frame: FrameType | None) -> None:
+  def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
     del number, frame
     self.noticed = True
 
+  def _notice(self) -> None:
+    self.noticed = True
+    if jax.process_count() > 1:  # what JAX's runtime listens to
+      signal.raise_signal(signal.SIGTERM)
+
   def __exit__(self, *error: object) -> None:
+    if self.interrupt:
+      self.interrupt.close()
     if self.before is not None:
       signal.signal(signal.SIGTERM, self.before)
+
+  def stopped(self, text: str) -> Preempted:
+    """What to raise when all is saved; a launcher tries Ctrl-C not again."""
+    if self.interrupt and self.interrupt.count:
+      return Preempted(text, exit_codes.INTERRUPTED)
+    return Preempted(text)
 
   def due(self) -> bool:
     """To be asked by all processes alike, once after every step."""

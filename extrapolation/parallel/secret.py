@@ -10,6 +10,8 @@ import pathlib
 import secrets
 import stat
 
+from extrapolation.cli import paths
+
 VARIABLE = 'EXTRAPOLATION_SECRET'
 SHORTEST = 16  # characters
 FILE = '~/.cache/extrapolation/secret'  # of a user, for groups on one machine
@@ -53,9 +55,12 @@ def find(host: str) -> bytes:
       f'a group that others can reach at {host} needs {VARIABLE}, the same in '
       f'all its processes and known to nobody else: {MAKE}'
     )
-  return (
-    os.fsencode(text) if text else _of_user(pathlib.Path(FILE).expanduser())
-  )
+  if text:
+    return os.fsencode(text)
+  try:
+    return _of_user(pathlib.Path(paths.expand(FILE)))
+  except ValueError as e:  # no home
+    raise ValueError(f'{e}; or set {VARIABLE}: {MAKE}') from None
 
 
 def _of_user(path: pathlib.Path) -> bytes:

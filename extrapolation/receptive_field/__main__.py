@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from extrapolation import cli, config, runs
-from extrapolation.cli import allocator, compilation_cache
+from extrapolation.cli import allocator, compilation_cache, flags, paths
 from extrapolation.output import files, table
 from extrapolation.receptive_field import (
   Settings,
@@ -55,10 +55,8 @@ def main(argv: list[str]) -> None:
   allocator.keep()
   compilation_cache.enable()
   given = {k: v for k, v in vars(args).items() if v is not None}
-  folders = [f for f in given.pop('workdir').split(',') if f]
+  folders = given.pop('workdir')
   out, step = given.pop('out', None), given.pop('step', None)
-  if 'eps' in given:
-    given['eps'] = tuple(e.strip() for e in given['eps'].split(','))
   if not folders:
     raise ValueError('--workdir is empty: give the folder of a run')
   if out and len(folders) == 1:
@@ -155,14 +153,20 @@ def _parser() -> argparse.ArgumentParser:
   fields = dataclasses.fields(Settings)
   default: dict[str, Any] = {f.name: f.default for f in fields}
   add = parser.add_argument
-  add('--workdir', required=True, metavar='DIR,..', help='folders of runs')
+  add('--workdir', type=paths.several, required=True, metavar='DIR,..',
+      help='folders of runs')  # fmt: skip
   add('--length', type=int, help='tokens per window; default: 4 x training')
   for name, text in HELP.items():
-    kind = str if name == 'eps' else type(default[name])
+    kind = flags.items if name == 'eps' else type(default[name])
     shown = ','.join(default[name]) if name == 'eps' else default[name]
     add(f'--{name}', type=kind, help=f'{text} (default {shown})')
   add('--step', type=int, help='of the checkpoint; default: the newest')
-  add('--out', metavar='DIR', help='where a comparison of runs goes')
+  add(
+    '--out',
+    type=paths.path,
+    metavar='DIR',
+    help='where a comparison of runs goes',
+  )
   return parser
 
 

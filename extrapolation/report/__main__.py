@@ -6,12 +6,17 @@ whether it came true, training, what was learned, and what is missing.
 """
 
 from extrapolation import cli, report
+from extrapolation.cli import paths
 
 
 def main(argv: list[str]) -> None:
   parser = cli.parser(__doc__)
   parser.add_argument(
-    '--workdir', required=True, metavar='DIR', help='the folder of a sweep'
+    '--workdir',
+    type=paths.path,
+    required=True,
+    metavar='DIR',
+    help='the folder of a sweep',
   )
   report.write(parser.parse_args(argv).workdir)
 

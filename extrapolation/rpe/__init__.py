@@ -7,7 +7,7 @@ The keyword arguments of `make`, with their defaults, are its hyperparameters.
 
 import dataclasses
 import difflib
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 
+OTHERS = ('base', 'check')  # files that are no encodings
+
+
 def __getattr__(name: str) -> Any:
   if name in ('RPE', 'Params', 'slopes'):
     return getattr(importlib.import_module(f'{__name__}.base'), name)
@@ -41,7 +44,7 @@ def names() -> list[str]:
   True
   """
   files = (m.name for m in pkgutil.iter_modules(__path__))
-  return sorted(n for n in files if n != 'base' and not n.startswith('_'))
+  return sorted(n for n in files if n not in OTHERS and n[0] != '_')
 
 
 def _make(name: str) -> Callable:
@@ -52,7 +55,26 @@ def _make(name: str) -> Callable:
     raise ValueError(
       f'no encoding {name!r}{hint}; there are: ' + ', '.join(names())
     )
-  return importlib.import_module(f'{__name__}.{name}').make
+  try:
+    make = importlib.import_module(f'{__name__}.{name}').make
+    defaults = list(inspect.signature(make).parameters.values())[1:]
+  except Exception as e:  # whatever a file of the user's own raises
+    raise _unusable(name, f'{type(e).__name__}: {e}') from e
+  for p in defaults:
+    if p.default is p.empty:
+      raise _unusable(name, f'make() has no default for {p.name!r}')
+  return make
+
+
+def _unusable(name: str, why: str) -> ValueError:
+  why = ' '.join(why.split())[:300]
+  return ValueError(f'encoding {name!r} cannot be used: {file_of(name)}: {why}')
+
+
+def file_of(name: str) -> str:
+  """The path of the file of an encoding; '' where there is none."""
+  spec = importlib.util.find_spec(f'{__name__}.{name}')
+  return spec.origin or '' if spec else ''
 
 
 def parse(spec: str) -> tuple[str, dict[str, str]]:
@@ -105,4 +127,14 @@ def get(name: str, H: int, /, **hyper: Any) -> 'RPE':
       raise ValueError(
         f'encoding {name!r} has no hyperparameter {key!r}; it has: {has}'
       )
-  return dataclasses.replace(make(H, **hyper), name=name)
+  try:
+    made = make(H, **hyper)
+  except ValueError:  # of a hyperparameter
+    raise
+  except Exception as e:  # whatever a file of the user's own raises
+    raise _unusable(name, f'{type(e).__name__}: {e}') from e
+  from extrapolation.rpe.base import RPE
+
+  if not isinstance(made, RPE):
+    raise _unusable(name, f'make() gives {type(made).__name__}, not an RPE')
+  return dataclasses.replace(made, name=name)

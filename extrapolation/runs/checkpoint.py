@@ -120,7 +120,8 @@ class Checkpoints(CheckpointReader):
     for name, tree in trees.items():
       (folder / name).mkdir(parents=not self.local, exist_ok=True)
       args = ocp.args.PyTreeSave(tree)
-      futures = await self.orbax.async_save(folder / name, args=args)
+      given = self._given(folder / name)
+      futures = await self.orbax.async_save(given, args=args)
       writing += futures or []
     return writing
 
@@ -182,7 +183,7 @@ class Checkpoints(CheckpointReader):
     for i in range(1, n):
       every.append(commit.take(folder / f'{self.token}-{i}.json', i))
     for name in shards:
-      self.orbax.finalize(folder / name)
+      self.orbax.finalize(self._given(folder / name))
       parts = list(itertools.chain(*(part[name] for part in every)))
       self._verify(folder / name, body['arrays'][name], parts)
     sums = {

@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 
 from extrapolation.output import files
 from extrapolation.parallel import multihost
-from extrapolation.runs import commit
+from extrapolation.runs import alias, commit
 from extrapolation.runs.arrays import describe, flat
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,12 @@ class CheckpointReader:
     if self.local:  # Orbax takes no relative path
       workdir = os.path.abspath(workdir)
     self.path = epath.Path(workdir) / 'checkpoints'
+    self.alias = alias.Alias(self.path) if self.local else None
     self.orbax = ocp.PyTreeCheckpointHandler(use_compression=False)
+
+  def _given(self, folder: epath.Path) -> epath.Path:
+    """A folder below `path` as Orbax gets it."""
+    return self.alias.of(folder) if self.alias else folder
 
   def folders(self) -> list[epath.Path]:
     """Those with the name of a step, complete or not."""
@@ -188,7 +193,9 @@ class CheckpointReader:
         dtype=x.dtype,
       )
     args = ocp.args.PyTreeRestore(dict(want), restore_args=want)
-    read = self.orbax.restore(self.path / str(step) / name, args=args)
+    read = self.orbax.restore(
+      self._given(self.path / str(step) / name), args=args
+    )
     leaves = [read[key] for key in want]
     return jax.tree.unflatten(jax.tree.structure(abstract), leaves)
 
@@ -198,7 +205,7 @@ class CheckpointReader:
     """Arrays of one item, whole and in the memory of the host."""
     want = dict.fromkeys(keys, ocp.RestoreArgs(restore_type=np.ndarray))
     args = ocp.args.PyTreeRestore(dict(want), restore_args=want)
-    read = self.orbax.restore(folder, args=args)
+    read = self.orbax.restore(self._given(folder), args=args)
     return {key: np.asarray(x) for key, x in read.items()}
 
 

@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from extrapolation import config, rpe
+from extrapolation.cli import values
 from extrapolation.output import files, signed
+from extrapolation.rpe import check
 from extrapolation.runs import eval_table, identity, leases, run_folder
 from extrapolation.runs.metrics import read_metrics
 
@@ -26,13 +28,16 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
     ValueError: seeds that are not whole numbers, or a run given twice.
   """
   s = e.sweep
-  names = rpe.names() if s.rpe == 'all' else s.rpe.split(',')
+  names = values.items(s.rpe) or ('',)  # which is refused
+  if s.rpe == 'all':
+    left_out = broken(e)
+    names = [name for name in rpe.names() if name not in left_out]
   if not s.seeds or not all(isinstance(n, int) for n in s.seeds):
     raise ValueError(f'sweep.seeds = {s.seeds!r}: needs whole numbers')
   made, grid = set(), config.grid_of(s.grid)
   points = [
-    dict(zip(grid, values, strict=True))
-    for values in itertools.product(*grid.values())
+    dict(zip(grid, chosen, strict=True))
+    for chosen in itertools.product(*grid.values())
   ]
   # So that a partial sweep tells something, a seed comes after the other.
   for seed, point in itertools.product(s.seeds, points):
@@ -51,22 +56,37 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
       yield folder, overrides
 
 
-def _settings(values: Iterable[tuple[str, str]]) -> list[str]:
+def _settings(point: Iterable[tuple[str, str]]) -> list[str]:
   """`T=256` for train.T."""
-  return [f'{key.rpartition(".")[2]}={value}' for key, value in values]
+  return [f'{key.rpartition(".")[2]}={value}' for key, value in point]
 
 
 def label(e: config.Experiment) -> str:
   """What a run is called in tables and figures: all but its seed."""
-  values = e.to_dict()
+  sections = e.to_dict()
   point = {}
   for key in config.grid_of(e.sweep.grid):
-    node = values
+    node = sections
     for part in key.split('.'):
       node = node[part]
     point[key] = f'{node:g}' if isinstance(node, float) else str(node)
   encoding = rpe.label(e.model.rpe, e.model.rpe_args)
   return ' '.join([encoding, *_settings(point.items())])
+
+
+def broken(e: config.Experiment) -> dict[str, str]:
+  """Encodings that a sweep of `all` leaves out, and why."""
+  if e.sweep.rpe != 'all':
+    return {}
+  return _broken(e.model.H, e.train.T)
+
+
+@functools.cache
+def _broken(H: int, T: int) -> dict[str, str]:
+  found = check.usable(H, T)[1]
+  for why in found.values():
+    log.warning('left out: %s', why)
+  return found
 
 
 def experiments(

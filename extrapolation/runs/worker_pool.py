@@ -84,11 +84,20 @@ def run(
       children.append(_start(argv, threads))
       relays += _relays(children[-1])
     codes = [child.wait() for child in children]
-  except BaseException:
+  except BaseException as e:
     for child in children:
       child.terminate()
-    for child in children:
-      child.wait()
+    if isinstance(e, KeyboardInterrupt):
+      log.info(
+        'Ctrl-C: every worker finishes its step, saves and stops; once more '
+        'ends them at once'
+      )
+    try:
+      for child in children:
+        child.wait()
+    except KeyboardInterrupt:
+      for child in children:
+        child.kill()
     raise
   finally:
     for relay in relays:

@@ -12,15 +12,18 @@ python -m extrapolation.theory --witness --rpe=harmonic --window=512
 
 import argparse
 import json
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
 from extrapolation import cli
-from extrapolation.cli import flags
+from extrapolation.cli import flags, paths, values
 
 if TYPE_CHECKING:  # jax and sympy are loaded when the flags have been read
   from extrapolation import rpe
   from extrapolation.theory.certified_window import ErrorBound
+
+log = logging.getLogger('extrapolation.theory')  # also as __main__
 
 MOST_HEADS, MOST_NAMES, MOST_SHARES = 512, 64, 64
 
@@ -43,7 +46,9 @@ def parser() -> flags.Parser:
     '--function', metavar='MODULE:NAME', help='a jnp function of distance'
   )
   what.add_argument('--all', action='store_true', help='every encoding')
-  what.add_argument('--workdir', metavar='DIR', help='a trained run')
+  what.add_argument(
+    '--workdir', type=paths.path, metavar='DIR', help='a trained run'
+  )
   out.add_argument('--heads', type=int, default=8, help='H (default 8)')
   out.add_argument(
     '--rpe_args', default='', metavar='K=V,..', help='hyperparameters of --rpe'
@@ -89,7 +94,10 @@ def parser() -> flags.Parser:
   out.add_argument('--out', metavar='DIR', help='for --witness (default .)')
   out.add_argument('--format', choices=('text', 'json', 'csv'), default='text')
   out.add_argument(
-    '--figure', metavar='FILE.png', help='weight, tail and TRF by distance'
+    '--figure',
+    type=paths.path,
+    metavar='FILE.png',
+    help='weight, tail and TRF by distance',
   )
   return out
 
@@ -97,6 +105,7 @@ def parser() -> flags.Parser:
 def main(argv: list[str]) -> None:
   """Prints the records that the flags ask for."""
   args = parser().parse_args(argv)
+  args.broken = {}  # encodings of --all that are left out, and why
   try:
     if args.witness:
       print(_witness(args))
@@ -111,13 +120,18 @@ def main(argv: list[str]) -> None:
   sys.set_int_max_str_digits(0)
   if args.format == 'json':
     print(json.dumps(records[0] if len(records) == 1 else records, indent=2))
-    return
-  from extrapolation.theory import table
-
-  if args.format == 'csv':
-    table.write(records)
   else:
-    table.show(records, train)
+    from extrapolation.theory import table
+
+    if args.format == 'csv':
+      table.write(records)
+    else:
+      table.show(records, train)
+  if args.broken:
+    raise ValueError(
+      f'{len(args.broken)} encodings were left out: {", ".join(args.broken)} '
+      '(why: see above)'
+    )
 
 
 def run(args: argparse.Namespace) -> tuple[list[dict], int]:
@@ -130,7 +144,10 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
 
   if args.eps.count(',') >= MOST_SHARES:
     raise ValueError(f'--eps: at most {MOST_SHARES} shares')
-  eps = {e.strip(): trf_bounds.share(e.strip()) for e in args.eps.split(',')}
+  shares = values.items(args.eps, spaces=True)
+  if not shares:
+    raise ValueError('--eps is empty: give one or more shares in (0, 1)')
+  eps = {e: trf_bounds.share(e) for e in shares}
   if args.horizon < 2:
     raise ValueError(f'horizon = {args.horizon}: at least 2 tokens')
   train = 512 if args.train_length is None else args.train_length
@@ -202,35 +219,43 @@ def _subjects(args: argparse.Namespace) -> dict[str, list]:
   from extrapolation.theory.expression import grammar
   from extrapolation.theory.expression.formula import Formula
 
-  values = {k: grammar.number(v) for k, v in _pairs(args.set, '--set').items()}
+  given = {k: grammar.number(v) for k, v in _pairs(args.set, '--set').items()}
   if not 1 <= args.heads <= MOST_HEADS:
     raise ValueError(
       f'heads = {args.heads}: at least 1 is needed, at most {MOST_HEADS}'
     )
   if args.formula is not None:
     text = args.formula
-    return {text: [Formula(text).read(values)]}
+    return {text: [Formula(text).read(given)]}
   if args.function:
     function = head_formulas.load(args.function)
-    return {args.function: head_formulas.heads(function, values or None)}
-  names = rpe.names() if args.all else args.rpe.split(',')
+    return {args.function: head_formulas.heads(function, given or None)}
+  names = rpe.names() if args.all else values.items(args.rpe)
   if len(names) > MOST_NAMES:
     raise ValueError(f'--rpe: at most {MOST_NAMES} encodings')
   out = {}
   for spec in names:
     name, texts = rpe.parse(spec)
     texts |= {} if args.all else _pairs(args.rpe_args, '--rpe_args')
-    encoding = rpe.get(name, args.heads, **_hyper(name, texts))
-    out[spec] = head_formulas.heads(encoding, _filled(encoding, values))
+    try:
+      encoding = rpe.get(name, args.heads, **_hyper(name, texts))
+      heads = head_formulas.heads(encoding, _filled(encoding, given))
+    except Exception as e:  # whatever a file of the user's own raises
+      if not args.all or given:
+        raise
+      args.broken[name] = ' '.join(str(e).split())
+      log.warning('left out: encoding %r: %s', name, args.broken[name])
+      continue
+    out[spec] = heads
   return out
 
 
-def _filled(encoding: 'rpe.RPE', values: dict) -> dict:
+def _filled(encoding: 'rpe.RPE', given: dict) -> dict:
   """Learned parameters with the values of --set, one for all heads."""
   from extrapolation.theory import head_formulas
 
   params = head_formulas.symbols(encoding)
-  for key, value in values.items():
+  for key, value in given.items():
     if key not in params:
       has = ', '.join(params) or 'none'
       raise ValueError(
@@ -266,4 +291,4 @@ def _pairs(text: str, flag: str) -> dict[str, str]:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, prints=True)

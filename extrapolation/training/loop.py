@@ -80,7 +80,7 @@ class Loop:
         self.save(done, state)
       if stop:
         self.checkpoints.wait()
-        raise preemption.Preempted(
+        raise self.notice.stopped(
           f'stopped by notice after step {done} and saved; the same command '
           'goes on from there'
         )

@@ -29,7 +29,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from extrapolation.cli import flags
+from extrapolation.cli import flags, paths
 from launch.benchmarks import measure, results
 
 BEFORE = '501f1e5'  # the last commit before the rooms
@@ -197,7 +197,7 @@ def main(argv: list[str]) -> None:
   add('--rounds', type=int, default=3)
   add('--cache', choices=('first', 'fresh', 'warm'), default='first')
   add('--load', action='store_true', help='beside a process that takes a core')
-  add('--out', default=str(results.FOLDER), metavar='DIR')
+  add('--out', type=paths.path, default=str(results.FOLDER), metavar='DIR')
   args = parser.parse_args(argv)
   if args.rounds < 1:
     parser.error(f'--rounds={args.rounds}: needs at least 1')

@@ -73,7 +73,11 @@ def test_another_encoding_begins_with_its_own_hyperparameters():
     ('train.T', '3.5', "train.T = '3.5': needs int"),
     ('train.T', 'many', "train.T = 'many': needs int"),
     ('train.T', 'True', "train.T = 'True': needs int"),
-    ('model.scan', '1', "model.scan = '1': needs bool"),
+    (
+      'model.scan',
+      '2',
+      "model.scan = '2': needs bool.*'2' is neither true nor",
+    ),
     ('optim.lr', '__import__("os")', 'optim.lr.*needs float'),
     ('model.rpe', 'typ2', "no encoding 'typ2'.*'type2'.*alibi"),
     ('model.rpe_args.width', '3', "no config key 'model.rpe_args.width'"),

@@ -18,6 +18,7 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from extrapolation.cli import paths
 from extrapolation.data import folder_cache, permissions
 from extrapolation.data.sources.inputs import Input
 from extrapolation.data.sources.tfds_builders import _prepared
@@ -101,7 +102,7 @@ def _manual(builder: type['_text.Text'], manual_dir: str) -> pathlib.Path:
 
 def _data_dir() -> pathlib.Path:
   given = os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
-  return pathlib.Path(given).expanduser()
+  return pathlib.Path(paths.expand(given))
 
 
 def _build(

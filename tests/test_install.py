@@ -1,0 +1,118 @@
+"""What an installation contains: the checkout, its configs and its commit."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip('setuptools')
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def git(folder: pathlib.Path, *argv: str) -> str:
+  who = ('-c', 'user.name=a', '-c', 'user.email=a@example.org')
+  return subprocess.run(
+    ['git', '-C', str(folder), *who, *argv],
+    check=True, capture_output=True, text=True,
+  ).stdout.strip()  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def checkout(tmp_path_factory) -> pathlib.Path:
+  """A repository with the sources of this one."""
+  folder = tmp_path_factory.mktemp('checkout') / 'code'
+  hide = shutil.ignore_patterns('__pycache__', '_built.py')
+  for name in ('extrapolation', 'configs'):
+    shutil.copytree(ROOT / name, folder / name, ignore=hide)
+  for name in ('setup.py', 'pyproject.toml', 'README.md'):
+    shutil.copy(ROOT / name, folder / name)
+  (folder / '.gitignore').write_text('/build/\n*.egg-info/\n')
+  git(folder, 'init', '-q')
+  git(folder, 'add', '-A')
+  git(folder, 'commit', '-qm', 'all')
+  return folder
+
+
+def build(checkout: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
+  """What goes into a wheel, and from there into site-packages."""
+  subprocess.run(
+    [sys.executable, 'setup.py', '-q', 'build'],
+    cwd=checkout, check=True, capture_output=True,
+  )  # fmt: skip
+  shutil.copytree(checkout / 'build' / 'lib', to / 'site')
+  return to / 'site'
+
+
+def ask(site: pathlib.Path, code: str, **env: str) -> str:
+  done = subprocess.run(
+    [sys.executable, '-c', code], cwd=site.parent, text=True,
+    capture_output=True, env=os.environ | {'PYTHONPATH': str(site), **env},
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  return done.stdout.strip()
+
+
+PROVENANCE = """
+from extrapolation import runs
+print(runs.provenance()['commit'])
+"""
+
+
+@pytest.fixture(scope='module')
+def sites(checkout, tmp_path_factory):
+  """Two builds; between them a module is deleted."""
+  folder = tmp_path_factory.mktemp('site')
+  extra = checkout / 'extrapolation' / 'rpe' / 'tmp_deleted.py'
+  shutil.copy(checkout / 'extrapolation' / 'rpe' / 'none.py', extra)
+  first = build(checkout, folder / 'first')
+  extra.unlink()
+  return first, build(checkout, folder / 'second')
+
+
+def test_what_was_deleted_is_not_installed(sites):
+  first, second = sites
+  assert (first / 'extrapolation' / 'rpe' / 'tmp_deleted.py').exists()
+  assert not (second / 'extrapolation' / 'rpe' / 'tmp_deleted.py').exists()
+
+
+def test_configs_are_installed_and_found_by_name(sites, checkout):
+  site = sites[1]
+  for path in (checkout / 'configs').glob('*.py'):
+    code = f'from extrapolation import config\nconfig.load({path.stem!r})'
+    ask(site, code)
+  code = (
+    'from extrapolation import config; '
+    'print(config.load("demo:alibi").model.rpe, '
+    'config.load("configs/demo.py") == config.load("demo"))'
+  )
+  assert ask(site, code) == 'alibi True'
+  assert [p.name for p in site.iterdir()] == ['extrapolation']
+
+
+def test_the_commit_of_an_installation_is_that_of_its_build(
+  sites, checkout, tmp_path
+):
+  first, site = sites
+  want = git(checkout, 'describe', '--always')
+  assert ask(first, PROVENANCE) == want  # the module was not tracked
+  assert ask(site, PROVENANCE) == want
+  other = tmp_path / 'other'  # another project, whose environment it is in
+  shutil.copytree(site, other / 'site')
+  git(other, 'init', '-q')
+  (other / 'a').touch()
+  git(other, 'add', 'a')
+  git(other, 'commit', '-qm', 'other')
+  assert ask(other / 'site', PROVENANCE) == want
+  (other / 'site/extrapolation/runs/_built.py').unlink()  # of before
+  assert ask(other / 'site', PROVENANCE) == 'unknown'
+
+
+def test_a_checkout_is_asked_and_needs_no_git(checkout, tmp_path):
+  want = git(checkout, 'describe', '--always')
+  assert ask(checkout, PROVENANCE) == want
+  assert ask(checkout, PROVENANCE, GIT_DIR=str(tmp_path)) == want
+  assert ask(checkout, PROVENANCE, PATH=str(tmp_path)) == 'unknown'
