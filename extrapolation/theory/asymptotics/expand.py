@@ -53,12 +53,13 @@ class Reading(Algebra):
     t: Expansion | None = None,
   ):
     super().__init__(field)
-    self.symbols = symbols or {}
+    self.symbols, self.places = symbols or {}, {}
     self.t = t or monomial(Monomial((sp.Integer(1),)))
 
   def __call__(self, root: Node) -> Germ:
     values = {}
     for node in nodes(root):
+      self.places[node] = len(values)
       self.field.tick()
       args = [values[a] for a in node.args]
       if NOTHING in args and node.op not in ('select', 'table'):
@@ -155,7 +156,9 @@ class Reading(Algebra):
     if not x.exact or isinstance(x.low, str):
       return Germ(constant(-1), constant(1))
     name = 'cos' if cosine else 'sin'
-    wave = Wave(f'{name}#{id(node.args[0])}', x.low)
+    # One name, one function: the same phase, or the same node of the formula.
+    phase = x.low.terms if x.low.exact else self.places[node.args[0]]
+    wave = Wave(f'{name} {phase}', x.low)
     return self.limits((Expansion(), constant(1), wave))
 
   def _cos(self, node: Node, x: Germ) -> Germ:

@@ -14,7 +14,6 @@ import dataclasses
 import sympy as sp
 
 from extrapolation.theory.asymptotics.monomial import (
-  ONE,
   Expansion,
   Monomial,
   level,
@@ -131,11 +130,9 @@ def _faster(field: HardyField, b: Expansion) -> str:
 
 def _no_decay(field: HardyField, b: Expansion) -> str:
   """Divergence without a power: constant, growing or slower than any power."""
-  top = b.terms[0][1] if b.terms else b.rest
-  order = 0 if top is None else field.compare(top, ONE)
-  if order <= 0:
-    c = sum((c for c, m in b.terms if m == ONE), sp.Integer(0))
-    return f'b -> {brief(c)}, so the terms do not tend to 0'
+  large, limit, _ = field.parts(b)
+  if not large.terms:
+    return f'b -> {brief(limit)}, so the terms do not tend to 0'
   if field.signs.sign(b.terms[0][0]) > 0:
     return f'b ~ {_leading(field, b)} grows: terms do not tend to 0'
   return (
