@@ -1,5 +1,7 @@
 """Any elementwise jnp function is read exactly; anything else is refused."""
 
+import dataclasses
+import math
 from fractions import Fraction
 
 import flint
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from extrapolation import rpe
+from extrapolation import rpe, theory
 from extrapolation.theory import finite_horizon
 from extrapolation.theory.enclosures import ball, sums
 from extrapolation.theory.expression import trace
@@ -134,6 +136,23 @@ REFUSED = {
   'bessel': (lambda t: -jnp.i0(t * 1.0), 'bessel_i0e'),
   'sort': (lambda t: jnp.sort(t) * -1.0, 'sort'),
   'length': (lambda t: -t / t.shape[0], 'how many distances'),
+  'beyond a length': (
+    lambda t: -t / max(1, t.shape[0] / 20000), 'how many distances'
+  ),
+  'one length': (
+    lambda t: -t * (2.0 if t.shape[0] == 512 else 1.0), 'how many distances'
+  ),
+  'roll': (lambda t: -jnp.roll(t, 6) * 1.0, 'how many distances'),
+  'cut': (
+    lambda t: -jnp.concatenate([t[:512], 2 * t[512:]]), 'how many distances'
+  ),
+  'set': (lambda t: (-t * 1.0).at[512:].set(0), 'how many distances'),
+  'places': (
+    lambda t: jnp.where(jnp.arange(t.shape[0]) < 900, -t, 0), 'how many dist'
+  ),
+  'numpy': (lambda t: -np.log(t + 1), 'use jnp in place of np'),
+  'math': (lambda t: -math.log(t[0] + 1) * t, 'use jnp in place of np'),
+  'if': (lambda t: -t if t[0] > 0 else -2 * t, 'use jnp in place of np'),
   'reverse': (lambda t: -t[::-1] * 1.0, 'other distances'),
   'position': (lambda t: -jnp.arange(t.shape[0]) * 1.0, 'other distances'),
   'mean': (lambda t: t - t.mean(), 'other distances'),
@@ -152,6 +171,15 @@ def test_what_is_no_function_of_distance_is_refused_by_name(name):
   with pytest.raises(ValueError, match=match) as e:
     trace.read(bias)
   assert '\n' not in str(e.value)
+
+
+def test_an_encoding_that_looks_at_lengths_is_refused():
+  alibi = rpe.get('alibi', 2)
+  scaled = dataclasses.replace(
+    alibi, bias=lambda t, p: alibi.bias(t, p) / max(1, t.shape[0] / 512)
+  )
+  with pytest.raises(ValueError, match='how many distances'):
+    theory.verdict(scaled)
 
 
 rational = st.fractions(-3, 3, max_denominator=8)

@@ -265,9 +265,10 @@ class Reading(Algebra):
   def _picked(self, pick: Callable, x: Germ, y: Germ) -> Germ:
     if x.exact and y.exact:
       return point(pick([x.low, y.low]))
-    for u, v in ((x, y), (y, x)):
-      low, high = pick([u.low, v.low]), pick([u.high, v.high])
-      if low is u.low and high is u.high:
+    for u, v in ((x, y), (y, x)):  # u where all of it is picked against v
+      if all(
+        pick([a, b]) is a for a in (u.low, u.high) for b in (v.low, v.high)
+      ):
         return u
     return Germ(pick([x.low, y.low]), pick([x.high, y.high]))
 

@@ -209,10 +209,8 @@ def _vanishes(c: Expr) -> bool:
   """
   free = sorted(c.free_symbols, key=str)
   for point in ((3, 5, 7, 11), (1, 29, 4, 37), (200, 3, 2, 90)):
-    values = (
-      sp.Rational(p + i, 13) for i, p in enumerate(itertools.cycle(point))
-    )
-    at = c.subs(list(zip(free, values, strict=False)))
+    values = [sp.Rational(point[i % 4] + i, 13) for i in range(len(free))]
+    at = c.subs(list(zip(free, values, strict=True)))
     try:
       if _sign_of_number(at):
         return False
