@@ -80,6 +80,7 @@ class Formula:
       return self._evaluate(t, inputs['p'], listed)
 
     try:
+      graph = graph or Graph(rounds=False)
       (node,) = trace.read(bias, {'n': numbers, 'p': params}, graph)
     except FormulaError:
       raise

@@ -52,9 +52,15 @@ class Graph:
   lgamma, abs, floor, sign, max, min, lt, le, eq, and, or, not, select
   (condition, then, else), table (index, entries). lt, le and eq compare with
   0. Everything else is written in these.
+
+  Attributes:
+    rounds: whether a traced program that is read into it rounds its constants,
+      as in float32 1 + 1e-9 = 1; numbers typed as text are exact.
+    ranges: of the traced integers, by `integers.check`.
   """
 
-  def __init__(self):
+  def __init__(self, rounds: bool = True):
+    self.rounds, self.ranges = rounds, {}
     self._known = {}
     self.zero, self.one = self.const(0), self.const(1)
     self.true = self.make('const', (), True)

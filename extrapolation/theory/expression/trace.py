@@ -17,7 +17,7 @@ from jax.extend import core
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal, Var
 
 from extrapolation.theory.errors import UnreadableBias
-from extrapolation.theory.expression import lengths, primitives
+from extrapolation.theory.expression import integers, lengths, primitives
 from extrapolation.theory.expression.graph import Graph, Node, rebuild
 
 LONGEST_LOOP = 64  # steps
@@ -139,7 +139,8 @@ def evaluate(
 
   def get(v: Var | Literal) -> np.ndarray:
     if isinstance(v, core.Literal):
-      return _nodes(np.asarray(v.val), graph)
+      with np.errstate(over='ignore'):  # what the program computes with
+        return _nodes(np.asarray(v.val).astype(primitives.dtype(v)), graph)
     return values[v]
 
   jaxpr = closed.jaxpr
@@ -150,6 +151,9 @@ def evaluate(
     args = [get(v) for v in eqn.invars]
     out = _apply(eqn, args, graph)
     for var, value in zip(eqn.outvars, out, strict=True):
+      kind = primitives.dtype(var)
+      if np.issubdtype(kind, np.integer):
+        integers.check(value, kind, graph.ranges)
       values[var] = value
   return [get(v) for v in jaxpr.outvars]
 
@@ -166,14 +170,29 @@ def _apply(
   if name == 'cond':
     return _cond(eqn, args, graph)
   rule: Callable | None = primitives.RULES.get(name)
+  known = all(node.op == 'const' for a in args for node in a.flat)
+  narrow = any(map(primitives.narrow, eqn.outvars))
+  rounded = graph.rounds and getattr(rule, 'elementwise', False)
+  if known and (narrow or rule is None or (rounded and _held(eqn, args))):
+    return _computed(eqn, args, graph)
+  if narrow:
+    raise UnreadableBias(primitives.NARROW)
   if rule is not None:
     out = rule(graph, eqn, *args)
     return out if eqn.primitive.multiple_results else [out]
-  if all(node.op == 'const' for a in args for node in a.flat):
-    return _computed(eqn, args, graph)
   raise UnreadableBias(
     f'theory cannot read the primitive {name!r} of a distance; it reads '
     + ', '.join(sorted({*primitives.RULES, 'cond', 'scan'}))
+  )
+
+
+def _held(eqn: JaxprEqn, args: Sequence[np.ndarray]) -> bool:
+  """Whether the numbers are those of the program; 1.1 of a user is exact."""
+  types = (primitives.dtype(v).type for v in eqn.invars)
+  return all(
+    float(kind(float(node.data))) == node.data
+    for kind, a in zip(types, args, strict=True)
+    for node in a.flat
   )
 
 
