@@ -3,7 +3,6 @@
 import contextlib
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -14,10 +13,10 @@ class _Expired(BaseException):
 
 @contextlib.contextmanager
 def limit(seconds: float) -> Iterator[None]:
-  """Raises TimeoutError in the block after `seconds` of wall time.
+  """Raises TimeoutError in the block after `seconds` of the processor.
 
-  Works in the main thread, where it leaves another alarm that was set (that of
-  a test runner) as it found it. Elsewhere the callers' own step counts serve.
+  A busy machine changes no answer. Works in the main thread and, within one
+  another, the outer limit goes on; elsewhere the callers' own steps count.
   """
   if threading.current_thread() is not threading.main_thread():
     yield
@@ -26,16 +25,15 @@ def limit(seconds: float) -> Iterator[None]:
   def stop(signum: int, frame: FrameType | None):
     raise _Expired
 
-  before = signal.signal(signal.SIGALRM, stop)
-  left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
-  start = time.monotonic()
+  before = signal.signal(signal.SIGPROF, stop)
+  left, interval = signal.setitimer(signal.ITIMER_PROF, seconds)
   try:
     yield
   except _Expired:
     raise TimeoutError from None
   finally:
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    unused, _ = signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)
     if left:
-      rest = max(left - (time.monotonic() - start), 1e-3)
-      signal.setitimer(signal.ITIMER_REAL, rest, interval)
+      rest = max(left - (seconds - unused), 1e-3)
+      signal.setitimer(signal.ITIMER_PROF, rest, interval)

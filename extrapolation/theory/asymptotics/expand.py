@@ -6,7 +6,7 @@ from typing import Any
 import flint
 import sympy as sp
 
-from extrapolation.theory.asymptotics import sign_oracle
+from extrapolation.theory.asymptotics import cover, sign_oracle
 from extrapolation.theory.asymptotics.interval_germ import (
   MINUS,
   NOTHING,
@@ -44,17 +44,20 @@ class Reading(Algebra):
     field: the series arithmetic.
     symbols: what stands for each parameter.
     t: what stands for the distance; t itself if absent.
+    arcs: enclosures of phases that do not settle, by `cover.Circle.ranges`.
   """
 
   def __init__(
     self,
     field: HardyField,
     symbols: dict | None = None,
-    t: Expansion | None = None,
+    t: Germ | None = None,
+    arcs: dict | None = None,
   ):
     super().__init__(field)
     self.symbols, self.places = symbols or {}, {}
-    self.t = t or monomial(Monomial((sp.Integer(1),)))
+    self.t = t or point(monomial(Monomial((sp.Integer(1),))))
+    self.arcs = arcs or {}
 
   def __call__(self, root: Node) -> Germ:
     values = {}
@@ -74,7 +77,7 @@ class Reading(Algebra):
   # Leaves.
 
   def _t(self) -> Germ:
-    return point(self.t)
+    return self.t
 
   def _const(self, node: Node) -> Germ | bool:
     if isinstance(node.data, bool):
@@ -155,6 +158,9 @@ class Reading(Algebra):
       return point(self.field.wave(x.low, cosine))
     if not x.exact or isinstance(x.low, str):
       return Germ(constant(-1), constant(1))
+    arc = self.arcs.get((x.low.terms, x.low.rest))
+    if arc is not None:
+      return cover.value_range(arc, cosine)
     name = 'cos' if cosine else 'sin'
     # One name, one function: the same phase, or the same node of the formula.
     phase = x.low.terms if x.low.exact else self.places[node.args[0]]
@@ -199,8 +205,10 @@ class Reading(Algebra):
     return constant(sp.Rational(1, 10**6))
 
   def _floor(self, x: Germ) -> Germ:
-    if not x.exact or isinstance(x.low, str):
-      return Germ(self._below(x.low), x.high)
+    if not x.exact:
+      return self._floor_between(x)
+    if isinstance(x.low, str):
+      return x
     e = x.low
     whole = self._integer_part(e)
     if whole is not None:
@@ -223,6 +231,15 @@ class Reading(Algebra):
           return point(self._settled(constant(n - 1 if below else n), e))
         return point(self._settled(constant(n), e))
     return Germ(self._below(e), e)
+
+  def _floor_between(self, x: Germ) -> Germ:
+    """floor increases: between those of the ends."""
+    try:
+      low, high = (self._floor(point(e)) for e in (x.low, x.high))
+    except (NotProved, NeedsPrecision):
+      return Germ(self._below(x.low), x.high)
+    same = low.exact and high.exact and self.order(low.low, high.high) == 0
+    return low if same else Germ(low.low, high.high)
 
   def _settled(self, n: Expansion, e: Expansion) -> Expansion:
     """With a threshold: floor(e) = n must hold from T on, not in the end."""

@@ -149,6 +149,9 @@ class Graph:
       if y.op == 'inf' and not x.data:
         raise ValueError('the formula multiplies 0 by an infinity')
       return self.total([(Fraction(x.data), y)])
+    if {x.op, y.op} == {'sin', 'cos'} and x.args == y.args:
+      double = self.total([(2, x.args[0])])  # 2 sin x cos x = sin 2x
+      return self.total([(Fraction(1, 2), self.unary('sin', double))])
     return self.make('mul', _sorted((x, y)))
 
   def div(self, x: Node, y: Node) -> Node:
