@@ -56,7 +56,7 @@ def join(
     part = first, last = parts.pop()
     seen += 1
     try:
-      found = read(part)
+      outcome = read(part)
     except (NotProved, NeedsPrecision) as e:
       if last - first <= finest or seen > MOST_PARTS:
         problem = e
@@ -66,11 +66,13 @@ def join(
         middle = (first + last) // 2
         parts += [(middle, last), (first, middle)]
       continue
-    if not found.converges and one_is_enough:
-      return dataclasses.replace(found, argument=told(part) + found.argument)
-    if not found.converges:
+    if not outcome.converges and one_is_enough:
+      return dataclasses.replace(
+        outcome, argument=told(part) + outcome.argument
+      )
+    if not outcome.converges:
       raise NotProved('an oscillation whose phases have no known distribution')
-    proved.append(found)
+    proved.append(outcome)
   if problem is not None:
     raise problem
   same = all(x.margin == proved[0].margin for x in proved)

@@ -24,7 +24,7 @@ from extrapolation.theory.asymptotics.monomial import (
   constant,
   monomial,
 )
-from extrapolation.theory.asymptotics.sign_oracle import Expr, canonical
+from extrapolation.theory.asymptotics.sign_oracle import canonical
 from extrapolation.theory.asymptotics.transseries import HardyField
 from extrapolation.theory.errors import (
   NeedsPrecision,
@@ -171,32 +171,56 @@ class Reading(Algebra):
     return self._sin(node, x, True)
 
   def _erf(self, x: Germ) -> Germ:
-    return self._limit_function(x, sp.erf, sp.Integer(1))
+    return self._limit_function(x, sp.erf, self._erf_far)
+
+  def _erf_far(self, x: Expansion) -> Expansion:
+    """1 - e^(-x^2) / (x sqrt pi) sum_k (-1)^k (2k - 1)!! / (2 x^2)^k, x > 0.
+
+    The remainder is less than the first term left out (DLMF 7.12.1).
+    """
+    f, square = self.field, self.field.mul(x, x)
+    series = f.compose(
+      f.scale(f.inverse(square), sp.Rational(1, 2)),
+      lambda k: (-1) ** k * sp.factorial2(2 * k - 1),
+      lambda n, r: flint.arb(int(sp.factorial2(2 * n - 1))),
+    )
+    tail = f.mul(f.exp(f.neg(square)), f.mul(f.inverse(x), series))
+    return f.sub(constant(1), f.scale(tail, 1 / sp.sqrt(sp.pi)))
 
   def _atan(self, x: Germ) -> Germ:
-    return self._limit_function(x, sp.atan, sp.pi / 2)
+    return self._limit_function(x, sp.atan, self._atan_far)
 
-  def _limit_function(self, x: Germ, f: Callable, top: Expr) -> Germ:
-    """Odd, increasing, bounded by +-top; enclosed by its values."""
+  def _atan_far(self, x: Expansion) -> Expansion:
+    """pi / 2 - sum_k (-1)^k x^(-2k - 1) / (2k + 1), x > 0."""
+    f, inverse = self.field, self.field.inverse(x)
+    series = f.compose(
+      f.mul(inverse, inverse),
+      lambda k: sp.Rational((-1) ** k, 2 * k + 1),
+      lambda n, r: 1 / (1 - r),
+    )
+    return f.sub(constant(sp.pi / 2), f.mul(inverse, series))
+
+  def _limit_function(self, x: Germ, f: Callable, far: Callable) -> Germ:
+    """Odd, increasing and bounded; `far` is its expansion at infinity."""
 
     def ends(e: End) -> list[Expansion]:
-      if isinstance(e, str) or not self._has_limit(e):
-        s = self._sign_of(e)
-        near = constant(s * top)
-        slack = self.field.scale(self._tiny(), sp.Integer(-s))
-        far = self.field.add(near, slack)
-        return [far, near] if s > 0 else [near, far]
+      if isinstance(e, str):
+        return [constant(self._sign_of(e) * f(sp.oo))] * 2
+      if not self._has_limit(e):
+        if self._sign_of(e) > 0:
+          return [far(e)] * 2
+        return [self.field.neg(far(self.field.neg(e)))] * 2
       _, c, small = self.field.parts(e)
       if not small.terms and small.exact:
         return [constant(f(c))] * 2
-      sup = self.field.add(
-        constant(f(c)), self.field.scale(self._tiny(), sp.Integer(1))
-      )
+      sup = self.field.add(constant(f(c)), self._tiny())
       inf = self.field.sub(constant(f(c)), self._tiny())
       return [inf, sup]
 
-    low, high = ends(x.low)[0], ends(x.high)[1]
-    return point(low) if low == high else Germ(low, high)
+    if x.exact:
+      low, high = ends(x.low)
+      return point(low) if low is high else Germ(low, high)
+    return Germ(ends(x.low)[0], ends(x.high)[1])
 
   def _tiny(self) -> Expansion:
     """A constant slack: what tends to a limit is within it in the end."""

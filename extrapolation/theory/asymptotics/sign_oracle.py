@@ -169,6 +169,11 @@ class Oracle:
       if not ratio.free_symbols or _visible(ratio) is not None:
         r = _visible(ratio) if ratio.free_symbols else self.sign(ratio)
         return r * s
+    for e, s in self.assumed:  # c = e + rest with e = 0
+      for k in (1, -1) if s == 0 else ():
+        rest = _visible(canonical(c - k * e))
+        if rest is not None:
+          return rest
     # c = a sum of assumed expressions and of a rest with the same sign.
     open_ = [(e, s) for e, s in self.assumed if s]
     for n in (1, 2):

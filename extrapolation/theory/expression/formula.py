@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -11,28 +12,36 @@ from extrapolation.theory.errors import FormulaError
 from extrapolation.theory.expression import grammar, trace
 from extrapolation.theory.expression.graph import Graph, Node
 
+
+def _log(base: int) -> Callable[[Array], Array]:
+  """To a base, exactly: ln base is taken in the trace."""
+  return lambda x: jnp.log(x) / jnp.log(base + 0 * x)
+
+
 FUNCTIONS: dict[str, Callable[..., Array]] = {
-  'exp': jnp.exp,
-  'log': jnp.log,
-  'log1p': jnp.log1p,
-  'sqrt': jnp.sqrt,
-  'sin': jnp.sin,
-  'cos': jnp.cos,
-  'tanh': jnp.tanh,
-  'sinh': jnp.sinh,
-  'cosh': jnp.cosh,
-  'abs': jnp.abs,
-  'floor': jnp.floor,
+  'log2': _log(2),
+  'log10': _log(10),
+  'sigmoid': jax.nn.sigmoid,
+  'softplus': jax.nn.softplus,
+  'erf': jax.lax.erf,
+  'erfc': jax.lax.erfc,
+  'lgamma': jax.lax.lgamma,
   'min': jnp.minimum,
   'max': jnp.maximum,
+}
+for _name in grammar.FUNCTIONS.keys() - FUNCTIONS:
+  FUNCTIONS[_name] = getattr(jnp, _name)
+CONSTANTS: dict[str, Callable[[Array], Array]] = {
+  'e': jnp.exp,
+  'pi': lambda one: 4 * jnp.arctan(one),
 }
 
 
 class Formula:
   """A formula: a callable `bias(distance, params)` and its exact reading.
 
-  `t` is the distance 0, 1, 2, ...; any name that is no function is a positive
-  parameter. Numbers are exact: 0.1 is one tenth, for they reach the trace as
+  `t` is the distance 0, 1, 2, ...; `pi` and `e` are constants, any other name
+  that is no function is a positive parameter. Numbers are exact: 0.1 is one tenth, for they reach the trace as
   arguments and not as float32 constants.
 
   Attributes:
@@ -97,6 +106,8 @@ def _apply(tree: tuple, t: Array, params: Mapping, numbers: Sequence) -> Any:
     return numbers[rest[0]]
   if kind == 'name':
     return params[rest[0]]
+  if kind == 'constant':
+    return CONSTANTS[rest[0]](1 + 0 * t)
   args = [_apply(x, t, params, numbers) for x in rest if isinstance(x, tuple)]
   if kind == 'call':
     f, out = FUNCTIONS[rest[0]], args[0]
