@@ -63,7 +63,8 @@ class Verdict:
   """What is known of sum exp b.
 
   Attributes:
-    verdict: 'converges', 'diverges', 'conditional' or 'unknown'.
+    verdict: 'converges', 'diverges', 'conditional' or 'unknown'; 'not judged'
+      where order enters beside the weights.
     condition: on positive parameters, for 'conditional'.
     argument: the proof in a line or two, or what was missing.
     margin: p - 1 where the weights fall like t^-p; None where they fall

@@ -52,9 +52,11 @@ def _one(console: rich.console.Console, record: dict, train: int) -> None:
   heads = record['heads']
   n = heads[0]['horizon']['n']
   names = list(dict.fromkeys(e for h in heads for e in h['trf']))
-  table = rich.table.Table(
-    box=rich.box.SIMPLE_HEAD, title=record['subject'], title_justify='left'
-  )
+  title = record['subject']
+  if record.get('parameters'):
+    title += f'   parameters: {", ".join(record["parameters"])}'
+  console.print(title, markup=False, soft_wrap=True)
+  table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
   before = record.get('before')
   shares = ' / '.join(names)
   table.add_column('head', justify='right', no_wrap=True)

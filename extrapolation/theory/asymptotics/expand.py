@@ -185,7 +185,8 @@ class Reading(Algebra):
       lambda n, r: flint.arb(int(sp.factorial2(2 * n - 1))),
     )
     tail = f.mul(f.exp(f.neg(square)), f.mul(f.inverse(x), series))
-    return f.sub(constant(1), f.scale(tail, 1 / sp.sqrt(sp.pi)))
+    size: Any = sp.pi ** sp.Rational(-1, 2)
+    return f.sub(constant(1), f.scale(tail, size))
 
   def _atan(self, x: Germ) -> Germ:
     return self._limit_function(x, sp.atan, self._atan_far)

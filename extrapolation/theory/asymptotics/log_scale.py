@@ -55,7 +55,7 @@ def decide(field: HardyField, b: Expansion) -> Outcome:
         return Outcome(
           True,
           f'-b = {_chain(k)} + more than any multiple of {_name(k + 1)}: '
-          f'comparison with {_family(k, 2)} (logarithmic scale)',
+          f'comparison with {_family(k, 2)} (Bertrand, integral test)',
           None,
           k,
         )
@@ -83,7 +83,9 @@ def _relative(
     if order >= 0:
       return c, order
   if x.rest is not None and field.compare(x.rest, unit) >= 0:
-    raise NeedsPrecision('the remainder hides the scale')
+    raise NeedsPrecision(
+      'the expansion at infinity ends before its growth against ln t is known'
+    )
   return sp.Integer(0), -1
 
 
@@ -137,7 +139,7 @@ def _no_decay(field: HardyField, b: Expansion) -> str:
     return f'b ~ {_leading(field, b)} grows: terms do not tend to 0'
   return (
     f'b ~ {_leading(field, b)}, so -b/ln t -> 0 < 1: comparison '
-    'with the harmonic series'
+    'with the harmonic series sum 1/t'
   )
 
 

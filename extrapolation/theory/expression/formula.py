@@ -41,18 +41,20 @@ class Formula:
   """A formula: a callable `bias(distance, params)` and its exact reading.
 
   `t` is the distance 0, 1, 2, ...; `pi` and `e` are constants, any other name
-  that is no function is a positive parameter. Numbers are exact: 0.1 is one tenth, for they reach the trace as
-  arguments and not as float32 constants.
+  that is no function is a positive parameter. Numbers are exact: 0.1 is one
+  tenth, for they reach the trace as arguments and not as float32 constants.
 
   Attributes:
     text: as typed.
     parameters: names of its positive parameters, sorted.
+    has_distance: whether it has t.
   """
 
   def __init__(self, text: str):
     self.text = text
     self._tree, self._numbers = grammar.parse(text)
     self.parameters = sorted(grammar.names(self._tree))
+    self.has_distance = bool(grammar.names(self._tree, 't'))
 
   def __call__(self, distance: Array, params: Mapping | None = None):
     """The bias in floating point, elementwise in `distance`."""
