@@ -87,7 +87,7 @@ def judge(root: Node, seconds: float = SECONDS) -> Verdict:
   """
   try:
     with limit(seconds):
-      return _judge(root, time.process_time() + seconds)
+      return _judge(root, time.thread_time() + seconds)
   except TimeoutError:
     return Verdict('unknown', None, f'no proof within {seconds:g} s')
   except (NotProved, NeedsPrecision, RecursionError) as e:

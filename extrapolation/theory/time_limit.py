@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -13,17 +14,22 @@ class _Expired(BaseException):
 
 @contextlib.contextmanager
 def limit(seconds: float) -> Iterator[None]:
-  """Raises TimeoutError in the block after `seconds` of the processor.
+  """Raises TimeoutError in the block after `seconds` of this thread's work.
 
-  A busy machine changes no answer. Works in the main thread and, within one
-  another, the outer limit goes on; elsewhere the callers' own steps count.
+  A busy machine changes no answer, nor does another thread. Works in the main
+  thread; elsewhere the callers' own steps count. Limits may be nested.
   """
   if threading.current_thread() is not threading.main_thread():
     yield
     return
 
+  start = time.thread_time()
+
   def stop(signum: int, frame: FrameType | None):
-    raise _Expired
+    rest = seconds - (time.thread_time() - start)
+    if rest <= 1e-3:
+      raise _Expired
+    signal.setitimer(signal.ITIMER_PROF, rest)  # other threads worked too
 
   before = signal.signal(signal.SIGPROF, stop)
   left, interval = signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -32,8 +38,8 @@ def limit(seconds: float) -> Iterator[None]:
   except _Expired:
     raise TimeoutError from None
   finally:
-    unused, _ = signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     signal.signal(signal.SIGPROF, before)
     if left:
-      rest = max(left - (seconds - unused), 1e-3)
+      rest = max(left - (time.thread_time() - start), 1e-3)
       signal.setitimer(signal.ITIMER_PROF, rest, interval)

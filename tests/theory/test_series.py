@@ -1,5 +1,6 @@
 """Verdicts against textbook answers, sympy and each other."""
 
+import threading
 import time
 
 import hypothesis
@@ -177,6 +178,23 @@ def test_the_limit_stops_what_does_not_count_its_steps():
 def test_a_busy_machine_takes_no_time_of_a_proof():
   with limit(0.05):
     time.sleep(0.2)
+
+
+def test_work_of_another_thread_is_none_of_the_proof():
+  stop = threading.Event()
+
+  def work():
+    while not stop.is_set():
+      pass
+
+  worker = threading.Thread(target=work)
+  worker.start()
+  try:
+    with limit(0.2):
+      time.sleep(0.5)
+  finally:
+    stop.set()
+    worker.join()
 
 
 def test_a_limit_within_another_leaves_it_running():

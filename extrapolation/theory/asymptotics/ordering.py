@@ -33,7 +33,7 @@ class Ordering:
     signs: the oracle.
     size: terms kept.
     threshold: None, or T as a ball: remainders are then bounds on [T, inf).
-    deadline: `time.process_time()` at which to give up.
+    deadline: `time.thread_time()` at which to give up.
   """
 
   def __init__(
@@ -49,7 +49,7 @@ class Ordering:
 
   def tick(self):
     """Counts a step; raises TimeoutError past the deadline."""
-    if self.deadline and time.process_time() > self.deadline:
+    if self.deadline and time.thread_time() > self.deadline:
       raise TimeoutError
 
   # Monomials.

@@ -189,11 +189,12 @@ def _apply(
 def _held(eqn: JaxprEqn, args: Sequence[np.ndarray]) -> bool:
   """Whether the numbers are those of the program; 1.1 of a user is exact."""
   types = (primitives.dtype(v).type for v in eqn.invars)
-  return all(
-    float(kind(float(node.data))) == node.data
-    for kind, a in zip(types, args, strict=True)
-    for node in a.flat
-  )
+  with np.errstate(over='ignore'):
+    return all(
+      float(kind(float(node.data))) == node.data
+      for kind, a in zip(types, args, strict=True)
+      for node in a.flat
+    )
 
 
 def _computed(
