@@ -39,7 +39,8 @@ setup(
     'cuda': ['jax[cuda13]>=0.10'],
     'gcs': ['gcsfs'],  # --workdir=gs://...
     'gpt2': ['tiktoken>=0.9'],  # tokenizer gpt2
-    'hf': ['huggingface_hub>=0.30', 'pyarrow>=18'],  # hf: and .parquet
+    # hf:, .parquet, .arrow, .zst, and tokenizer.json
+    'hf': ['huggingface_hub>=0.30', 'pyarrow>=18', 'tokenizers>=0.20'],
     'lint': ['pyrefly==1.4.1', 'ruff==0.17.6'],
     'notebook': ['ipykernel', 'nbclient'],  # to test launch/colab.ipynb
     'tpu': ['jax[tpu]>=0.10'],
@@ -53,6 +54,7 @@ setup(
       'pytest-timeout>=2.3',
       'pytest-xdist>=3.6',
       'tiktoken>=0.9',
+      'tokenizers>=0.20',
     ],
   },
 )

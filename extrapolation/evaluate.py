@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from extrapolation import cli, config, rpe, runs
+from extrapolation import cli, config, data, rpe, runs
 from extrapolation.cli import compilation_cache
 from extrapolation.evaluation import eval_windows
 from extrapolation.evaluation.length_sweep import one_length
 from extrapolation.output import files, plot, table
 from extrapolation.parallel import mesh, multihost, preemption
-from extrapolation.runs import leases
+from extrapolation.runs import eval_table, leases
 
 log = logging.getLogger('extrapolation.evaluate')  # also as __main__
 
@@ -30,9 +30,18 @@ def evaluate(
   workdir: str,
   step: int | None = None,
   lease: leases.Lease | None = None,
+  source: str = '',
+  separator: str = '',
+  field: str = '',
+  out: str = '',
   **changes: Any,
 ) -> list[dict]:
   """Scores a run at every length; writes CSV, PNG and .npy into `DIR/eval`.
+
+  Rows of other lengths, steps and settings stay in the table; equal ones are
+  replaced. `source` is another text, read with the run's tokenizer, whole or by
+  its own split; `separator` and `field` are of its documents. `out` is another
+  folder to write in.
 
   A window limits the keys of every query (`window_certificate.windows`). The
   columns `window_error` and `window_error_mean` then bound what that can change
@@ -50,9 +59,18 @@ def evaluate(
   """
   e = runs.load_config(workdir)
   s = dataclasses.replace(e.eval, **changes)
-  path = runs.csv_path(workdir, s)
-  multihost.first(lambda: files.writable(path.parent))
-  r = runs.load(workdir, step, mesh.layout(config.Parallel(), ordered=True))
+  path = eval_table.path(workdir, s, source, out)
+  multihost.first(lambda: _writable(path.parent))
+  layout = mesh.layout(config.Parallel(), ordered=True)
+  r = runs.load(workdir, step, layout, text=not source)
+  if source:
+    r = r.on(
+      multihost.every(lambda: _other(workdir, s, source, separator, field))
+    )
+  elif e.data.windows == 'within':
+    log.warning(
+      'windows of this evaluation cross documents, where training was within'
+    )
   tokens = r.text().tokens(s.split)
   longest = max(s.lengths)
   plan = {
@@ -67,13 +85,42 @@ def evaluate(
       label = rpe.label(e.model.rpe, e.model.rpe_args)
       about = dict(rpe=label, seed=e.seed, train_length=e.train.T)
       about |= dict(split=s.split, protocol=s.protocol, step=r.step)
-      about |= dict(run=runs.run_id(e))
+      about |= dict(run=runs.run_id(e), targets=s.tokens)
+      about |= dict(source=source or e.data.source, crosses_documents=True)
       rows.append({**about, **row, **runs.provenance()})
   multihost.first(lambda: _write(path, rows, curves, e.train.T, lease))
   extra = () if s.window == 'full' else ('window_error', 'window_error_mean')
   log.info('%s', table.text(rows, COLUMNS + extra))
   log.info('wrote %s; .png, -position.png, -position-*.npy beside it', path)
   return rows
+
+
+def _writable(folder: os.PathLike) -> None:
+  try:
+    files.writable(folder)
+  except OSError as e:
+    raise OSError(f'{e}, or give another one with --out=DIR') from None
+
+
+def _other(
+  workdir: str, s: config.Eval, source: str, separator: str, field: str
+) -> data.Dataset:
+  """Another text in the tokens of a run."""
+  tokenizer = os.path.join(workdir, 'tokenizer.json')
+  if not os.path.exists(tokenizer):
+    raise FileNotFoundError(
+      f'{tokenizer} is not there, which reads another text; train with this '
+      '--workdir again, which writes it'
+    )
+  # The split itself, where the text has one; else all of it.
+  whole = {s.split: source} if s.split != 'train' else {}
+  return data.prepare(
+    source=source,
+    tokenizer=tokenizer,
+    separator=separator,
+    field=field,
+    **whole,
+  )
 
 
 def _write(
@@ -84,13 +131,22 @@ def _write(
   lease: leases.Lease | None,
 ) -> None:
   counts = {row['length']: row['windows'] for row in rows}
-  with files.outputs(path.parent, last=path.name) as folder:
+  with (
+    eval_table.turn(path),
+    files.outputs(path.parent, last=path.name) as folder,
+  ):
+    every = eval_table.merged(path, rows)
+    alike = [
+      row
+      for row in every
+      if all(row.get(k) == rows[0][k] for k in ('step', 'targets'))
+    ]
     for n, curve in curves.items():
       np.save(folder / f'{path.stem}-position-{n}.npy', curve)
     figure = folder / f'{path.stem}-position.png'
     plot.positions(figure, curves, counts, train_length)
-    plot.lengths(folder / f'{path.stem}.png', rows)
-    table.write(folder / path.name, rows)
+    plot.lengths(folder / f'{path.stem}.png', alike)
+    table.write(folder / path.name, every)
     if lease:
       lease.check()
 
@@ -106,6 +162,10 @@ def main(argv: list[str]) -> None:
   add('--tokens', type=int, help='targets scored at every length; 0 is all')
   add('--batch_tokens', type=int, help='tokens per forward pass')
   add('--window', help='keys a query sees: full | N | certified:ERROR')
+  add('--source', default='', help='another text, as config.data.source')
+  add('--separator', default='', help='between its documents')
+  add('--field', default='', help='of the text in its records')
+  add('--out', default='', metavar='DIR', help='folder; default: DIR/eval')
   add('--step', type=int, help='of the checkpoint; default: the newest')
   multihost.add_flags(parser)
   args = parser.parse_args(argv)

@@ -8,6 +8,7 @@ that nobody is working on, and takes up those of lost workers. Each ends, with
 the same report, when all runs are done.
 """
 
+import functools
 import logging
 import os
 import pathlib
@@ -57,7 +58,8 @@ def sweep(
 
 
 def _execute(e: config.Experiment, folder: str, lease: leases.Lease) -> None:
-  train.train(e, folder, lease)
+  check_text = functools.partial(sweep_grid.same_text, folder)
+  train.train(e, folder, lease, check_text)
   lease.check()
   evaluate.evaluate(folder, lease=lease)
 

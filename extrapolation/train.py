@@ -6,6 +6,8 @@ The same command again resumes a run that was interrupted, to the same bits.
 import contextlib
 import dataclasses
 import logging
+import os
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +15,9 @@ import jax.numpy as jnp
 from extrapolation import cli, config, data, runs, training
 from extrapolation.cli import allocator, compilation_cache
 from extrapolation.parallel import mesh, multihost, preemption
-from extrapolation.runs import identity, leases
+from extrapolation.runs import identity, init_from, leases
 from extrapolation.runs.checkpoint import Checkpoints
+from extrapolation.runs.checkpoint_reader import CheckpointReader
 from extrapolation.training import loop
 
 log = logging.getLogger('extrapolation.train')  # also as __main__
@@ -29,14 +32,18 @@ def check(e: config.Experiment) -> None:
 
 
 def train(
-  e: config.Experiment, workdir: str, lease: leases.Lease | None = None
+  e: config.Experiment,
+  workdir: str,
+  lease: leases.Lease | None = None,
+  check_text: Callable[[Mapping], None] = lambda manifest: None,
 ) -> dict:
   """Trains, or goes on training, the run of an experiment in `workdir`.
 
   Returns its last metrics. `lease` is that of a caller which holds `workdir`;
-  otherwise the folder is claimed here. All that can be wrong with the config
-  is found before the folder is made and before anything is computed. Of
-  several processes all call it alike, and the first one writes.
+  otherwise the folder is claimed here. `check_text` raises ValueError for the
+  manifest of a text that is not to be trained on. All that can be wrong with
+  the config is found before the folder is made and before anything is computed.
+  Of several processes all call it alike, and the first one writes.
 
   Raises:
     ValueError: a config that does not fit, or a folder of another one.
@@ -49,6 +56,7 @@ def train(
   if jax.process_count() > 1:  # prepared once, where hosts share a cache
     multihost.first(lambda: _text(e))
   text = multihost.every(lambda: _text(e))
+  check_text(text.manifest)
   multihost.same('text', text.manifest['splits']['train']['tokens_sha256'])
   p = training.make(e, text.tokenizer.V)
   index, count = p.layout.slice(e.train.B)
@@ -61,6 +69,11 @@ def train(
   )
   if e.train.valid_every:
     loop.valid_windows(text, e.train)  # long enough?
+  begun = None
+  if e.train.init_from and not CheckpointReader(workdir).steps():
+    begun = init_from.params(
+      e.train.init_from, p.abstract_state.params, text.tokenizer
+    )
 
   with contextlib.ExitStack() as stack:
     claim = multihost.first(lambda: runs.claim(workdir, e, lease))
@@ -81,8 +94,12 @@ def train(
     )
     if restored is None:
       state, first = p.init(init_key), 0
+      if begun is not None:
+        state = state._replace(params=begun)
+        log.info('beginning with the parameters of %s', e.train.init_from)
       _write_rpe(workdir, 'init', p, state, e, lease)
     else:
+      multihost.every(lambda: runs.same_encoding(workdir, e))
       _, items, meta = restored
       first = meta['next_batch']  # batch k is what step k reads
       state = training.State(jnp.asarray(first, jnp.int32), **items)
@@ -125,17 +142,34 @@ def _write_rpe(
   multihost.first(lambda: runs.write_rpe(workdir, when, e, values))
 
 
+def _begin(spec: str, workdir: str) -> str:
+  """`spec` with its step; that of a run which began with it already."""
+  if os.path.exists(os.path.join(workdir, 'config.json')):
+    known = runs.load_config(workdir).train.init_from
+    if known == spec or known.rpartition(':')[0] == spec:
+      return known
+  return init_from.resolve(spec)
+
+
 def main(argv: list[str]) -> None:
   preemption.exit_on_sigterm()
   argv, overrides = cli.split_overrides(argv)
   parser = cli.parser(__doc__)
   parser.add_argument('--config', required=True, metavar='FILE.py[:ARG]')
   parser.add_argument('--workdir', required=True, metavar='DIR')
+  parser.add_argument(
+    '--init_from',
+    default='',
+    metavar='RUN[:STEP]',
+    help='begin with the parameters of this run (train.init_from)',
+  )
   multihost.add_flags(parser)
   args = parser.parse_args(argv)
   allocator.keep()
   compilation_cache.enable()
   processes = multihost.pop_flags(args)
+  if args.init_from:
+    overrides |= {'train.init_from': _begin(args.init_from, args.workdir)}
   e = config.load(args.config, overrides)
   about = dict(config=e.to_dict(), workdir=args.workdir)
   with multihost.group(processes, **about):

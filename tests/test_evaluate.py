@@ -1,6 +1,7 @@
 """The length sweep: right sums, equal targets, and no flags given again."""
 
 import math
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -137,7 +138,9 @@ def test_a_window_limits_the_keys_and_says_what_it_can_cost(trained):
   assert (trained / 'eval' / 'test-nonoverlap-window-4.csv').exists()
 
 
-def test_files_and_columns(trained):
+def test_files_and_columns(trained_copy):
+  trained = trained_copy
+  shutil.rmtree(trained / 'eval', ignore_errors=True)
   evaluate.evaluate(str(trained))
   names = {p.name for p in (trained / 'eval').iterdir()}
   assert {'test-nonoverlap.csv', 'test-nonoverlap.png',

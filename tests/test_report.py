@@ -9,11 +9,11 @@ import jax
 import numpy as np
 import pytest
 
-from extrapolation import config, report, rpe, runs
+from extrapolation import config, report, rpe
 from extrapolation.output import files, signed, table
 from extrapolation.report import __main__ as command
 from extrapolation.report import theory_vs_measured
-from extrapolation.runs import sweep_grid
+from extrapolation.runs import eval_table, sweep_grid
 
 LENGTHS = (8, 16, 64)
 # Perplexity at the longest length over that at 16, by encoding and seed.
@@ -52,7 +52,7 @@ def make(folder: pathlib.Path, names=tuple(RATIOS), seeds=(0, 1)):
     last = {k: [R1[one.seed]] * 2 for k in first}
     about = dict(name=one.model.rpe, H=2, hyper={}, train_length=16)
     files.write_json(path / 'rpe.json', {**about, 'init': first, 'final': last})
-    runs.csv_path(str(path), one.eval).parent.mkdir()
+    eval_table.path(str(path), one.eval).parent.mkdir()
     ratio = RATIOS[one.model.rpe][seeds.index(one.seed)]
     rows = []
     for n in LENGTHS:
@@ -61,7 +61,7 @@ def make(folder: pathlib.Path, names=tuple(RATIOS), seeds=(0, 1)):
       about |= dict(split='test', protocol='nonoverlap', step=20, length=n)
       about |= dict(ppl=value, ppl_last=value, bits_per_byte=2.5, tokens=200)
       rows.append({**about, 'commit': 'abc', 'device': 'cpu', 'versions': '1'})
-    table.write(runs.csv_path(str(path), one.eval), rows)
+    table.write(eval_table.path(str(path), one.eval), rows)
   return sweep
 
 
@@ -222,12 +222,12 @@ def test_what_a_run_folder_says_is_shown_and_not_obeyed(tmp_path):
   attack = '<script>alert("1")</script><img src=x onerror=alert(1)>'
   e = make(tmp_path, names=('kerple_log', 'none'), seeds=(0,))
   whole, failed = (tmp_path / name for name in ('kerple_log-s0', 'none-s0'))
-  path = runs.csv_path(str(whole), e.eval)
+  path = eval_table.path(str(whole), e.eval)
   table.write(path, [{**r, 'commit': attack} for r in table.read(path)])
   known = signed.read(whole / 'rpe.json')
   known['init'] = {attack: [1.0, 2.0]}
   signed.write(whole / 'rpe.json', known)
-  runs.csv_path(str(failed), e.eval).unlink()
+  eval_table.path(str(failed), e.eval).unlink()
   (failed / 'metrics.jsonl').unlink()
   sweep_grid.fail(str(failed), ValueError(attack))
   for folder in (tmp_path / 'sweep.json', *tmp_path.glob('*/config.json')):

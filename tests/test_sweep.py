@@ -10,7 +10,7 @@ import pytest
 
 from extrapolation import config, runs, sweep, train
 from extrapolation.output import files, table
-from extrapolation.runs import leases, sweep_grid
+from extrapolation.runs import eval_table, leases, sweep_grid
 from extrapolation.runs.sweep_worker import Worker
 from tests import chaos
 from tests.test_leases import verify_log
@@ -36,7 +36,7 @@ def test_the_grid_is_encodings_by_seeds(tiny):
 
 def test_an_evaluation_of_an_earlier_step_is_no_result(tiny, tmp_path):
   files.write_json(tmp_path / 'config.json', tiny.to_dict())
-  path = runs.csv_path(str(tmp_path), tiny.eval)
+  path = eval_table.path(str(tmp_path), tiny.eval)
   path.parent.mkdir()
   steps = tiny.train.steps
   for step, count in ((steps - 1, 0), (steps, len(tiny.eval.lengths))):
@@ -140,7 +140,7 @@ def test_a_failed_run_is_reported_and_the_others_finish(
 ):
   real = train.train
 
-  def fails(e, workdir, lease=None):
+  def fails(e, workdir, lease=None, check_text=None):
     if e.model.rpe == 'type1':
       raise FloatingPointError('loss is nan at step 3')
     return real(e, workdir, lease)
@@ -165,7 +165,7 @@ class Fake:
     monkeypatch.setattr(sweep_grid, 'evaluated_rows', self.finished)
     monkeypatch.setattr(sweep.report, 'write', self.reports.append)
 
-  def train(self, e, folder, lease=None):
+  def train(self, e, folder, lease=None, check_text=None):
     lease.check()
     self.runs.append(pathlib.Path(folder).name)
     if error := self.does(folder):

@@ -20,6 +20,7 @@ from extrapolation.config.sections import (
   Parallel,
   Sweep,
   Train,
+  grid_of,
   keys_or_error,
   targets_per_window,
 )
@@ -37,6 +38,7 @@ __all__ = [
   'base',
   'differences',
   'from_dict',
+  'grid_of',
   'keys_or_error',
   'load',
   'override',

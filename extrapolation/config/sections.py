@@ -41,8 +41,10 @@ class Data:
   source: str = 'stdlib'
   valid: str = ''  # another source for validation; '' splits `source`
   test: str = ''
-  separator: str = ''  # a line between documents; '' is the source's own
-  tokenizer: str = 'bytes'  # bytes | bpe | unigram | gpt2 | gpt2:DIR
+  separator: str = ''  # a line between documents | blank | wikitext
+  field: str = ''  # of the text in a record: .jsonl, .json, .csv, .parquet, ..
+  splits: str = 'names'  # of files that say train, valid, test | none: one text
+  tokenizer: str = 'bytes'  # bytes | bpe | unigram | gpt2[:DIR] | file:PATH
   vocab: int = 8192  # of bpe and unigram
   windows: str = 'contiguous'  # as in the paper | within: one document each
   manual_dir: str = ''  # your files for tfds:NAME; '' is where TFDS looks
@@ -150,9 +152,12 @@ class Train:
   checkpoint_every: int = 1000
   keep: int = 3  # newest checkpoints
   keep_every: int = 0  # and those of multiples of this step; 0 is none
+  init_from: str = ''  # RUN[:STEP], whose parameters it begins with
 
   def __post_init__(self):
     for field in dataclasses.fields(self):
+      if field.type is str:
+        continue
       least = 0 if field.name in ('valid_every', 'keep_every') else 1
       sizes.check(f'train.{field.name}', getattr(self, field.name), least)
     if self.B % self.accumulate:
@@ -247,14 +252,41 @@ class Eval:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sweep:
-  """Which runs a sweep has: encodings x seeds; see `runs.sweep_grid`."""
+  """Which runs a sweep has: encodings x grid x seeds; see `runs.sweep_grid`."""
 
   # `all`, or names with hyperparameters: type1,power:exponent=0.5,...
   rpe: str = 'all'
   seeds: tuple[int, ...] = (0,)
+  grid: str = ''  # more keys: train.T=256,512;optim.lr=1e-3,3e-3
 
   def __post_init__(self):
     sizes.check_list('sweep.seeds', self.seeds, 0)
+    grid_of(self.grid)
+
+
+def grid_of(text: str) -> dict[str, list[str]]:
+  """`KEY=VALUE,VALUE;KEY=VALUE` as the values of each key.
+
+  Raises:
+    ValueError: no such text, or a key or value that is given twice.
+  """
+  out: dict[str, list[str]] = {}
+  for part in filter(None, map(str.strip, text.split(';'))):
+    key, equals, values = (x.strip() for x in part.partition('='))
+    listed = [v.strip() for v in values.split(',')]
+    if not equals or not key or not all(listed):
+      raise ValueError(
+        f'sweep.grid = {sizes.shown(text)}: {sizes.shown(part)} is not '
+        'KEY=VALUE,VALUE; write train.T=256,512;optim.lr=1e-3,3e-3'
+      )
+    if key in out or len({*listed}) < len(listed):
+      raise ValueError(f'sweep.grid = {sizes.shown(text)}: {key} twice')
+    if key in ('seed', 'model.rpe') or key.startswith('sweep.'):
+      raise ValueError(
+        f'sweep.grid: {key} has a key of its own: sweep.rpe, sweep.seeds'
+      )
+    out[key] = listed
+  return out
 
 
 def targets_per_window(protocol: str, length: int) -> int:

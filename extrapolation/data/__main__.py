@@ -9,11 +9,15 @@ that can be copied, and read as --config.data.source=prepared:DIR.
 
 import inspect
 import logging
+import re
 import time
+from typing import Any
 
 from extrapolation import cli
 from extrapolation.cli import flags
 from extrapolation.data import prepare, sources
+from extrapolation.data.sources import split_names
+from extrapolation.output import table
 
 log = logging.getLogger('extrapolation.data')  # also as __main__
 
@@ -21,8 +25,10 @@ HELP = dict(
   source=sources.FORMS.replace('%', '%%'),
   valid='another source, for validation',
   test='another source, to test',
-  separator="line between documents; 'wikitext' is its articles",
-  tokenizer='bytes | bpe | unigram | gpt2 | gpt2:DIR | PATH.json',
+  separator="line between documents; 'blank' lines; 'wikitext' is its articles",
+  field='of the text in a record; default: text, or the only one',
+  splits='names of files say train, valid, test | none: all is one text',
+  tokenizer='bytes | bpe | unigram | gpt2 | gpt2:DIR | file:PATH | PATH.json',
   vocab='tokens of bpe and unigram',
   manual_dir='folder of the files that a TFDS builder reads',
   cache='default: ~/.cache/extrapolation',
@@ -39,11 +45,38 @@ def parser() -> flags.Parser:
     out.add_argument(
       f'--{name}', default=default, type=type(default), help=text + shown
     )
+  out.add_argument(
+    '--dry_run', action='store_true', help='print what is read as what'
+  )
   return out
+
+
+def dry_run(args: dict[str, Any]) -> None:
+  """Prints which file goes to which split, and why, before any is read."""
+  named = [args[key] for key in ('source', 'valid', 'test')]
+  for source in named:
+    if re.search(r'tfds:|hf:|wikibook|prepared:', source):
+      raise ValueError(f'--dry_run shows files; {source} has splits of its own')
+  options = sources.Options(args['separator'], args['field'], args['splits'])
+  rows = []
+  for part in sources.parts(named[0], named[1], named[2], options):
+    rows += [(i.name, i.split, i.kind, part.why) for i in part.inputs]
+    rows += [(name, '-', '-', why) for name, why in part.left_out]
+    rows += [
+      ('-', split, '-', '5 % held out of train')
+      for split in sources.held_out(part)
+    ]
+  columns = ('file', 'split', 'read', 'why')
+  shown = [(split_names.shown(name), *rest) for name, *rest in rows]
+  lines = [dict(zip(columns, row, strict=True)) for row in shown]
+  log.info('%s', table.text(lines, columns))
 
 
 def main(argv: list[str]) -> None:
   args = vars(parser().parse_args(argv))
+  if args.pop('dry_run'):
+    dry_run(args)
+    return
   start = time.monotonic()
   dataset = prepare(**args)
   log.info('%s', dataset.summary())

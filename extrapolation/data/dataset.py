@@ -95,6 +95,9 @@ class Dataset:
         f'sha256 {record["sha256"][:12]}  {manifest["source"]}, '
         f'Python {manifest["python"]}'
       )
+    if skipped := manifest.get('skipped'):
+      why = ', '.join(f'{n:,} {why}' for why, n in skipped.items())
+      lines.append(f'      not read: {why}')
     parts = manifest['parts'] if len(manifest['parts']) > 1 else []
     names = manifest['part_sources']
     names = names or [f'part {i + 1}' for i in range(len(parts))]

@@ -26,7 +26,7 @@ _KEY = (  # what the name of a folder is made of, in this order
   'separator',
   'tokenizer_key',
 )
-_KEYS = {*_KEY, 'key', 'tokenizer', 'parts', 'splits', signed.KEY}
+_KEYS = {*_KEY, 'key', 'tokenizer', 'parts', 'splits', 'skipped', signed.KEY}
 
 
 def name_of(key: Mapping[str, Any]) -> str:
@@ -155,7 +155,7 @@ def _tokens(
       text_bytes += int(tokenizer.byte_lengths.take(ids).sum())
   if sha256.hexdigest() != record['tokens_sha256']:
     raise ValueError('it has changed')
-  if text_bytes != record['bytes']:
+  if tokenizer.lossless and text_bytes != record['bytes']:
     raise ValueError(
       f'it is of {text_bytes} bytes of text, but manifest.json says '
       f'{record["bytes"]}'

@@ -21,10 +21,12 @@ def key(
   digests: dict[tuple, dict] = {}
   for k, part in enumerate(parts):
     read = part.origin or [
-      {'name': i.name, 'split': i.split} | _digest(i, digests)
+      {'name': i.name, 'split': i.split} | _kind(i) | _digest(i, digests)
       for i in part.inputs
     ]
-    inputs += [{'part': k, **r} for r in read]
+    # How records are read is part of what is read.
+    fields = {'field': part.field} if part.field else {}
+    inputs += [{'part': k, **r} | fields for r in read]
   stdlib = any('stdlib' in name for name in names)
   return {
     'format': FORMAT,
@@ -36,6 +38,11 @@ def key(
     'separator': [p.separator for p in parts],
     'tokenizer_key': tokenizers.key(tokenizer, vocab),
   }
+
+
+def _kind(entry: Input) -> dict:
+  """What the text of a file was taken for, where that was once otherwise."""
+  return {} if entry.kind in ('text', 'parquet') else {'kind': entry.kind}
 
 
 def _digest(entry: Input, known: dict[tuple, dict]) -> dict:

@@ -1,6 +1,7 @@
 """From a source to a prepared corpus, once."""
 
 import dataclasses
+import logging
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,10 @@ from extrapolation.data import (
 from extrapolation.data.dataset import WINDOWS, Dataset
 from extrapolation.data.expected import Expected
 
+log = logging.getLogger('extrapolation.data')
+
+SPLIT_RULES = ('names', 'none')
+
 
 def prepare(
   *,
@@ -28,6 +33,8 @@ def prepare(
   vocab: int = 8192,
   windows: str = 'contiguous',
   manual_dir: str = '',
+  field: str = '',
+  splits: str = 'names',
   cache: str = '',
   out: str = '',
   expect: Mapping[str, Any] | None = None,
@@ -39,11 +46,16 @@ def prepare(
   separator: line between documents, or 'wikitext' for its articles; empty for
     the source's own: a file, a row, or what a builder takes for one.
   tokenizer: 'bytes' (ignores vocab), 'bpe' or 'unigram', of `vocab` tokens,
-    trained on the train split alone; 'gpt2' or 'gpt2:DIR', GPT-2's own; or the
-    path of a saved one, a .json.
+    trained on the train split alone; 'gpt2' or 'gpt2:DIR', GPT-2's own;
+    'file:PATH', a SentencePiece .model or a tokenizer.json of your own, see
+    `tokenizers.user_model`; or the path of a saved one, a .json.
   windows: 'contiguous' reads one stream; 'within' never crosses a document,
     see `pipeline.batches`.
   manual_dir: folder of the files that a TFDS builder reads.
+  field: of the text in a record of .jsonl, .json, .csv, .parquet ..; empty for
+    `text`, or the only one it can be.
+  splits: 'names' of files that say train, valid or test make these splits;
+    'none' reads all files as one text.
   cache: folder; the result is kept there under a key of all inputs' content.
   out: folder for the result, in place of one in the cache.
   expect: manifest of the text that it must be, of one who may not be trusted
@@ -62,6 +74,8 @@ def prepare(
     raise ValueError(f'separator = {separator!r} must be a single line')
   if windows not in WINDOWS:
     raise ValueError(f'no windows {windows!r}; there are {", ".join(WINDOWS)}')
+  if splits not in SPLIT_RULES:
+    raise ValueError(f'splits = {splits!r}; there are {", ".join(SPLIT_RULES)}')
   tokenizers.check(tokenizer, vocab)
   expected = Expected.of(expect) if expect is not None else None
   if source.startswith('prepared:'):
@@ -73,7 +87,9 @@ def prepare(
     if expected:
       expected.check(dataset.manifest)
     return dataset
-  options = sources.Options(separator, manual_dir, folder_cache.root(cache))
+  options = sources.Options(
+    separator, field, splits, manual_dir, folder_cache.root(cache)
+  )
   if expected:
     options = dataclasses.replace(
       options,
@@ -82,6 +98,9 @@ def prepare(
       check=expected.check_inputs,
     )
   parts = sources.parts(source, valid, test, options)
+  if not expected:
+    for line in (line for part in parts for line in sources.lines(part)):
+      log.info('%s', line)
   key = manifest.key(parts, (source, valid, test), tokenizer, vocab)
   name = integrity.name_of(key)
   origin = ' + '.join(s for s in (source, valid, test) if s)

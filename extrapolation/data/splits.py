@@ -4,6 +4,7 @@ import array
 import dataclasses
 import functools
 import hashlib
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
@@ -30,13 +31,15 @@ class Text:
 
   path: the text of all documents; spans: split -> [n, 2], first byte and end
   of each document in order; parts: split -> [n], the part each came from, of
-  `weights` (their shares of training, all 0 for each text once).
+  `weights` (their shares of training, all 0 for each text once); skipped: why
+  -> records that hold no text.
   """
 
   path: pathlib.Path
   spans: dict[str, Spans]
   parts: dict[str, Int[np.ndarray, ' n']]
   weights: tuple[float, ...] = (0.0,)
+  skipped: dict[str, int] = dataclasses.field(default_factory=dict)
 
   def read(self, start: int, end: int) -> bytes:
     """Bytes [start, end) of the file; a mapping would count as memory."""
@@ -106,10 +109,10 @@ def gather(
   """
   spans: dict[str, list[Spans]] = {}
   part_of: dict[str, list[np.ndarray]] = {}
-  separated = False
+  separated, skipped = False, {}
   with open(path, 'wb') as out:
     for k, part in enumerate(parts):
-      by_split, occurs = _gather(part, out, advance)
+      by_split, occurs = _gather(part, out, advance, skipped)
       separated |= occurs or not part.separator
       if len(parts) == 1 and not separated:
         raise _no_separator(part)
@@ -119,7 +122,8 @@ def gather(
         part_of.setdefault(split, []).append(np.full(len(rows), k))
   if not separated:
     raise _no_separator(parts[0])
-  text = Text(path, {}, {}, tuple(p.weight for p in parts))
+  weights = tuple(p.weight for p in parts)
+  text = Text(path, {}, {}, weights, skipped)
   for split in (s for s in SPLITS if s in spans):
     order = slice(None) if split == 'train' else _interleaved(spans[split])
     text.spans[split] = np.concatenate(spans[split])[order]
@@ -135,7 +139,10 @@ def _interleaved(spans: Sequence[Spans]) -> Int[np.ndarray, ' m']:
 
 
 def _gather(
-  part: Part, out: IO[bytes], advance: Callable[[int], None]
+  part: Part,
+  out: IO[bytes],
+  advance: Callable[[int], None],
+  skipped: dict[str, int],
 ) -> tuple[dict[str, Spans], bool]:
   """Documents of one part by split, and whether its separator occurs."""
   spans, splits, hashes = array.array('q'), bytearray(), array.array('d')
@@ -144,9 +151,9 @@ def _gather(
   budget = Budget(part.inputs)
   for entry in part.inputs:
     by_text = bool(part.separator) or entry.many
-    name = b'' if by_text else entry.name.encode()
+    name = b'' if by_text else os.fsencode(entry.name)
     start, digest = end, hashlib.sha256(name)
-    for block in documents(entry, part.separator, budget):
+    for block in documents(entry, part.separator, budget, part.field, skipped):
       if block is not None:
         end += out.write(block)
         if by_text:
@@ -161,7 +168,8 @@ def _gather(
     advance(entry.size())
   if end == begin:
     many = f'{len(part.inputs)} files' if len(part.inputs) > 1 else 'a file'
-    raise ValueError(f'{part.source} is empty: {many} without text')
+    why = ''.join(f'; {n:,} records {why}' for why, n in skipped.items())
+    raise ValueError(f'{part.source} is empty: {many} without text{why}')
   rows = np.frombuffer(spans, np.int64).reshape(-1, 2)
   number = np.frombuffer(bytes(splits), np.int8)
   by_split = {s: rows[number == k] for k, s in enumerate(SPLITS)}

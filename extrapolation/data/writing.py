@@ -3,6 +3,7 @@
 import array
 import hashlib
 import json
+import logging
 import pathlib
 import platform
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ import numpy as np
 from extrapolation.data import integrity, sources, splits, tokenizers
 from extrapolation.output import signed
 from extrapolation.output.progress import megabytes
+
+log = logging.getLogger('extrapolation.data')
 
 UINT16_VOCAB = 1 << 16  # the largest vocabulary that uint16 holds
 SAMPLE_BYTES = 32 << 20  # of text that a tokenizer is trained on, at most
@@ -37,6 +40,11 @@ def fill(
   if made is None:
     made = _trained(tokenizer, vocab, text, origin)
   made.save(new / 'tokenizer.json')
+  if not made.lossless:
+    log.warning(
+      '%s may change text (case, spaces or characters): perplexity is of its '
+      'tokens, and bits per byte are not known', made.name,
+    )  # fmt: skip
   written = {split: _write(text, split, made, new) for split in text.spans}
   text.path.unlink()
   content = key | {
@@ -48,6 +56,7 @@ def fill(
       'sha256': hashlib.sha256(made.model).hexdigest(),
     },
     'parts': _in_train(parts, text, new),
+    'skipped': text.skipped,
     'splits': written,
   }
   content = signed.sign(content)
@@ -89,7 +98,7 @@ def _write(
         ids = tokenizer.encode(piece).astype(dtype)
         digest.update(ids)
         file.write(ids)
-        advance(int(tokenizer.byte_lengths[ids].sum()))
+        advance(len(piece.encode()))
       digest.update(eos)
       file.write(eos)
       ends.append(file.tell() // eos.itemsize)

@@ -6,10 +6,9 @@ import pathlib
 import statistics
 from collections.abc import Sequence
 
-from extrapolation import config, rpe, runs
+from extrapolation import config, runs
 from extrapolation.output import signed
 from extrapolation.runs import sweep_grid
-from extrapolation.theory import trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Run:
 
   @property
   def label(self) -> str:
-    return rpe.label(self.config.model.rpe, self.config.model.rpe_args)
+    return sweep_grid.label(self.config)
 
 
 def read(workdir: str) -> list[Run]:
@@ -36,32 +35,34 @@ def read(workdir: str) -> list[Run]:
   Raises:
     ValueError: the folder of no sweep, or of runs of another config.
   """
-  out = []
+  out, first = [], ''  # the first that has numbers; others are beside it
   for name, e in sweep_grid.read(workdir):
     folder = str(pathlib.Path(workdir) / name)
     path = pathlib.Path(folder) / 'metrics.jsonl'
     try:
       metrics = runs.read_metrics(folder) if path.exists() else []
-      rows, state = (
-        sweep_grid.evaluated_rows(folder, e),
-        sweep_grid.status(folder, e),
-      )
-      if rows:
-        _same_encoding(folder, e)
+      runs.same_encoding(folder, e)
+      rows = sweep_grid.evaluated_rows(folder, e)
+      if rows and first:
+        _same_text(folder, first)
+      first = first or (folder if rows else '')
+      state = sweep_grid.status(folder, e)
     except (signed.Damaged, OSError) as error:
       metrics, rows, state = [], [], f'damaged: {error}'
     out.append(Run(name, folder, e, state, rows, metrics))
   return out
 
 
-def _same_encoding(folder: str, e: config.Experiment) -> None:
-  """Raises Damaged unless rpe.json, which theory reads, is of this run."""
+def _same_text(folder: str, first: str) -> None:
+  """Raises Damaged if a run was trained on another text than the first."""
   try:
-    about = trained.about(folder)
-  except ValueError as error:
-    raise signed.Damaged(str(error)) from None
-  if about.get('run', runs.run_id(e)) != runs.run_id(e):
-    raise signed.Damaged(f'{folder}/rpe.json is of another run: restore it')
+    ours, theirs = (sweep_grid.text(f) for f in (folder, first))
+  except OSError:
+    return  # of before it was written down
+  if ours != theirs:
+    raise signed.Damaged(
+      f'it was trained on another text, or in other tokens, than {first}'
+    )
 
 
 def by_encoding(rows: Sequence[dict], value: str = 'ppl') -> list[dict]:

@@ -12,9 +12,9 @@ with epy.lazy_api_imports(globals()):
   from extrapolation.runs.metrics import Metrics, read_metrics
   from extrapolation.runs.run_folder import (
     claim,
-    csv_path,
     load_config,
     same_config,
+    same_encoding,
     same_text,
     write_rpe,
     write_tokenizer,
@@ -25,7 +25,6 @@ __all__ = [
   'Metrics',
   'Trained',
   'claim',
-  'csv_path',
   'load',
   'load_config',
   'newest',
@@ -33,6 +32,7 @@ __all__ = [
   'read_metrics',
   'run_id',
   'same_config',
+  'same_encoding',
   'same_text',
   'write_rpe',
   'write_tokenizer',

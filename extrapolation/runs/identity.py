@@ -8,12 +8,25 @@ from extrapolation.output import signed
 # The sections of a config that decide what is trained.
 TRAINED_BY = ('seed', 'data', 'model', 'optim', 'train')
 # Keys of `data` that say where text lies; what it is, its digests say.
-PLACES = ('source', 'valid', 'test', 'manual_dir', 'cache')
+PLACES = ('source', 'valid', 'test', 'manual_dir')
+
+
+# Keys that change what is written and when, and no parameter; of data, where.
+HARMLESS = {
+  'train': ('log_every', 'checkpoint_every', 'keep', 'keep_every',
+            'valid_every', 'valid_tokens'),
+  'data': ('cache',),
+}  # fmt: skip
 
 
 def trained_by(e: config.Experiment) -> dict:
+  """The keys of a config that decide what is trained."""
   sections = e.to_dict()
-  return {key: sections[key] for key in TRAINED_BY}
+  chosen = {key: sections[key] for key in TRAINED_BY}
+  for section, keys in HARMLESS.items():
+    for key in keys:
+      del chosen[section][key]
+  return chosen
 
 
 def run_id(e: config.Experiment) -> str:

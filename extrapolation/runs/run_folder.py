@@ -1,14 +1,15 @@
 """A run is a folder: config, text, tokenizer, metrics, checkpoints."""
 
 import contextlib
-import pathlib
+import functools
+import json
 
 import numpy as np
 from etils import epath
 
-from extrapolation import config, data
+from extrapolation import config, data, rpe
 from extrapolation.output import files, signed
-from extrapolation.runs import identity, leases
+from extrapolation.runs import fingerprint, identity, leases
 
 
 def folder(workdir: str) -> epath.Path:
@@ -45,7 +46,8 @@ def load_config(workdir: str, name: str = 'config.json') -> config.Experiment:
 def same_config(workdir: str, e: config.Experiment) -> None:
   """Raises ValueError, with the keys that differ, unless the run is of `e`.
 
-  The sections `eval`, `sweep` and `parallel` do not make a run another one.
+  The sections `eval`, `sweep` and `parallel`, and `identity.HARMLESS` keys, do
+  not make a run another one.
   """
   there = load_config(workdir)
   different = config.differences(
@@ -185,13 +187,36 @@ def write_rpe(
   values = {k: np.asarray(v)[rows].tolist() for k, v in values.items()}
   about = dict(name=c.rpe, H=c.H, hyper=dict(c.rpe_args))
   about |= dict(train_length=e.train.T, run=identity.run_id(e))
+  if 'fingerprint' not in known:
+    about |= dict(fingerprint=fingerprint.take(_encoding(e.model)))
   signed.write(path, {**known, **about, when: values})
 
 
-def csv_path(workdir: str, s: config.Eval) -> pathlib.Path | epath.Path:
-  """Where `evaluate` writes its table; the figures lie beside it."""
-  name = f'{s.split}-{s.protocol}'
-  name += f'-window-{s.window}' if s.window != 'full' else ''
-  name = name.replace(':', '-') + '.csv'
-  kind = pathlib.Path if files.is_local(workdir) else epath.Path
-  return kind(workdir) / 'eval' / name
+def _encoding(c: config.Model) -> rpe.RPE:
+  return rpe.get(c.rpe, c.H, **c.rpe_args)
+
+
+def same_encoding(workdir: str, e: config.Experiment) -> None:
+  """Raises signed.Damaged unless rpe.json is of this run and of this code.
+
+  A run of before there were fingerprints, or that has just begun, is not
+  compared.
+  """
+  path = epath.Path(workdir) / 'rpe.json'
+  if not path.exists():
+    return
+  known = signed.read(path)
+  run = identity.run_id(e)
+  if known.get('run', run) != run:
+    raise signed.Damaged(f'{path} is of another run: restore it')
+  if 'fingerprint' in known and not _same(e.model, json.dumps(known)):
+    raise signed.Damaged(
+      f'{workdir!r} was trained with another formula of {e.model.rpe} than the '
+      'one that there is now (its values are in rpe.json): restore it, or '
+      'train with the new one in another --workdir'
+    )
+
+
+@functools.lru_cache(maxsize=256)  # a sweep asks again and again
+def _same(c: config.Model, known: str) -> bool:
+  return fingerprint.same(_encoding(c), json.loads(known)['fingerprint'])

@@ -1,14 +1,15 @@
 """Which runs a sweep has, and how far each of them is."""
 
 import functools
+import itertools
 import logging
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from extrapolation import config, rpe
-from extrapolation.output import files, signed, table
-from extrapolation.runs import identity, leases, run_folder
+from extrapolation.output import files, signed
+from extrapolation.runs import eval_table, identity, leases, run_folder
 from extrapolation.runs.metrics import read_metrics
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,8 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
   """(folder name, overrides of `e`) of every run, seed by seed.
 
   Encodings are separated by commas, `all` is every one; hyperparameters follow
-  a colon: `alibi,power:exponent=0.5,t5:buckets=64:max_distance=256`.
+  a colon: `alibi,power:exponent=0.5,t5:buckets=64:max_distance=256`. Every one
+  has a run for each seed and each combination of the values in `sweep.grid`.
 
   Raises:
     ValueError: seeds that are not whole numbers, or a run given twice.
@@ -27,20 +29,44 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
   names = rpe.names() if s.rpe == 'all' else s.rpe.split(',')
   if not s.seeds or not all(isinstance(n, int) for n in s.seeds):
     raise ValueError(f'sweep.seeds = {s.seeds!r}: needs whole numbers')
-  made = set()
-  for seed in s.seeds:  # so that a partial sweep tells something
+  made, grid = set(), config.grid_of(s.grid)
+  points = [
+    dict(zip(grid, values, strict=True))
+    for values in itertools.product(*grid.values())
+  ]
+  # So that a partial sweep tells something, a seed comes after the other.
+  for seed, point in itertools.product(s.seeds, points):
     for spec in names:
       name, hyper = rpe.parse(spec)
-      overrides = {'model.rpe': name, 'seed': str(seed)}
+      overrides = {'model.rpe': name, 'seed': str(seed), **point}
       overrides |= {f'model.rpe_args.{k}': v for k, v in hyper.items()}
-      folder = re.sub(r'[^\w.=-]+', '-', spec.strip()) + f'-s{seed}'
+      about = ' '.join([spec.strip(), *_settings(point.items())])
+      folder = re.sub(r'[^\w.=-]+', '-', about) + f'-s{seed}'
       if folder in made:
         raise ValueError(
           f'sweep.rpe = {s.rpe}, sweep.seeds = {s.seeds}: run {folder!r} is '
-          'given twice; name each encoding and seed once'
+          'given twice; name each encoding, seed and value once'
         )
       made.add(folder)
       yield folder, overrides
+
+
+def _settings(values: Iterable[tuple[str, str]]) -> list[str]:
+  """`T=256` for train.T."""
+  return [f'{key.rpartition(".")[2]}={value}' for key, value in values]
+
+
+def label(e: config.Experiment) -> str:
+  """What a run is called in tables and figures: all but its seed."""
+  values = e.to_dict()
+  point = {}
+  for key in config.grid_of(e.sweep.grid):
+    node = values
+    for part in key.split('.'):
+      node = node[part]
+    point[key] = f'{node:g}' if isinstance(node, float) else str(node)
+  encoding = rpe.label(e.model.rpe, e.model.rpe_args)
+  return ' '.join([encoding, *_settings(point.items())])
 
 
 def experiments(
@@ -98,22 +124,59 @@ def evaluated_rows(folder: str, e: config.Experiment) -> list[dict]:
     return []
   try:
     run_folder.same_config(folder, e)
-    path = run_folder.csv_path(folder, e.eval)
-    if run_folder.load_config(folder).eval != e.eval or not path.exists():
+    run_folder.same_encoding(folder, e)
+    rows = eval_table.read(folder, e.eval, e.train.steps, identity.run_id(e))
+    if {row['length'] for row in rows} != set(e.eval.lengths):
       return []
-    rows = table.read(path)
-    return rows if _complete(rows, e) else []
+    return [{**row, 'rpe': label(e)} for row in rows]
+  except FileNotFoundError:
+    return []
   except signed.Damaged as error:
     _warn(str(error))
     return []
 
 
-def _complete(rows: list[dict], e: config.Experiment) -> bool:
-  return {row.get('length') for row in rows} == set(e.eval.lengths) and all(
-    row.get('step') == e.train.steps
-    and row.get('run', identity.run_id(e)) == identity.run_id(e)
-    for row in rows
-  )
+def same_text(folder: str, manifest: Mapping) -> None:
+  """Raises ValueError if another run of the sweep has read another text.
+
+  The standard library is another text in another Python, and what a table
+  compares must not be texts.
+
+  Args:
+    folder: of a run, beside those of the others.
+    manifest: of the text that it reads.
+  """
+  own = pathlib.Path(folder).absolute()
+  for path in sorted(own.parent.glob('*/data.json')):
+    if path.parent == own:
+      continue
+    try:
+      other = run_folder.text_of(str(path.parent))
+    except (signed.Damaged, OSError):
+      continue  # it is named where it is read
+    if (ours := _text(manifest)) != (theirs := _text(other)):
+      keys = [k for k in ours if ours[k] != theirs.get(k)]
+      raise ValueError(
+        f'{folder!r} reads another text than {path.parent.name!r}: '
+        f'{", ".join(keys)} differ (Python {manifest["python"]} here, '
+        f'{other["python"]} there); restore it, or give another --workdir'
+      )
+
+
+def text(folder: str) -> dict[str, str]:
+  """Digests of the tokens of a run by split, and its tokenizer.
+
+  Raises:
+    signed.Damaged: its data.json is none.
+    OSError: it has none.
+  """
+  return _text(run_folder.text_of(folder))
+
+
+def _text(manifest: Mapping) -> dict[str, str]:
+  splits = manifest['splits'].items()
+  digests = {split: about['tokens_sha256'] for split, about in splits}
+  return digests | dict(tokenizer=manifest['tokenizer']['name'])
 
 
 @functools.cache  # workers look again and again

@@ -25,6 +25,10 @@ class Trained:
   tokenizer: data.Tokenizer
   _text: data.Dataset | None = None
 
+  def on(self, text: data.Dataset) -> 'Trained':
+    """The same model, to be scored on another text in its tokens."""
+    return dataclasses.replace(self, _text=text)
+
   def text(self) -> data.Dataset:
     """The text the run was trained on; read when it is first asked for.
 
@@ -75,6 +79,7 @@ def load(
     OSError: not a run, no checkpoint that is sound, or text that is gone.
   """
   e = run_folder.load_config(workdir)
+  multihost.every(lambda: run_folder.same_encoding(workdir, e))
   read, tokenizer = None, None
   if not text:
     tokenizer = run_folder.tokenizer(workdir)
@@ -107,4 +112,9 @@ def load(
 def _read_text(workdir: str, e: config.Experiment) -> data.Dataset:
   expect = run_folder.text_of(workdir)
   # Whoever made the folder says where its text is, not where to write.
-  return data.prepare(**dataclasses.asdict(e.data), expect=expect)
+  try:
+    return data.prepare(**dataclasses.asdict(e.data), expect=expect)
+  except FileNotFoundError as error:
+    raise FileNotFoundError(
+      f'{error}; if the text of the run has moved, evaluate it by --source=..'
+    ) from None

@@ -1,6 +1,7 @@
 """The encoding of a trained run, from the `rpe.json` in its folder.
 
-{"name", "H", "hyper", "train_length", "init": {parameter: values}, "final"}:
+{"name", "H", "hyper", "train_length", "init": {parameter: values}, "final"},
+and what `runs.fingerprint` and `runs.identity` take the run for:
 parameters in the formula's own units, with a leading axis of layers when every
 layer has its own; `final` is absent until training has ended.
 """

@@ -9,7 +9,7 @@ import pytest
 
 from extrapolation import config, evaluate, report, runs, sweep
 from extrapolation.output import table
-from extrapolation.runs import run_folder, sweep_grid
+from extrapolation.runs import eval_table, run_folder, sweep_grid
 from extrapolation.theory import trained as theory
 from tests.attack import bytes as attack
 from tests.conftest import tiny_config
@@ -49,7 +49,7 @@ def _all(folder: pathlib.Path):
 
 
 def _rows(folder: pathlib.Path, e) -> list[dict]:
-  rows = table.read(runs.csv_path(str(folder), e.eval))
+  rows = table.read(eval_table.path(str(folder), e.eval))
   if {row['length'] for row in rows} != set(e.eval.lengths):
     raise ValueError('its table lacks lengths, and is made again')
   return rows
@@ -141,7 +141,7 @@ def _sweep_of(folder: pathlib.Path):
 
 def test_a_digit_in_a_table_is_found_and_the_table_made_again(run, capsys):
   e = runs.load_config(str(run))
-  path = runs.csv_path(str(run), e.eval)
+  path = eval_table.path(str(run), e.eval)
   want = sweep_grid.evaluated_rows(str(run), e)
   assert len(want) == 3
   text = path.read_text()

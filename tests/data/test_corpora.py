@@ -86,8 +86,11 @@ def test_folder_with_split_names_has_its_splits(write):
   assert found == {'train.txt': 'train', 'test.txt': 'test'}
 
 
-def test_one_split_name_alone_is_any_file(write):
+def test_names_that_say_a_split_for_some_files_are_doubtful(write):
   root = write({'test.txt': 'a', 'b.txt': 'b'})
+  with pytest.raises(ValueError, match=r'say test for 1 of 2 .* for b\.txt'):
+    entries(f'files:{root}')
+  (root / 'b.txt').unlink()  # alone it is a text
   assert {i.split for i in entries(f'files:{root}')} == {'train'}
 
 
@@ -172,7 +175,7 @@ def test_missing_text(tmp_path, where, says):
     (b'ab\ncd\0ef', 'NUL byte at byte 5;'),
     ('caf\u00e9\n'.encode('latin-1'), 'not UTF-8: .* at byte 3;'),
     (b'ab\n\xe2\x82', 'not UTF-8: unexpected end of data at byte 3;'),
-    ('text'.encode('utf-16'), 'NUL byte at byte 3|not UTF-8: .* at byte 0'),
+    ('text'.encode('utf-16'), 'UTF-16; convert it with iconv -f'),
   ],
 )
 def test_what_is_not_text_is_refused(write, data, says, separator, monkeypatch):
@@ -185,7 +188,7 @@ def test_what_is_not_text_is_refused(write, data, says, separator, monkeypatch):
 
 
 @pytest.mark.parametrize('suffix', ['gz', 'xz'])
-@pytest.mark.parametrize('damage', ['cut', 'flip', 'plain', 'none'])
+@pytest.mark.parametrize('damage', ['cut', 'flip', 'none'])
 def test_damaged_archives(write, suffix, damage):
   pack = {'gz': gzip.compress, 'xz': lzma.compress}[suffix]
   good = pack(prose(500).encode())
@@ -194,7 +197,6 @@ def test_damaged_archives(write, suffix, damage):
   data = {
     'cut': good[:middle],
     'flip': good[:middle] + flipped + good[middle + 1 :],
-    'plain': b'no archive',
     'none': good,
   }[damage]
   path = write({f'a.{suffix}': data}) / f'a.{suffix}'

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from extrapolation.data.sources import Input, documents, files, inputs
-from extrapolation.data.sources.inputs import split_of
+from extrapolation.data.sources.split_names import split_of
 
 from .conftest import prose
 
@@ -53,8 +53,11 @@ def test_names_of_splits():
     'train.txt.xz': 'train', 'valid': 'valid', 'validation.txt': 'valid',
     'dev.gz': 'valid', 'val.txt': 'valid', 'wiki.valid.raw': 'valid',
     'wiki.train.tokens': 'train', 'test-00000-of-00002.parquet': 'test',
-    'training.txt': '', 'testing': '', 'test_a.txt': '', 'mytrain.txt': '',
-    'wiki.txt': '', 'value.txt': '', 'trainidation.txt': '',
+    'ptb.test.txt': 'test', 'my_train2.txt': 'train', 'trainData.txt': 'train',
+    'data/TEST-01.txt': 'test', 'Validation/x.txt': 'valid',
+    'training': 'train',
+    'mytrain.txt': '', 'wiki.txt': '', 'value.txt': '', 'trainidation.txt': '',
+    'latest.txt': '', 'device.txt': '', 'contest/a.txt': '',
   }  # fmt: skip
   assert {n: split_of(n) for n in names} == names
 
@@ -93,14 +96,14 @@ def test_articles_are_those_of_the_expression(
 
 
 def test_zip_holds_splits_or_documents(write):
-  inside = {'w/wiki.train.tokens': 't', 'w/wiki.valid.tokens': 'v', 'w/x': 'x'}
+  inside = {'w/wiki.train.tokens': 't', 'w/wiki.valid.tokens': 'v'}
   inside |= {'__MACOSX/w/wiki.test.tokens': 'm', 'w/.hidden': 'h'}
   root = write({'a.zip': zipped(inside), 'deep/readme': 'r'})
   for where in (root, root / 'a.zip'):
-    found = {i.split: read(i) for i in files.inputs(str(where))}
+    found = {i.split: read(i) for i in files.read(str(where)).inputs}
     assert found == {'train': ['t'], 'valid': ['v']}
   root = write({'b.zip': zipped({'1.py': 'a', 'p/__init__.py': 'b'})})
-  found = files.inputs(str(root / 'b.zip'))
+  found = files.read(str(root / 'b.zip')).inputs
   assert [(i.name, read(i)) for i in found] == [
     ('b.zip/1.py', ['a']),
     ('b.zip/p/__init__.py', ['b']),
@@ -110,19 +113,24 @@ def test_zip_holds_splits_or_documents(write):
 def test_packed_files_inside_a_zip(write):
   inside = {'a.xz': lzma.compress(b'one'), 'b.gz': gzip.compress(b'two')}
   root = write({'a.zip': zipped(inside)})
-  assert [read(i) for i in files.inputs(str(root))] == [['one'], ['two']]
+  assert [read(i) for i in files.read(str(root)).inputs] == [['one'], ['two']]
 
 
 def test_folders_that_are_splits(write):
   root = write({'train/b.txt': 'b', 'train/a.txt': 'a', 'validation/c': 'c'})
-  found = [(i.name, i.split) for i in files.inputs(str(root))]
+  found = [(i.name, i.split) for i in files.read(str(root)).inputs]
   assert found == [
     ('train/a.txt', 'train'), ('train/b.txt', 'train'),
     ('validation/c', 'valid'),
   ]  # fmt: skip
   (root / 'src').mkdir()
-  (root / 'src' / 'd').write_text('d')  # now they are folders like any other
-  assert {i.split for i in files.inputs(str(root))} == {'train'}
+  (root / 'src' / 'd').write_text('d')  # may be of any split, or of none
+  with pytest.raises(
+    ValueError, match='for 3 of 4 files, and nothing for src/d'
+  ):
+    files.read(str(root))
+  found = files.read(str(root), by_names=False)
+  assert {i.split for i in found.inputs} == {'train'}
 
 
 def test_rows_are_documents_or_the_lines_of_articles(write):
@@ -134,7 +142,7 @@ def test_rows_are_documents_or_the_lines_of_articles(write):
       'test-00000-of-00001.parquet': table(text=rows),
     }
   )
-  test, train = files.inputs(str(root))
+  test, train = files.read(str(root)).inputs
   assert (train.split, test.split) == ('train', 'test')
   assert read(train) == ['a\nb']
   assert read(test, 'wikitext') == [article('A'), article('B')]
@@ -143,14 +151,23 @@ def test_rows_are_documents_or_the_lines_of_articles(write):
 @pytest.mark.parametrize(
   'columns, says',
   [
-    (dict(a=['x'], b=['y']), 'has no column of text called text, .* a, b'),
-    (dict(a=[1]), 'has no column of text'),
+    (
+      dict(a=['x'], b=['y']),
+      "no field 'text'; .* could be in a, b; it has: a, b",
+    ),
+    (
+      dict(content=['x'], code=['y'], n=[1]),
+      'could be in content, code; it has',
+    ),
+    (dict(a=[1]), "has no field 'text'; it has: a; say which with data.field"),
     (dict(content=['x'], a=['y']), ''),
+    (dict(text=['x'], content=['y']), ''),
     (dict(only=['x'], n=[1]), ''),
   ],
 )
 def test_which_column_is_text(write, columns, says):
-  entry = Input('a', write({'a.parquet': table(**columns)}) / 'a.parquet')
+  path = write({'a.parquet': table(**columns)}) / 'a.parquet'
+  entry = Input('a', path, kind='parquet')
   if not says:
     assert read(entry) == ['x']
     return
@@ -172,7 +189,7 @@ def test_damaged_archives(write, suffix, damage):
   }[damage]
   path = write({f'a.{suffix}': data}) / f'a.{suffix}'
   with pytest.raises(ValueError) as error:
-    found = [read(i) for i in files.inputs(str(path))]
+    found = [read(i) for i in files.read(str(path)).inputs]
     if suffix == 'parquet':  # it has no checksum of pages unless asked for
       assert found != [[text]]
       raise ValueError(f'{path} differs')
@@ -186,4 +203,4 @@ def test_zip_that_is_encrypted_or_empty(write):
   root = write({'a.zip': bytes(data), 'b.zip': zipped({})})
   for name, says in (('a', 'is encrypted'), ('b', 'holds no files')):
     with pytest.raises(ValueError, match=says):
-      files.inputs(str(root / f'{name}.zip'))
+      files.read(str(root / f'{name}.zip'))

@@ -1,6 +1,13 @@
 """Where text comes from: files, TFDS, the Hugging Face Hub."""
 
-from extrapolation.data.sources.corpora import FORMS, Options, Part, parts
+from extrapolation.data.sources.corpora import (
+  FORMS,
+  Options,
+  Part,
+  held_out,
+  lines,
+  parts,
+)
 from extrapolation.data.sources.inputs import BLOCK, SPLITS, Input
 from extrapolation.data.sources.reading import documents
 from extrapolation.data.sources.unpacking import Budget
@@ -14,5 +21,7 @@ __all__ = [
   'Options',
   'Part',
   'documents',
+  'held_out',
+  'lines',
   'parts',
 ]

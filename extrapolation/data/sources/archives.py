@@ -8,6 +8,7 @@ import struct
 import zipfile
 from typing import IO
 
+from extrapolation.data.sources.packing import ZIP
 from extrapolation.output import plain_file
 
 
@@ -44,3 +45,11 @@ def member(path: pathlib.Path, name: str) -> IO[bytes]:
 @functools.lru_cache(maxsize=1)
 def _opened(path: str, *_: int) -> zipfile.ZipFile:
   return zipfile.ZipFile(path)
+
+
+def is_zip(path: pathlib.Path) -> bool:
+  """Whether a file begins as an archive does, whatever it is called."""
+  with open(path, 'rb') as file:
+    head = file.read(4)
+  # One that begins otherwise is damaged, and to be said so.
+  return head in ZIP or path.suffix.lower() == '.zip'

@@ -3,12 +3,12 @@
 import dataclasses
 import pathlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from extrapolation.data import folder_cache
-from extrapolation.data.sources import files
+from extrapolation.data.sources import files, split_names
 from extrapolation.data.sources.formats import PACKINGS
-from extrapolation.data.sources.inputs import Input
+from extrapolation.data.sources.inputs import SPLITS, Input
 from extrapolation.data.sources.reading import WIKITEXT
 
 FORMS = (
@@ -35,6 +35,8 @@ class Options:
   """
 
   separator: str = ''  # line between documents of files
+  field: str = ''  # of the text, in a record
+  splits: str = 'names'  # or 'none': names make no splits
   manual_dir: str = ''  # text of the TFDS builders
   cache: pathlib.Path = dataclasses.field(default_factory=folder_cache.root)
   also: pathlib.Path | None = None
@@ -47,6 +49,9 @@ class Part:
 
   weight: its share of the training windows; 0 reads each text once an epoch.
   separator: between its documents, see `reading.documents`.
+  field: of the text, in its records.
+  why: its inputs have the splits they have; left_out: (name, why) of files that
+    are no text.
   origin, made_of: digests and paths of the files that its inputs were made of,
     where they are not the inputs.
   elsewhere: splits that another source was named for.
@@ -59,6 +64,9 @@ class Part:
   origin: tuple[dict, ...] = ()
   elsewhere: frozenset[str] = frozenset()
   made_of: tuple[pathlib.Path, ...] = ()
+  field: str = ''
+  why: str = ''
+  left_out: tuple[tuple[str, str], ...] = ()
 
   def read(self) -> tuple[pathlib.Path, ...]:
     """The user's own files, or folders of TFDS."""
@@ -94,8 +102,35 @@ def parts(
       # Another corpus may have splits too, and then only this one is meant.
       own = [i for i in part.inputs if i.split == split] or part.inputs
       own = tuple(dataclasses.replace(i, split=split) for i in own)
-      corpora.append(dataclasses.replace(part, inputs=own, weight=0.0))
+      corpora.append(
+        dataclasses.replace(
+          part, inputs=own, weight=0.0, why=f'given as data.{split}'
+        )
+      )
   return [part for part in corpora if part.inputs]
+
+
+def lines(part: Part) -> Iterator[str]:
+  """What a part is read as: a line for each split, and for the rest."""
+  for split in dict.fromkeys(i.split for i in part.inputs):
+    names = [i.name for i in part.inputs if i.split == split]
+    yield (
+      f'{split:5} <- {len(names):,} file{"s" * (len(names) > 1)} of '
+      f'{part.source}: {split_names.some(names)} ({part.why})'
+    )
+  if rest := held_out(part):
+    yield f'{" and ".join(rest)} are held out of train, 5 % each'
+  if part.left_out:
+    names = [f'{name} ({why})' for name, why in part.left_out]
+    yield f'      left out: {split_names.some(names)}'
+
+
+def held_out(part: Part) -> list[str]:
+  """Splits that a part has no files of, and that are held out of train."""
+  there = {i.split for i in part.inputs}
+  return [s for s in SPLITS if s not in there | part.elsewhere] * (
+    'train' in there
+  )
 
 
 def _mixture(source: str, options: Options) -> list[Part]:
@@ -137,10 +172,13 @@ def _weight(text: str, source: str) -> float:
 def _part(source: str, options: Options) -> Part:
   kind, colon, rest = source.partition(':')
   separator, origin, made_of = options.separator, (), ()
-  if source == 'stdlib':
-    inputs = files.stdlib()
-  elif kind == 'files' and colon:
-    inputs = files.inputs(rest)
+  why, left_out = 'its own splits', ()
+  if source == 'stdlib' or (kind == 'files' and colon):
+    if source == 'stdlib':
+      reading = files.stdlib()
+    else:
+      reading = files.read(rest, options.splits != 'none')
+    inputs, why, left_out = reading.inputs, reading.why, reading.left_out
   elif kind == 'tfds' and colon:
     from extrapolation.data.sources import tfds_builders
 
@@ -162,4 +200,7 @@ def _part(source: str, options: Options) -> Part:
     separator=separator,
     origin=origin,
     made_of=made_of,
+    field=options.field,
+    why=why,
+    left_out=left_out,
   )

@@ -8,8 +8,8 @@ import sysconfig
 import zipfile
 from collections.abc import Collection
 
-from extrapolation.data.sources import archives
-from extrapolation.data.sources.inputs import Input, split_of
+from extrapolation.data.sources import archives, record_files, split_names
+from extrapolation.data.sources.inputs import Input
 from extrapolation.output import plain_file
 
 # Some distributions ship the standard library without its tests, so leaving
@@ -27,31 +27,50 @@ _NOT_TEXT = {
 # Written when Python is built or installed, so they differ between machines.
 _LOCAL = ('_sysconfigdata', 'sitecustomize', 'usercustomize')
 
+_SOUGHT = ('parquet', 'arrow')  # read from their ends
 
-def stdlib() -> list[Input]:
+Named = list[tuple[str, pathlib.Path]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+  """Which file goes to which split, and why.
+
+  why: in a few words, of the splits; left_out: (name, why) of other files.
+  """
+
+  inputs: tuple[Input, ...]
+  why: str
+  left_out: tuple[tuple[str, str], ...] = ()
+
+
+def stdlib() -> Reading:
   """The source of Python's standard library."""
   root = sysconfig.get_path('stdlib')
   modules = [
     Input(name, path)
     for name, path in _walk(root, _NOT_TEXT)
     if name.endswith('.py') and not path.name.startswith(_LOCAL)
+    if not any(part[:1] == '.' for part in pathlib.PurePath(name).parts)
   ]
   if not modules:
     raise FileNotFoundError(
       f'stdlib: no .py files under {root}; this Python comes without its '
       'source, so write files:PATH'
     )
-  return modules
+  return Reading(tuple(modules), 'the modules of this Python')
 
 
-def inputs(where: str) -> list[Input]:
+def read(where: str, by_names: bool = True) -> Reading:
   """What `files:where` reads.
 
-  Files called train, valid or test (in a folder or archive, or as folders of
-  their own) are these splits; other files beside them are left out.
+  Names make splits as `split_names.assign` says, unless not `by_names`. What
+  is hidden, or about the data, is left out of a folder, an archive or a glob;
+  a file that is named is read whatever it is called.
 
   Raises:
-    ValueError: not a path, a device or pipe, or an archive that cannot be read.
+    ValueError: not a path, a device or pipe, an archive that cannot be read, or
+      names that say splits for some files and not for others.
     FileNotFoundError: there are no such files.
   """
   path = pathlib.Path(where).expanduser()
@@ -72,40 +91,33 @@ def inputs(where: str) -> list[Input]:
   else:
     raise FileNotFoundError(f'files:{where}: no such file or folder')
   entries = [entry for pair in named for entry in _members(*pair)]
-  return _with_splits(entries, path.is_dir())
-
-
-def _with_splits(entries: list[Input], folder: bool) -> list[Input]:
-  """The same with their splits, where names make them."""
-  if folder:
-    top = [i for i in entries if '/' not in i.name or i.member]
-    given = [i for i in top if i.split] or _split_folders(entries)
-  else:
-    given = [i for i in entries if i.split]
-    if len(given) < len(entries) and not entries[0].member:
-      given = []
-  # Two names make a corpus with its splits; one alone is any file called test.
-  if len({i.split for i in given}) > 1:
-    return given
-  return [dataclasses.replace(i, split='train') for i in entries]
-
-
-def _split_folders(entries: list[Input]) -> list[Input]:
-  """The files in train/, valid/ and test/, if all folders are called so."""
-  below = [i for i in entries if '/' in i.name]
-  splits = [split_of(i.name.split('/')[0]) for i in below]
-  if not all(splits):
-    return []
-  return [
-    dataclasses.replace(i, split=split)
-    for i, split in zip(below, splits, strict=True)
+  one = len(named) == 1 and named[0][1] == path
+  why_not = [
+    '' if one and not e.member else split_names.no_text(e.name) for e in entries
   ]
+  left_out = [(e.name, w) for e, w in zip(entries, why_not, strict=True) if w]
+  entries = [e for e, w in zip(entries, why_not, strict=True) if not w]
+  if not entries:
+    some = ', '.join(f'{name} ({why})' for name, why in left_out[:3])
+    raise FileNotFoundError(
+      f'files:{where}: no file is text: {some}; name one to read it'
+    )
+  if (one and len(entries) == 1) or not by_names:
+    why = 'one file' if by_names else 'data.splits=none'
+    splits = ['train'] * len(entries)
+  else:
+    splits, why = split_names.assign([e.name for e in entries], where)
+  inputs = (
+    dataclasses.replace(entry, split=split)
+    for entry, split in zip(entries, splits, strict=True)
+  )
+  return Reading(tuple(inputs), why, tuple(left_out))
 
 
 def _members(name: str, path: pathlib.Path) -> list[Input]:
   """The texts of a file: itself, or those in an archive."""
-  if path.suffix != '.zip':
-    return [Input(name, path, split_of(path.name))]
+  if not archives.is_zip(path):
+    return [Input(name, path, kind=record_files.format_of(path.name))]
   try:
     files = [i for i in archives.opened(path).infolist() if not i.is_dir()]
   except (zipfile.BadZipFile, *plain_file.PARSE_ERRORS) as error:
@@ -113,43 +125,54 @@ def _members(name: str, path: pathlib.Path) -> list[Input]:
       f'{path} is truncated or damaged ({plain_file.brief(error)}); fetch it '
       'again'
     ) from None
-  inside = sorted(
-    i.filename
-    for i in files
-    if not any(p[:1] == '.' or p == '__MACOSX' for p in i.filename.split('/'))
-  )
-  twice = len({i.filename for i in files}) < len(files)
-  if not inside or twice or any(i.flag_bits & 1 for i in files):
+  inside = sorted(i.filename for i in files)
+  twice = len({*inside}) < len(files)
+  office = '[Content_Types].xml' in inside
+  if not inside or twice or office or any(i.flag_bits & 1 for i in files):
     why = 'is encrypted' if inside else 'holds no files'
     why = 'holds two files of one name' if twice else why
+    why = 'is an Office document' if office else why
     raise ValueError(f'{path} {why}; give an archive of text')
-  return [
-    Input(f'{name}/{n}', path, split_of(n.rpartition('/')[2]), n)
+  made = [
+    Input(f'{name}/{n}', path, member=n, kind=record_files.format_of(n))
     for n in inside
   ]
+  if table := next((i.where for i in made if i.kind in _SOUGHT), ''):
+    raise ValueError(
+      f'{table} cannot be read inside an archive; unpack {path} and give its '
+      'folder'
+    )
+  return made
 
 
-def _walk(
-  root: str | os.PathLike, skip: Collection[str] = ()
-) -> list[tuple[str, pathlib.Path]]:
-  """Names in a folder, with their paths, sorted; hidden ones left out."""
-  named = []
-  for folder, below, files in os.walk(root):
-    below[:] = [n for n in below if n not in skip and not n.startswith('.')]
+def _walk(root: str | os.PathLike, skip: Collection[str] = ()) -> Named:
+  """Names in a folder, with their paths, sorted; links followed once each."""
+  named, seen = [], set()
+  for folder, below, files in os.walk(root, followlinks=True):
+    status = os.stat(folder)
+    if (here := (status.st_dev, status.st_ino)) in seen:
+      below[:] = []
+      continue
+    seen.add(here)
+    below[:] = sorted(n for n in below if n not in skip and n[:1] != '.')
     for name in files:
       path = pathlib.Path(folder, name)
-      if not name.startswith('.') and path.exists():
-        plain_file.check(path)
+      if path.exists():
+        if name[:1] != '.':
+          plain_file.check(path)
         named.append((path.relative_to(root).as_posix(), path))
   return sorted(named)
 
 
-def _glob(where: str, pattern: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
-  matches = map(pathlib.Path, sorted(glob.glob(str(pattern), recursive=True)))
-  paths = [path for path in matches if path.exists() and not path.is_dir()]
+def _glob(where: str, pattern: pathlib.Path) -> Named:
+  """What a pattern matches, below the last folder that is there as it is."""
+  plain = next(p for p in pattern.parents if p.is_dir())
+  rest = str(pattern.relative_to(plain))
+  # Not one of the files: brackets in the names of folders are no pattern.
+  matches = (plain / p for p in glob.glob(rest, root_dir=plain, recursive=True))
+  paths = sorted(p for p in matches if p.exists() and not p.is_dir())
   for path in paths:
     plain_file.check(path)
   if not paths:
     raise FileNotFoundError(f'files:{where}: matches no file')
-  plain = next(p for p in pattern.parents if not glob.has_magic(str(p)))
   return [(p.relative_to(plain).as_posix(), p) for p in paths]

@@ -1,4 +1,4 @@
-"""Text out of its packing: plain, gzip, xz, zip, parquet, records of TFDS.
+"""Text out of its packing: plain or packed, records, TFDS.
 
 Text travels in blocks of at most `inputs.BLOCK` bytes, and None ends a
 document.
@@ -7,33 +7,43 @@ document.
 import codecs
 import contextlib
 import gzip
-import io
 import lzma
-import pathlib
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import IO
 
-from extrapolation.data.sources import archives, inputs, records
+from extrapolation.data.sources import (
+  archives,
+  inputs,
+  packing,
+  record_files,
+  records,
+)
 from extrapolation.data.sources.inputs import Input
+from extrapolation.data.sources.record_files import Skipped
 from extrapolation.data.sources.unpacking import Budget
 from extrapolation.output import plain_file
 
-if TYPE_CHECKING:
-  import pyarrow
-
-PACKINGS = 'plain, .gz, .xz, .zip or .parquet'
+PACKINGS = (
+  f'{packing.NAMES}, or records: .jsonl, .json, .csv, .tsv, .parquet, .arrow'
+)
 BLANK = b' \n'  # how WikiText writes a blank line
 
 
 def blocks(
-  entry: Input, rows_are_lines: bool, budget: Budget | None = None
+  entry: Input,
+  rows_are_lines: bool,
+  budget: Budget | None = None,
+  field: str = '',
+  skipped: Skipped | None = None,
 ) -> Iterator[bytes | None]:
   """The text of an input, each file, row or record a document.
 
   rows_are_lines: the rows of a table are lines of one document instead, and an
     empty one was a blank line.
+  field: of the text in a record, see `record_files.texts`.
+  skipped: counts records without text, and byte order marks, by why.
   budget: of all inputs that are read together; else of this one alone.
 
   Raises:
@@ -45,7 +55,8 @@ def blocks(
     plain_file.check(path)
   budget = budget or Budget([entry])
   try:
-    for block in _unchecked(entry, rows_are_lines):
+    skipped = {} if skipped is None else skipped
+    for block in _unchecked(entry, rows_are_lines, field, skipped):
       budget.take(entry, len(block or b''))
       _check(entry, block or b'', offset, decoder)
       offset += len(block or b'')
@@ -68,7 +79,7 @@ def _check(
   entry: Input, block: bytes, offset: int, decoder: codecs.IncrementalDecoder
 ) -> None:
   """Raises ValueError where a block, `offset` bytes in, is no text."""
-  where = f'{entry.path}{f"/{entry.member}" if entry.member else ""}'
+  where = entry.where
   nul = block.find(b'\0')
   if nul >= 0:
     raise ValueError(
@@ -85,66 +96,81 @@ def _check(
     ) from None
 
 
-def _unchecked(entry: Input, rows_are_lines: bool) -> Iterator[bytes | None]:
+def _unchecked(
+  entry: Input, rows_are_lines: bool, field: str, skipped: Skipped
+) -> Iterator[bytes | None]:
   if entry.path.is_dir():
     yield from records.documents(entry)
-  elif entry.path.suffix == '.parquet':
-    yield from _rows(entry.path, rows_are_lines)
+  elif entry.kind in ('parquet', 'arrow'):
+    yield from _table(entry, rows_are_lines, field, skipped)
   else:
     with contextlib.ExitStack() as stack:
       file = _open(entry, stack)
-      while block := file.read(inputs.BLOCK):
-        yield block
-    yield None
+      if entry.kind == 'text':
+        yield from _plain(file, skipped)
+      else:
+        yield from _records(file, entry, rows_are_lines, field, skipped)
 
 
-def _open(entry: Input, stack: contextlib.ExitStack) -> io.BufferedIOBase:
+def _plain(file: IO[bytes], skipped: Skipped) -> Iterator[bytes | None]:
+  first = file.read(inputs.BLOCK)
+  if first.startswith(inputs.MARK):
+    first = first.removeprefix(inputs.MARK)
+    name = 'byte order mark dropped'
+    skipped[name] = skipped.get(name, 0) + 1
+  if first:
+    yield first
+  while block := file.read(inputs.BLOCK):
+    yield block
+  yield None
+
+
+def _open(entry: Input, stack: contextlib.ExitStack) -> IO[bytes]:
   """The unpacked file of an input, closed with the stack."""
-  if entry.path.suffix == '.zip':
+  if entry.member:
     file = stack.enter_context(archives.member(entry.path, entry.member))
-    suffix = pathlib.PurePath(entry.member).suffix
   else:
     file = stack.enter_context(open(entry.path, 'rb'))  # noqa: SIM115
-    suffix = entry.path.suffix
-  unpack = {'.xz': lzma.open, '.gz': gzip.open}.get(suffix)
-  return stack.enter_context(unpack(file)) if unpack else file
-
-
-def _rows(path: pathlib.Path, are_lines: bool) -> Iterator[bytes | None]:
-  import pyarrow
-  from pyarrow import parquet
-
   try:
-    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-      column = _text_column(path, file.schema_arrow)
-      for batch in file.iter_batches(256, columns=[column]):
-        for row in batch.column(0):
-          text = (row.as_py() or '').encode()
-          yield from inputs.in_blocks(text or BLANK if are_lines else text)
-          if not are_lines:
-            yield None
-    if are_lines:
-      yield None
-  except (pyarrow.ArrowException, OSError) as error:
-    if isinstance(error, OSError) and error.errno:
+    unpacked = packing.unpacked(file, entry.where)
+  except OSError as error:  # what it begins with is not what follows
+    if error.errno:
       raise
-    raise EOFError(str(error).splitlines()[0]) from None
+    raise EOFError(str(error)) from None
+  return stack.enter_context(unpacked)
 
 
-def _text_column(path: pathlib.Path, schema: 'pyarrow.Schema') -> str:
-  """The column called as text is, or the only one of strings."""
-  from pyarrow import types
+def _records(
+  file: IO[bytes], entry: Input, are_lines: bool, field: str, skipped: Skipped
+) -> Iterator[bytes | None]:
+  texts = record_files.texts(file, entry.kind, entry.where, field, skipped)
+  yield from _documents(texts, are_lines, skipped)
 
-  strings = [
-    field.name
-    for field in schema
-    if types.is_string(field.type) or types.is_large_string(field.type)
-  ]
-  named = [name for name in inputs.COLUMNS if name in schema.names]
-  columns = [name for name in named if name in strings] or strings
-  if not columns or (len(columns) > 1 and not named):
-    raise ValueError(
-      f'{path} has no column of text called {", ".join(inputs.COLUMNS)}; '
-      'it has: ' + ', '.join(schema.names)
-    )
-  return columns[0]
+
+def _table(
+  entry: Input, are_lines: bool, field: str, skipped: Skipped
+) -> Iterator[bytes | None]:
+  columns = record_files.table(entry.path, entry.kind, field)
+  texts = (row.as_py() for column in columns for row in column)
+  yield from _documents(texts, are_lines, skipped)
+
+
+def _documents(
+  texts: Iterator[str | None], are_lines: bool, skipped: Skipped
+) -> Iterator[bytes | None]:
+  for text in texts:
+    if not text and not are_lines:
+      skipped['empty'] = skipped.get('empty', 0) + 1
+      continue
+    try:
+      data = (text or '').encode()
+    except UnicodeEncodeError:
+      skipped['with a lone surrogate'] = (
+        skipped.get('with a lone surrogate', 0) + 1
+      )
+      continue
+    yield from inputs.in_blocks(data or BLANK if are_lines else data)
+    if not are_lines:
+      yield None
+  if are_lines:
+    yield None

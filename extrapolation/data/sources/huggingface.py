@@ -10,7 +10,8 @@ import os
 import pathlib
 
 from extrapolation.data import folder_cache, network
-from extrapolation.data.sources.inputs import Input, split_of
+from extrapolation.data.sources.inputs import Input
+from extrapolation.data.sources.split_names import split_of
 from extrapolation.output import files, plain_file
 
 COPY = 'refs/convert/parquet'
@@ -57,7 +58,12 @@ def inputs(name: str, cache: pathlib.Path) -> tuple[Input, ...]:
     folder_cache.make(record.parent)
     files.write_text(record, json.dumps(paths, indent=1) + '\n')
   entries = [
-    Input('/'.join(p.split('/')[-3:]), pathlib.Path(p), split_of(_folder(p)))
+    Input(
+      '/'.join(p.split('/')[-3:]),
+      pathlib.Path(p),
+      split_of(_folder(p)),
+      kind='parquet',
+    )
     for p in paths
   ]
   return tuple(entry for entry in entries if entry.split)

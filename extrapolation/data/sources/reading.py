@@ -7,28 +7,42 @@ from collections.abc import Iterator
 from extrapolation.data.sources import formats, inputs
 from extrapolation.data.sources.formats import BLANK
 from extrapolation.data.sources.inputs import Input
+from extrapolation.data.sources.record_files import Skipped
 from extrapolation.data.sources.unpacking import Budget
 
 WIKITEXT = 'wikitext'  # a separator that stands for article titles
+EMPTY = 'blank'  # one that stands for lines of nothing but spaces
 
-_TITLE = re.compile(rb' = [^=\n].* = \n')
-_HEAD = (BLANK.__eq__, _TITLE.fullmatch, BLANK.__eq__)  # an article's first
+_TITLE = re.compile(rb' = [^=\n].* = \r?\n')
+
+
+def _blank(line: bytes) -> bool:
+  return line.replace(b'\r\n', b'\n') == BLANK
+
+
+_HEAD = (_blank, _TITLE.fullmatch, _blank)  # an article's first lines
 
 
 def documents(
-  entry: Input, separator: str, budget: Budget | None = None
+  entry: Input,
+  separator: str,
+  budget: Budget | None = None,
+  field: str = '',
+  skipped: Skipped | None = None,
 ) -> Iterator[bytes | None]:
   """Text of one input in blocks of about 1 MiB; None ends each document.
 
-  Without a separator a file is one document, and so is each row of a .parquet
-  file and each record of TFDS. A line that is exactly `separator` ends a
-  document and belongs to none; 'wikitext' starts one at every article, a line
-  ` = Title = ` between blank ones. budget: see `formats.blocks`.
+  Without a separator a file of text is one document, and so is each record of
+  other files. A line that is exactly `separator` ends a document and belongs to
+  none, and so do blank lines for 'blank'; 'wikitext' starts one at every
+  article, a line ` = Title = ` between blank ones. Lines may end in CRLF.
+  budget, field, skipped: see `formats.blocks`.
 
   Raises:
     ValueError: as `formats.blocks`.
   """
-  blocks = formats.blocks(entry, separator == WIKITEXT, budget)
+  are_lines = separator == WIKITEXT
+  blocks = formats.blocks(entry, are_lines, budget, field, skipped)
   if separator == WIKITEXT:
     yield from _split_at_titles(_lines(blocks))
   elif separator:
@@ -66,8 +80,11 @@ def _split_at(
 ) -> Iterator[bytes | None]:
   """None in place of every line that is `separator`."""
   at_start = True  # of a line: a long one comes in several
+  blank = separator == EMPTY.encode()
   for line in lines:
     ends = at_start and line and line.rstrip(b'\r\n') == separator
+    if blank and line:
+      ends = at_start and line.endswith(b'\n') and not line.strip()
     yield None if ends else line
     at_start = line is None or line.endswith(b'\n')
 

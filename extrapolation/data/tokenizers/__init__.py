@@ -16,6 +16,7 @@ from extrapolation.output import plain_file
 
 LEARNED = ('bpe', 'unigram')
 KINDS = ('bytes', *LEARNED)
+GIVEN = ('sentencepiece', 'huggingface')  # by the user, as file:PATH
 MOST_VOCAB = 1 << 22
 
 __all__ = [
@@ -48,6 +49,8 @@ def load(path: str | os.PathLike) -> Tokenizer:
       f'{path} is not a saved tokenizer, or damaged '
       f'({plain_file.brief(error)}); save it again'
     ) from None
+  if kind in GIVEN:
+    return _given(model, path)
   if kind == 'gpt2':
     from extrapolation.data.tokenizers import gpt2 as of_kind
   elif kind in LEARNED:
@@ -60,6 +63,18 @@ def load(path: str | os.PathLike) -> Tokenizer:
     raise ValueError(
       f'{path} holds no sound tokenizer ({plain_file.brief(error)}); save it '
       'again'
+    ) from None
+
+
+def _given(model: bytes, path: str | os.PathLike) -> Tokenizer:
+  from extrapolation.data.tokenizers import user_model
+
+  try:
+    return user_model.make(model)
+  except (RuntimeError, *plain_file.PARSE_ERRORS) as error:
+    raise ValueError(
+      f'{path} holds neither a SentencePiece model nor a tokenizer.json that '
+      f'can be read: {plain_file.brief(error)}'
     ) from None
 
 
@@ -76,6 +91,8 @@ def _kind(name: str, model: bytes) -> str:
   kind, _, digest = name.partition('-')
   if hashlib.sha256(model).hexdigest()[:8] != digest:
     raise ValueError(f'its model is not that of {name[:80]}')
+  if kind in GIVEN:
+    return kind
   family = kind.rstrip('0123456789')
   if kind == 'gpt2' or family in LEARNED:
     return 'gpt2' if kind == 'gpt2' else family
@@ -106,17 +123,24 @@ def check(name: str, vocab: int = 0) -> None:
       f'vocab = {vocab!r:.40} must be a whole number, at most {MOST_VOCAB:,}'
     )
   if not (
-    name in KINDS or name.endswith('.json') or name.partition(':')[0] == 'gpt2'
+    name in KINDS
+    or name.endswith('.json')
+    or name.partition(':')[0] in ('gpt2', 'file')
   ):
     raise ValueError(
       f'no tokenizer {name!r}; there are {", ".join(KINDS)}, gpt2, gpt2:DIR '
-      'with its files, or the path of a saved one, a .json'
+      'with its files, file:PATH of a SentencePiece model or a tokenizer.json, '
+      'or the path of a saved one, a .json'
     )
 
 
 def given(name: str) -> Tokenizer | None:
   """The tokenizer of this name; None if it must be trained."""
   kind, _, folder = name.partition(':')
+  if kind == 'file':
+    path = pathlib.Path(folder).expanduser()
+    plain_file.check(path)
+    return _given(path.read_bytes(), path)
   if name.endswith('.json'):
     return load(pathlib.Path(name).expanduser())
   if kind == 'gpt2':
@@ -129,6 +153,8 @@ def given(name: str) -> Tokenizer | None:
 def key(name: str, vocab: int) -> list:
   """All that decides which tokenizer `name` is, besides the text."""
   kind, _, folder = name.partition(':')
+  if kind == 'file':
+    return [kind, _sha256(pathlib.Path(folder).expanduser())]
   if name.endswith('.json'):
     return ['saved', _sha256(pathlib.Path(name).expanduser())]
   if kind == 'gpt2':

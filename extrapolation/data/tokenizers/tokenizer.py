@@ -30,6 +30,8 @@ class Tokenizer:
     are not UTF-8, so decode(encode(x)) == x.
   byte_lengths: [V], UTF-8 bytes each token stands for, 0 for special tokens;
     their sum over encode(x) is len(x.encode()).
+  lossless: False if text may come back changed; byte_lengths are then 0, as
+    nothing is known of the bytes that a token stands for.
   eos: id that ends a document. name: kind, size and digest of the model.
   cut: where long text is cut, see `pieces`.
   """
@@ -42,6 +44,7 @@ class Tokenizer:
   decode: Callable[[Integer[np.ndarray, ' n']], str]
   model: bytes = dataclasses.field(default=b'', repr=False)
   cut: Cut = after_line
+  lossless: bool = True
 
   def dumps(self) -> str:
     """All that `load` needs, as the text of one JSON file."""

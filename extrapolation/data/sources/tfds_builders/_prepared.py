@@ -3,7 +3,8 @@
 import pathlib
 
 from extrapolation.data.sources import tfds_folder
-from extrapolation.data.sources.inputs import Input, split_of
+from extrapolation.data.sources.inputs import Input
+from extrapolation.data.sources.split_names import split_of
 
 
 def newest(folder: pathlib.Path) -> pathlib.Path | None:

@@ -48,7 +48,7 @@ class Text(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     if folder := _prepared.newest(manual):
       return [(cls.SEPARATOR, i) for i in _prepared.splits(folder)]
     try:
-      return [(cls.SEPARATOR, i) for i in files.inputs(str(manual))]
+      return [(cls.SEPARATOR, i) for i in files.read(str(manual)).inputs]
     except FileNotFoundError as error:
       raise FileNotFoundError(f'tfds:{cls.name}: {error}. {cls.FROM}') from None
 

@@ -1,0 +1,89 @@
+"""The tables of a run's evaluations, which grow by length, step and setting."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+
+from etils import epath
+
+from extrapolation import config
+from extrapolation.output import files, signed, table
+
+log = logging.getLogger(__name__)
+
+# Rows that agree in these are of the same evaluation: the newer one stays.
+KEY = ('run', 'length', 'step', 'targets')
+
+
+def path(
+  workdir: str, s: config.Eval, source: str = '', out: str = ''
+) -> pathlib.Path | epath.Path:
+  """Where `evaluate` writes its table; the figures lie beside it.
+
+  Args:
+    source: of the text, if it is not the run's own.
+    out: a folder in place of the run's own, `DIR/eval`.
+  """
+  name = f'{s.split}-{s.protocol}'
+  name += f'-window-{s.window}' if s.window != 'full' else ''
+  name = name.replace(':', '-')
+  if source:
+    name += f'-{re.sub(r"[^A-Za-z0-9]+", "-", source)[-40:].strip("-")}'
+    name += f'-{signed.digest(source)[:6]}'
+  kind = pathlib.Path if files.is_local(out or workdir) else epath.Path
+  folder = kind(out).expanduser() if out else kind(workdir) / 'eval'
+  return folder / f'{name}.csv'
+
+
+def read(workdir: str, s: config.Eval, step: int, run: str) -> list[dict]:
+  """The rows of a run on its own text, by the settings and at a step.
+
+  A table of before there were `targets` and `run` in it has those it has.
+
+  Raises:
+    signed.Damaged: the table is not what was written.
+    OSError: there is none, or it cannot be read.
+  """
+  want = dict(run=run, step=step, targets=s.tokens)
+  return [
+    row
+    for row in table.read(path(workdir, s))
+    if row.get('length') in s.lengths
+    and all(row.get(key, value) == value for key, value in want.items())
+  ]
+
+
+@contextlib.contextmanager
+def turn(at: pathlib.Path | epath.Path) -> Iterator[None]:
+  """Waits until no other evaluation writes the table, where there are locks."""
+  if not files.is_local(at):
+    yield
+    return
+  how = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+  lock = os.open(at.parent / '.lock', how, 0o666)
+  try:
+    with contextlib.suppress(OSError):  # a file system without locks
+      fcntl.flock(lock, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(lock)
+
+
+def merged(at: pathlib.Path | epath.Path, rows: Sequence[dict]) -> list[dict]:
+  """These rows, and those of the table at a path that they do not replace."""
+  new = {_key(row) for row in rows}
+  try:
+    old = table.read(at) if at.exists() else []
+  except signed.Damaged as e:
+    log.warning('%s; it is written anew', e)
+    old = []
+  kept = [row for row in old if _key(row) not in new]
+  return sorted([*kept, *rows], key=lambda r: (r['step'], r['length']))
+
+
+def _key(row: dict) -> tuple:
+  return tuple(row.get(name) for name in KEY)
