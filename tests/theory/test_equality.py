@@ -53,7 +53,7 @@ def test_an_exponent_that_is_whole_without_showing_it():
 def shuffled(tree, texts, rng):
   """A tree as text, its sums and products in random order."""
   kind, *rest = tree
-  if kind in ('t', 'name'):
+  if kind in ('t', 'name', 'constant'):
     return rest[0] if rest else 't'
   if kind == 'number':
     return f'({texts[rest[0]]})'
