@@ -19,6 +19,7 @@ A partial sum is never evidence.
 
 import contextlib
 import dataclasses
+import math
 import time
 
 import sympy as sp
@@ -38,6 +39,7 @@ from extrapolation.theory.asymptotics.interval_germ import (
 )
 from extrapolation.theory.asymptotics.log_scale import Outcome
 from extrapolation.theory.asymptotics.monomial import (
+  Expansion,
   Monomial,
   constant,
   monomial,
@@ -158,15 +160,17 @@ def _parts(root: Node, field: HardyField, values: dict) -> Outcome:
   raise problem
 
 
+def _phases(root: Node, field: HardyField, values: dict) -> list[Expansion]:
+  """What sin and cos are taken of, without limit."""
+  reading = Reading(field, values)
+  out = (reading(n.args[0]) for n in nodes(root) if n.op in ('sin', 'cos'))
+  exact = [x.low for x in out if x.exact and not isinstance(x.low, str)]
+  return [x for x in exact if field.parts(x)[0].terms]
+
+
 def _arcs(root: Node, field: HardyField, values: dict) -> Outcome:
   """Arcs of one phase."""
-  phases = []
-  for node in nodes(root):
-    if node.op in ('sin', 'cos'):
-      x = Reading(field, values)(node.args[0])
-      if x.exact and not isinstance(x.low, str) and field.parts(x.low)[0].terms:
-        phases.append(x.low)
-  circle = cover.circle(field, phases)
+  circle = cover.circle(field, _phases(root, field, values))
   if circle is None:
     raise NotProved
 
@@ -202,9 +206,12 @@ def _arcs(root: Node, field: HardyField, values: dict) -> Outcome:
 
 
 def _classes(root: Node, field: HardyField, values: dict) -> Outcome:
-  """Residues t = m s + r of floor(t / m)."""
-  m = period(root, LONGEST_PERIOD)
-  if m is None:
+  """Residues t = m s + r of floor(t / m), and of sin(2 pi t / m)."""
+  m = period(root, LONGEST_PERIOD) or 1
+  for x in _phases(root, field, values):
+    turns = x.terms[0][0] / (2 * sp.pi)
+    m = math.lcm(m, int(turns.q) if turns.is_Rational else 1)
+  if not 1 < m <= LONGEST_PERIOD:
     raise NotProved
   t = monomial(Monomial((sp.Integer(1),)), sp.Integer(m))
 

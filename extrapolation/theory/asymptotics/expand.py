@@ -22,6 +22,7 @@ from extrapolation.theory.asymptotics.monomial import (
   Expansion,
   Monomial,
   constant,
+  level,
   monomial,
 )
 from extrapolation.theory.asymptotics.sign_oracle import canonical
@@ -153,8 +154,15 @@ class Reading(Algebra):
   def _has_limit(self, e: End) -> bool:
     return isinstance(e, Expansion) and not self.field.parts(e)[0].terms
 
+  def _settles(self, phase: Expansion) -> bool:
+    """Whether it has a limit, but for whole turns at every token."""
+    return all(
+      m == level(0) and (c / (2 * sp.pi)).is_Integer
+      for c, m in self.field.parts(phase)[0].terms
+    )
+
   def _sin(self, node: Node, x: Germ, cosine: bool = False) -> Germ:
-    if x.exact and self._has_limit(x.low):
+    if x.exact and not isinstance(x.low, str) and self._settles(x.low):
       return point(self.field.wave(x.low, cosine))
     if not x.exact or isinstance(x.low, str):
       return Germ(constant(-1), constant(1))
