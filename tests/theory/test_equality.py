@@ -124,6 +124,7 @@ def test_a_formula_has_the_same_bytes_in_every_process():
 
 
 @SLOW
+@pytest.mark.timeout(1200)
 def test_fifty_processes_print_the_same_bytes():
   texts = ASKED + [text for text, *_ in CONDITIONS]
   assert len({answers(seed, texts) for seed in range(50)}) == 1
