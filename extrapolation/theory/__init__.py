@@ -42,7 +42,8 @@ __all__ = [
 
 
 def verdict(subject: Any, params: Mapping | None = None) -> 'list[Verdict]':
-  """`convergence.Verdict` of every head.
+  """`convergence.Verdict` of every head; 'not judged' where order enters
+  elsewhere (a rotation, an absolute embedding).
 
   Args:
     subject: an `rpe.RPE`, a function `distance [d] (, params) -> [d] | [H, d]`
@@ -62,9 +63,10 @@ def verdict(subject: Any, params: Mapping | None = None) -> 'list[Verdict]':
   """
   from extrapolation.theory import convergence, head_formulas
 
-  return [
-    convergence.judge(head) for head in head_formulas.heads(subject, params)
-  ]
+  heads = head_formulas.heads(subject, params)
+  if why := head_formulas.not_judged(subject):
+    return [convergence.Verdict('not judged', None, why)] * len(heads)
+  return [convergence.judge(head) for head in heads]
 
 
 def trf(
@@ -80,7 +82,8 @@ def trf(
   Raises:
     TheoryError: as `verdict`; parameters without a value.
     UndefinedTotal: an infinite weight, or all weights zero.
-    NotProved: no verdict, or no bound of the tail.
+    NotProved: no verdict, none of an encoding in which order enters
+      elsewhere, or no bound of the tail.
 
   >>> [(b.low, b.high) for b in trf('-2*log(1+t)')[0]]
   [(6, 6), (61, 61), (608, 608)]
@@ -89,6 +92,8 @@ def trf(
   """
   from extrapolation.theory import head_formulas, trf_bounds
 
+  if why := head_formulas.not_judged(subject):
+    raise NotProved(f'no receptive field: not judged, {why}')
   shares = [trf_bounds.share(e) for e in eps]
   return [
     trf_bounds.receptive(head, shares)

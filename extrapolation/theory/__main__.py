@@ -39,8 +39,8 @@ def parser() -> flags.Parser:
   )
   what.add_argument(
     '--formula',
-    help='text; t is the distance 0, 1, 2, ...; other letters are '
-    'parameters, positive unless --set',
+    help='text; t is the distance 0, 1, 2, ...; pi and e are constants; other '
+    'letters are parameters, positive unless --set',
   )
   what.add_argument(
     '--function', metavar='MODULE:NAME', help='a jnp function of distance'
@@ -138,9 +138,15 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
   """The records asked for, and the training length that they used."""
   from extrapolation.theory.expression import grammar
 
-  if args.formula is not None:
+  if args.formula is not None and ':' not in args.formula:
     grammar.parse(args.formula)  # reports a typo before jax is loaded
-  from extrapolation.theory import answer, trained, trf_bounds
+  from extrapolation import rpe
+  from extrapolation.theory import (
+    answer,
+    head_formulas,
+    trained,
+    trf_bounds,
+  )
 
   if args.eps.count(',') >= MOST_SHARES:
     raise ValueError(f'--eps: at most {MOST_SHARES} shares')
@@ -164,12 +170,23 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
     last['subject'] = f'{args.workdir}: {read.name}'
     last['before'] = first['heads']
     records, subjects = [last], {last['subject']: read.after}
+    of = trained.about(args.workdir)
+    encoding = rpe.get(of['name'], int(of['H']), **of['hyper'])
+    silent = {last['subject']: head_formulas.not_judged(encoding)}
   else:
-    subjects = _subjects(args)
+    subjects, silent = _subjects(args)
     records = [
       answer.record(name, heads, eps, args.horizon, train, window, M)
       for name, heads in subjects.items()
     ]
+  for record in records:
+    subject = record['subject']
+    record['parameters'] = head_formulas.parameters(subjects[subject])
+    if why := silent.get(subject):
+      for head in [*record['heads'], *record.get('before', ())]:
+        head |= dict(verdict='not judged', argument=why, margin=None, trf={})
+        unseen = dict(n=args.horizon, far_mass=None, exponent=None, trf=None)
+        head |= dict(far=None, horizon=unseen)
   if args.figure:
     from extrapolation.theory import figure
 
@@ -186,7 +203,10 @@ def _witness(args: argparse.Namespace) -> str:
   if args.workdir:
     name, heads, more = args.workdir, trained.read(args.workdir).after, False
   else:
-    ((name, heads), *more) = _subjects(args).items()
+    subjects, silent = _subjects(args)
+    ((name, heads), *more) = subjects.items()
+    if why := silent.get(name):
+      raise ValueError(f'{name} is not judged: {why}')
   if more:
     raise ValueError('--witness takes one encoding, or one formula')
   where = args.out or '.'
@@ -212,12 +232,13 @@ def _window(args: argparse.Namespace) -> 'ErrorBound | None':
   return certified_window.ErrorBound(args.window_error, args.logit_bound, v)
 
 
-def _subjects(args: argparse.Namespace) -> dict[str, list]:
-  """The heads of each subject by its name."""
+def _subjects(
+  args: argparse.Namespace,
+) -> tuple[dict[str, list], dict[str, str]]:
+  """The heads of each subject by its name, and why it is not judged."""
   from extrapolation import rpe
   from extrapolation.theory import head_formulas
   from extrapolation.theory.expression import grammar
-  from extrapolation.theory.expression.formula import Formula
 
   given = {k: grammar.number(v) for k, v in _pairs(args.set, '--set').items()}
   if not 1 <= args.heads <= MOST_HEADS:
@@ -226,14 +247,17 @@ def _subjects(args: argparse.Namespace) -> dict[str, list]:
     )
   if args.formula is not None:
     text = args.formula
-    return {text: [Formula(text).read(given)]}
+    return {text: [head_formulas.formula(text).read(given)]}, {}
   if args.function:
     function = head_formulas.load(args.function)
-    return {args.function: head_formulas.heads(function, given or None)}
+    heads = head_formulas.heads(function, given or None)
+    return {args.function: heads}, {
+      args.function: head_formulas.not_judged(function)
+    }
   names = rpe.names() if args.all else values.items(args.rpe)
   if len(names) > MOST_NAMES:
     raise ValueError(f'--rpe: at most {MOST_NAMES} encodings')
-  out = {}
+  out, silent = {}, {}
   for spec in names:
     name, texts = rpe.parse(spec)
     texts |= {} if args.all else _pairs(args.rpe_args, '--rpe_args')
@@ -247,7 +271,8 @@ def _subjects(args: argparse.Namespace) -> dict[str, list]:
       log.warning('left out: encoding %r: %s', name, args.broken[name])
       continue
     out[spec] = heads
-  return out
+    silent[spec] = head_formulas.not_judged(encoding)
+  return out, silent
 
 
 def _filled(encoding: 'rpe.RPE', given: dict) -> dict:

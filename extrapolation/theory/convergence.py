@@ -11,20 +11,35 @@ Rules, in the order tried, for b read as an interval of germs:
             divergent if exp(A + B (max w - delta)) is for one delta > 0, as
             the distances with w > max w - delta have positive density
             (asymptotics/oscillation.py).
-  classes   floor(t / m): the residues t = m s + r one by one.
+  arcs      sin and cos of multiples of one phase: arcs of the circle that
+            cover it, as sets of positive measure have positive density.
+  classes   floor(t / m): the residues t = m s + r, together or one by one.
 A partial sum is never evidence.
 """
 
+import contextlib
 import dataclasses
+import math
 import time
 
 import sympy as sp
 
-from extrapolation.theory.asymptotics import case_split, log_scale, oscillation
+from extrapolation.theory.asymptotics import (
+  case_split,
+  cover,
+  log_scale,
+  oscillation,
+)
 from extrapolation.theory.asymptotics.expand import Reading
-from extrapolation.theory.asymptotics.interval_germ import MINUS, PLUS, Germ
+from extrapolation.theory.asymptotics.interval_germ import (
+  MINUS,
+  PLUS,
+  Germ,
+  point,
+)
 from extrapolation.theory.asymptotics.log_scale import Outcome
 from extrapolation.theory.asymptotics.monomial import (
+  Expansion,
   Monomial,
   constant,
   monomial,
@@ -32,12 +47,17 @@ from extrapolation.theory.asymptotics.monomial import (
 from extrapolation.theory.asymptotics.notation import show
 from extrapolation.theory.asymptotics.sign_oracle import Expr, Oracle
 from extrapolation.theory.asymptotics.transseries import HardyField
-from extrapolation.theory.errors import NeedsPrecision, NotProved
+from extrapolation.theory.errors import (
+  NeedsPrecision,
+  NotProved,
+  UndefinedWeight,
+)
 from extrapolation.theory.expression.graph import Node, nodes
 from extrapolation.theory.time_limit import limit
 
 SIZES = (4, 8, 14)
-SECONDS = 5.0
+SECONDS = 5.0  # of the processor
+LONGEST_PERIOD = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +65,8 @@ class Verdict:
   """What is known of sum exp b.
 
   Attributes:
-    verdict: 'converges', 'diverges', 'conditional' or 'unknown'.
+    verdict: 'converges', 'diverges', 'conditional' or 'unknown'; 'not judged'
+      where order enters beside the weights.
     condition: on positive parameters, for 'conditional'.
     argument: the proof in a line or two, or what was missing.
     margin: p - 1 where the weights fall like t^-p; None where they fall
@@ -68,7 +89,7 @@ def judge(root: Node, seconds: float = SECONDS) -> Verdict:
   """
   try:
     with limit(seconds):
-      return _judge(root, time.monotonic() + seconds)
+      return _judge(root, time.thread_time() + seconds)
   except TimeoutError:
     return Verdict('unknown', None, f'no proof within {seconds:g} s')
   except (NotProved, NeedsPrecision, RecursionError) as e:
@@ -118,31 +139,93 @@ def _decide(
   for size in SIZES:
     field = HardyField(signs, size, deadline=deadline)
     try:
-      return _classes(root, field, values)
+      return _parts(root, field, values)
     except (NotProved, NeedsPrecision) as e:
       problem = e
   raise problem
 
 
-def _classes(root: Node, field: HardyField, values: dict) -> Outcome:
+def _parts(root: Node, field: HardyField, values: dict) -> Outcome:
+  """The verdict on all distances at once, else on parts that cover them."""
   try:
     return settle(field, Reading(field, values)(root))
-  except (NotProved, NeedsPrecision):
-    m = period(root)
-    if m is None:
+  except (NotProved, NeedsPrecision) as e:
+    problem: Exception = e
+  rules = (_arcs, _classes) if field.size == SIZES[0] else (_classes,)
+  for rule in rules:
+    try:
+      return rule(root, field, values)
+    except (NotProved, NeedsPrecision) as e:
+      problem = e if str(e) else problem
+  raise problem
+
+
+def _phases(root: Node, field: HardyField, values: dict) -> list[Expansion]:
+  """What sin and cos are taken of, without limit."""
+  reading = Reading(field, values)
+  out = (reading(n.args[0]) for n in nodes(root) if n.op in ('sin', 'cos'))
+  exact = [x.low for x in out if x.exact and not isinstance(x.low, str)]
+  return [x for x in exact if field.parts(x)[0].terms]
+
+
+def _arcs(root: Node, field: HardyField, values: dict) -> Outcome:
+  """Arcs of one phase."""
+  circle = cover.circle(field, _phases(root, field, values))
+  if circle is None:
+    raise NotProved
+
+  def germ(part: tuple[int, int]) -> Germ:
+    try:
+      return Reading(field, values, arcs=circle.ranges(part))(root)
+    except UndefinedWeight as e:
+      if circle.kind is None:  # perhaps at no distance
+        raise NotProved(str(e)) from None
       raise
-    t, outcomes = monomial(Monomial((sp.Integer(1),)), sp.Integer(m)), []
-    for r in range(m):
-      residue = field.add(t, constant(r))
-      reading = Reading(field, values, residue)
-      outcomes.append(settle(field, reading(root)))
-      if not outcomes[-1].converges:
-        break
-    last = outcomes[-1]
-    where = f'along t = {m} s + {len(outcomes) - 1}: '
-    if last.converges:
-      where = f'along each of the {m} classes t = {m} s + r: '
-    return dataclasses.replace(last, argument=where + last.argument)
+
+  def read(part: tuple[int, int]) -> Outcome:
+    outcome = bounded(field, germ(part))
+    if outcome is None:
+      raise NotProved('upper and lower bounds of the weights disagree')
+    return outcome
+
+  def told(part: tuple[int, int] | None) -> str:
+    if part is None:
+      return 'on each of the arcs of a cover of the period: '
+    a, b = (sp.Rational(x, cover.NARROWEST) for x in part)
+    return (
+      f'while the phase is between {a} and {b} of its period, a set of '
+      f'positive density ({circle.kind}): '
+    )
+
+  known = circle.kind is not None
+  out = cover.join(read, (0, cover.NARROWEST), 1, told, known)
+  for i in range(0 if out.converges else cover.NARROWEST):
+    with contextlib.suppress(NotProved, NeedsPrecision):
+      germ((i, i + 1))  # is a number on every arc
+  return out
+
+
+def _classes(root: Node, field: HardyField, values: dict) -> Outcome:
+  """Residues t = m s + r of floor(t / m), and of sin(2 pi t / m)."""
+  m = period(root, LONGEST_PERIOD) or 1
+  for x in _phases(root, field, values):
+    turns = x.terms[0][0] / (2 * sp.pi)
+    m = math.lcm(m, int(turns.q) if turns.is_Rational else 1)
+  if not 1 < m <= LONGEST_PERIOD:
+    raise NotProved
+  t = monomial(Monomial((sp.Integer(1),)), sp.Integer(m))
+
+  def read(part: tuple[int, int]) -> Outcome:
+    low, high = (field.add(t, constant(r)) for r in (part[0], part[1] - 1))
+    at = Germ(low, high) if part[1] - part[0] > 1 else point(low)
+    return settle(field, Reading(field, values, at)(root))
+
+  def told(part: tuple[int, int] | None) -> str:
+    if part is None:
+      return f'along each of the {m} classes t = {m} s + r: '
+    return f'along t = {m} s + {part[0]}: '
+
+  return cover.join(read, (0, m), 1, told)
 
 
 def period(root: Node, largest: int = 64) -> int | None:
@@ -162,6 +245,11 @@ def settle(field: HardyField, germ: Germ) -> Outcome:
   Raises:
     NotProved: the bounds disagree and no rule joins them.
   """
+  return bounded(field, germ) or oscillation.settle(field, germ)
+
+
+def bounded(field: HardyField, germ: Germ) -> Outcome | None:
+  """The verdict that the bounds of a germ share; None where they disagree."""
   if germ.high == MINUS:
     return Outcome(
       True, 'the weights are exactly 0 beyond some distance: a finite sum'
@@ -183,4 +271,4 @@ def settle(field: HardyField, germ: Germ) -> Outcome:
       if not field.parts(germ.low)[0].terms:
         proof = 'the terms do not tend to 0'
       return dataclasses.replace(low, argument=f'b >= {low_text}: {proof}')
-  return oscillation.settle(field, germ)
+  return None

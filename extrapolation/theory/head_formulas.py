@@ -1,7 +1,7 @@
 """What theory is asked about, as one exact expression per head."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from extrapolation import rpe as encodings
+from extrapolation.theory.errors import FormulaError
 from extrapolation.theory.expression import trace
 from extrapolation.theory.expression.formula import Formula
-from extrapolation.theory.expression.graph import Node
+from extrapolation.theory.expression.graph import Node, nodes
 
 
 def heads(subject: Any, params: Mapping | None = None) -> list[Node]:
@@ -24,7 +25,7 @@ def heads(subject: Any, params: Mapping | None = None) -> list[Node]:
     ValueError: what theory cannot read, in one line.
   """
   if isinstance(subject, str):
-    subject = Formula(subject)
+    subject = formula(subject)
   if isinstance(subject, Formula):
     return [subject.read(params)]
   if isinstance(subject, encodings.RPE):
@@ -37,6 +38,41 @@ def heads(subject: Any, params: Mapping | None = None) -> list[Node]:
       'function of distance, or a formula as text'
     )
   return trace.read(subject, params)
+
+
+def formula(text: str) -> Formula:
+  """A formula in t.
+
+  Raises:
+    FormulaError: text that is the name of an encoding, or has no distance.
+  """
+  name = text.strip().partition(':')[0] if isinstance(text, str) else ''
+  if name in encodings.names():
+    raise FormulaError(
+      f'{name!r} is an encoding, not a formula: use --rpe={text.strip()}, or '
+      f'rpe.get({name!r}, H)'
+    )
+  out = Formula(text)
+  if not out.has_distance:
+    said = [n for n in out.parameters if n in ('n', 'd', 'x', 'T')]
+    remedy = f'write t in place of {said[0]}' if said else 'write it in t'
+    raise FormulaError(
+      f'the formula {text[:40]!r} has no t, the distance: {remedy}'
+    )
+  return out
+
+
+def parameters(heads: Sequence[Node]) -> list[str]:
+  """Names of the parameters without a value."""
+  seen = {n.data for head in heads for n in nodes(head) if n.op == 'param'}
+  return sorted(name.lstrip('~') for name in seen)
+
+
+def not_judged(subject: Any) -> str:
+  """Why weights do not decide about an encoding; '' where they do."""
+  if isinstance(subject, encodings.RPE) and not subject.bias_only:
+    return f'order enters through {subject.beside_bias}, not through weights'
+  return ''
 
 
 def shapes(rpe: encodings.RPE) -> dict[str, tuple[int, ...]]:

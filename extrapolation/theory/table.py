@@ -55,9 +55,11 @@ def _one(console: rich.console.Console, record: dict, train: int) -> None:
   heads = record['heads']
   n = heads[0]['horizon']['n']
   names = list(dict.fromkeys(e for h in heads for e in h['trf']))
-  table = rich.table.Table(
-    box=rich.box.SIMPLE_HEAD, title=record['subject'], title_justify='left'
-  )
+  title = record['subject']
+  if record.get('parameters'):
+    title += f'   parameters: {", ".join(record["parameters"])}'
+  console.print(title, markup=False, soft_wrap=True)
+  table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
   before = record.get('before')
   shares = ' / '.join(names)
   table.add_column('head', justify='right', no_wrap=True)
@@ -88,7 +90,8 @@ def _one(console: rich.console.Console, record: dict, train: int) -> None:
       cells.append(_number(horizon['exponent'], '.3g'))
     if seen['trf'] is not None:
       cells.append(_number(horizon['far_mass'], '.3f'))
-      cells.append(' / '.join(map(str, (horizon['trf'] or {}).values())))
+      below = (horizon['trf'] or {}).values()
+      cells.append(' / '.join('-' if x is None else str(x) for x in below))
     if 'window' in h:
       for w in (h['window']['any_length'], h['window']['below']):
         cells.append('-' if w is None else integer(w))

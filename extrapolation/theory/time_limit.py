@@ -14,28 +14,32 @@ class _Expired(BaseException):
 
 @contextlib.contextmanager
 def limit(seconds: float) -> Iterator[None]:
-  """Raises TimeoutError in the block after `seconds` of wall time.
+  """Raises TimeoutError in the block after `seconds` of this thread's work.
 
-  Works in the main thread, where it leaves another alarm that was set (that of
-  a test runner) as it found it. Elsewhere the callers' own step counts serve.
+  A busy machine changes no answer, nor does another thread. Works in the main
+  thread; elsewhere the callers' own steps count. Limits may be nested.
   """
   if threading.current_thread() is not threading.main_thread():
     yield
     return
 
-  def stop(signum: int, frame: FrameType | None):
-    raise _Expired
+  start = time.thread_time()
 
-  before = signal.signal(signal.SIGALRM, stop)
-  left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
-  start = time.monotonic()
+  def stop(signum: int, frame: FrameType | None):
+    rest = seconds - (time.thread_time() - start)
+    if rest <= 1e-3:
+      raise _Expired
+    signal.setitimer(signal.ITIMER_PROF, rest)  # other threads worked too
+
+  before = signal.signal(signal.SIGPROF, stop)
+  left, interval = signal.setitimer(signal.ITIMER_PROF, seconds)
   try:
     yield
   except _Expired:
     raise TimeoutError from None
   finally:
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)
     if left:
-      rest = max(left - (time.monotonic() - start), 1e-3)
-      signal.setitimer(signal.ITIMER_REAL, rest, interval)
+      rest = max(left - (time.thread_time() - start), 1e-3)
+      signal.setitimer(signal.ITIMER_PROF, rest, interval)

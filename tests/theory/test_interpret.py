@@ -1,5 +1,7 @@
 """Any elementwise jnp function is read exactly; anything else is refused."""
 
+import dataclasses
+import math
 from fractions import Fraction
 
 import hypothesis
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from extrapolation import rpe
+from extrapolation import rpe, theory
 from extrapolation.theory import finite_horizon
 from extrapolation.theory.enclosures import ball, sums
 from extrapolation.theory.expression import trace
@@ -91,6 +93,10 @@ FUNCTIONS = {
   'hyperbolic': lambda t: -jnp.tanh(t / 9) - jnp.sinh(t / 99) - jnp.arcsinh(t),
   'inverse': lambda t: -jnp.arctan(t * 1.0) - jax.scipy.special.erf(t / 10),
   'rounding': lambda t: -jnp.ceil(t / 7.3) - jnp.round(t / 5.3),
+  'ties': lambda t: -jnp.round(t / 2) - jnp.round(t * 0.75 - 1),
+  'ties_away': lambda t: -jax.lax.round((t - 20) / 2),
+  'narrow': lambda t: -1.0 * jnp.minimum(t, 100).astype(jnp.int8),
+  'steps': lambda t: -1.0 * (8 * jnp.log(t + 1.0)).astype(jnp.int32),
   'trunc': lambda t: -jnp.trunc(t / 3.1),
   'table': lambda t: jnp.array([0.5, -1, -2, -3])[jnp.minimum(t // 10, 3)],
   'sum': lambda t: jnp.cos(t[:, None] * jnp.array([0.1, 1.0])).sum(-1),
@@ -134,10 +140,36 @@ REFUSED = {
   'bessel': (lambda t: -jnp.i0(t * 1.0), 'bessel_i0e'),
   'sort': (lambda t: jnp.sort(t) * -1.0, 'sort'),
   'length': (lambda t: -t / t.shape[0], 'how many distances'),
+  'beyond a length': (
+    lambda t: -t / max(1, t.shape[0] / 20000), 'how many distances'
+  ),
+  'one length': (
+    lambda t: -t * (2.0 if t.shape[0] == 512 else 1.0), 'how many distances'
+  ),
+  'roll': (lambda t: -jnp.roll(t, 6) * 1.0, 'how many distances'),
+  'cut': (
+    lambda t: -jnp.concatenate([t[:512], 2 * t[512:]]), 'how many distances'
+  ),
+  'set': (lambda t: (-t * 1.0).at[512:].set(0), 'how many distances'),
+  'places': (
+    lambda t: jnp.where(jnp.arange(t.shape[0]) < 900, -t, 0), 'how many dist'
+  ),
+  'square of int32': (lambda t: -(t**2) * 1.0, 'not fit int32'),  # 46341^2
+  'int8': (lambda t: -1.0 * t.astype(jnp.int8), 'not fit int8'),
+  'below 0': (lambda t: -1.0 * (t.astype(jnp.uint32) - 5), 'not fit uint32'),
+  'int16': (lambda t: -1.0 * (4 * t).astype(jnp.int16), 'not fit int16'),
+  'bfloat16': (lambda t: -t.astype(jnp.bfloat16), 'fewer bits'),
+  'float16': (
+    lambda t: -jnp.log1p(t).astype(jnp.float16).astype(jnp.float32), 'fewer'
+  ),
+  'reduced': (lambda t: -jax.lax.reduce_precision(t * 1.0, 8, 7), 'fewer bits'),
+  'numpy': (lambda t: -np.log(t + 1), 'use jnp in place of np'),
+  'math': (lambda t: -math.log(t[0] + 1) * t, 'use jnp in place of np'),
+  'if': (lambda t: -t if t[0] > 0 else -2 * t, 'use jnp in place of np'),
   'reverse': (lambda t: -t[::-1] * 1.0, 'other distances'),
   'position': (lambda t: -jnp.arange(t.shape[0]) * 1.0, 'other distances'),
   'mean': (lambda t: t - t.mean(), 'other distances'),
-  'square': (lambda t: t[:, None] * t[None] * -1.0, 'other distances'),
+  'square': (lambda t: -1.0 * t[:, None] * t[None], 'other distances'),
   'scalar': (lambda t: jnp.float32(1.0), 'shape'),
   'loop': (
     lambda t: jax.lax.while_loop(lambda x: x[0] < 9, lambda x: x + 1, t),
@@ -152,6 +184,37 @@ def test_what_is_no_function_of_distance_is_refused_by_name(name):
   with pytest.raises(ValueError, match=match) as e:
     trace.read(bias)
   assert '\n' not in str(e.value)
+
+
+ROUNDED = [
+  lambda t: -(1 + 1e-9) * jnp.log1p(t),  # the literal is a float32
+  lambda t: -jnp.exp(1e-9) * jnp.log1p(t),  # and so is its exponential
+  lambda t: -(jnp.float32(1) + 1e-9) * jnp.log1p(t),
+]
+
+
+@pytest.mark.parametrize('bias', ROUNDED)
+def test_constants_are_those_of_the_program(bias):
+  """p = 1 in float32: the harmonic series; typed as text, 1 + 1e-9 is exact."""
+  assert theory.verdict(bias)[0].verdict == 'diverges'
+  (exact,) = theory.verdict('-(1+1e-9)*log1p(t)')
+  assert exact.verdict == 'converges' and exact.margin == Fraction(1, 10**9)
+
+
+def test_a_constant_in_bfloat16_has_its_rounded_value():
+  def bias(t):
+    return -jnp.array(1.1, jnp.bfloat16) * jnp.log1p(t)
+
+  assert theory.verdict(bias)[0].margin == Fraction(13, 128)
+
+
+def test_an_encoding_that_looks_at_lengths_is_refused():
+  alibi = rpe.get('alibi', 2)
+  scaled = dataclasses.replace(
+    alibi, bias=lambda t, p: alibi.bias(t, p) / max(1, t.shape[0] / 512)
+  )
+  with pytest.raises(ValueError, match='how many distances'):
+    theory.verdict(scaled)
 
 
 rational = st.fractions(-3, 3, max_denominator=8)

@@ -41,6 +41,10 @@ def two_heads(distance):
   return jnp.stack([-distance * 0.5, 0 * distance])
 
 
+def in_numpy(distance):
+  return -np.log(distance + 1)
+
+
 encoding = rpe.get('alibi', 2)
 not_a_bias = 7
 
@@ -52,7 +56,7 @@ def check(record, eps=('0.1', '0.01', '0.001')):
       'verdict', 'condition', 'argument', 'trf', 'horizon', 'seconds'
     }  # fmt: skip
     assert head['verdict'] in {
-      'converges', 'diverges', 'conditional', 'unknown'
+      'converges', 'diverges', 'conditional', 'unknown', 'not judged'
     }  # fmt: skip
     assert (head['condition'] is not None) == (head['verdict'] == 'conditional')
     assert head['argument'] and head['seconds'] >= 0
@@ -229,7 +233,48 @@ def test_figure(capsys, tmp_path):
   assert path.read_bytes().startswith(b'\x89PNG')
 
 
+def test_order_that_enters_elsewhere_is_not_judged(capsys, tmp_path):
+  for record in ask(capsys, '--rpe=rotary,sinusoidal,xpos', '--heads=2'):
+    check(record)
+    for head in record['heads']:
+      assert head['verdict'] == 'not judged' and head['trf'] == {}
+      assert 'order enters through' in head['argument']
+  (head, _) = theory.verdict(rpe.get('rotary', 2))
+  assert head.verdict == 'not judged'
+  with pytest.raises(theory.NotProved, match='not judged'):
+    theory.trf(rpe.get('sinusoidal', 2))
+  about = dict(name='rotary', H=2, hyper={}, train_length=64, init={}, final={})
+  (tmp_path / 'rpe.json').write_text(json.dumps(about))
+  record = ask(capsys, f'--workdir={tmp_path}')
+  assert record['heads'][0]['verdict'] == 'not judged'
+
+
+def test_the_first_line_names_the_parameters(capsys):
+  main.main(['--formula=-a*n*t'])
+  assert capsys.readouterr().out.startswith('-a*n*t   parameters: a, n\n')
+  main.main(['--formula=-t'])
+  assert capsys.readouterr().out.startswith('-t\n')
+  assert ask(capsys, '--formula=-a*n*t', '--set=a=1')['parameters'] == ['n']
+
+
+@pytest.mark.parametrize(
+  ('text', 'match'),
+  [('alibi', '--rpe=alibi'), ('-n**2', 't in place of n'), ('-x/64', 'of x')],
+)
+def test_what_is_no_formula_in_t_is_refused(text, match):
+  for ask_theory in (theory.verdict, theory.trf):
+    with pytest.raises(theory.FormulaError, match=match):
+      ask_theory(text)
+
+
 ERRORS = [
+  ('--formula=type2', '--rpe=type2'),
+  ('--formula=harmonic:exponent=2', '--rpe=harmonic:exponent=2'),
+  ('--formula=-n^2', 'write t in place of n'),
+  ('--formula=-d/64', 'write t in place of d'),
+  ('--formula=-T/2', 'write t in place of T'),
+  ('--formula=3*a', 'has no t'),
+  ('--function=tests.theory.test_main:in_numpy', 'use jnp'),
   ('--formula=t.__class__', 'made of'),
   ('--formula=-a*t --set=b=1', "no parameter 'b'"),
   ('--formula=-a*t --set=a', 'name=value'),

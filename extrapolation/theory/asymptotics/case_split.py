@@ -32,10 +32,11 @@ class Atom:
     if len(free) == 1 and e.is_polynomial(*free) and sp.degree(e) == 1:
       slope = e.coeff(free[0], 1)
       bound = sp.nsimplify(-(e - slope * free[0]) / slope)
-      return f'{free[0]} {relation if slope > 0 else FLIP[relation]} {bound}'
-    terms: list[Any] = sorted(
-      sp.Add.make_args(e), key=lambda x: (x.is_number, str(x).lstrip('-'))
-    )
+      relation = relation if slope > 0 else FLIP[relation]
+      return f'{free[0]} {relation} {_text(bound)}'
+    if e.is_polynomial(*free):
+      _, e = e.primitive()  # in lowest terms
+    terms: list[Any] = sorted(sp.Add.make_args(e), key=_degree_and_name)
     if terms[0].could_extract_minus_sign():
       terms, relation = [-x for x in terms], FLIP[relation]
     right = [x for x in terms if x.could_extract_minus_sign()]
@@ -43,9 +44,21 @@ class Atom:
     return f'{_sum(left)} {relation} {_sum([-x for x in right])}'
 
 
+def _degree_and_name(term: Expr) -> tuple:
+  """Large degrees first, numbers last."""
+  name = term.as_coeff_Mul()[1]
+  powers = name.as_powers_dict().items()
+  degree = sum(a for x, a in powers if x.is_Symbol and a.is_Rational)
+  return term.is_number, -degree, str(name)
+
+
 def _sum(terms: Iterable[Expr]) -> str:
   """In the order given, as sympy would not."""
-  return ' + '.join(map(str, terms)) or '0'
+  return ' + '.join(map(_text, terms)) or '0'
+
+
+def _text(x: Expr) -> str:
+  return str(x.xreplace({sp.E: sp.Symbol('e')}))  # as it is typed
 
 
 # A disjunction of conjunctions of atoms, or whether it always holds.
@@ -102,12 +115,15 @@ def _on_boundary(e: Expr, signs: Oracle, values: dict, visit: Callable):
   slopes = {
     x: canonical(sp.diff(e, x)) for x in sorted(e.free_symbols, key=str)
   }
-  # A slope that may vanish would be divided by: those that cannot come first.
-  for x in sorted(slopes, key=lambda x: not slopes[x].is_nonzero):
-    slope = slopes[x]
-    if slope == 0 or slope.has(x):
+  linear = [x for x, slope in slopes.items() if not slope.has(x)]
+  # What is divided by must not vanish: slopes with a known sign come first.
+  for x in sorted(linear, key=lambda x: not slopes[x].is_nonzero):
+    try:
+      if signs.sign(slopes[x]) == 0:
+        continue
+    except (NeedsCaseSplit, NotProved):
       continue
-    solved = sp.cancel(x - e / slope)
+    solved = sp.cancel(x - e / slopes[x])
     if x.is_positive and solved.is_nonpositive:
       return None  # cannot happen
     assumed = [(canonical(a.subs(x, solved)), s) for a, s in signs.assumed]

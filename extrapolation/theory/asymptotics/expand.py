@@ -6,7 +6,7 @@ from typing import Any
 import flint
 import sympy as sp
 
-from extrapolation.theory.asymptotics import sign_oracle
+from extrapolation.theory.asymptotics import cover, sign_oracle
 from extrapolation.theory.asymptotics.interval_germ import (
   MINUS,
   NOTHING,
@@ -22,9 +22,10 @@ from extrapolation.theory.asymptotics.monomial import (
   Expansion,
   Monomial,
   constant,
+  level,
   monomial,
 )
-from extrapolation.theory.asymptotics.sign_oracle import Expr, canonical
+from extrapolation.theory.asymptotics.sign_oracle import canonical
 from extrapolation.theory.asymptotics.transseries import HardyField
 from extrapolation.theory.errors import (
   NeedsPrecision,
@@ -44,21 +45,25 @@ class Reading(Algebra):
     field: the series arithmetic.
     symbols: what stands for each parameter.
     t: what stands for the distance; t itself if absent.
+    arcs: enclosures of phases that do not settle, by `cover.Circle.ranges`.
   """
 
   def __init__(
     self,
     field: HardyField,
     symbols: dict | None = None,
-    t: Expansion | None = None,
+    t: Germ | None = None,
+    arcs: dict | None = None,
   ):
     super().__init__(field)
-    self.symbols = symbols or {}
-    self.t = t or monomial(Monomial((sp.Integer(1),)))
+    self.symbols, self.places = symbols or {}, {}
+    self.t = t or point(monomial(Monomial((sp.Integer(1),))))
+    self.arcs = arcs or {}
 
   def __call__(self, root: Node) -> Germ:
     values = {}
     for node in nodes(root):
+      self.places[node] = len(values)
       self.field.tick()
       args = [values[a] for a in node.args]
       if NOTHING in args and node.op not in ('select', 'table'):
@@ -73,7 +78,7 @@ class Reading(Algebra):
   # Leaves.
 
   def _t(self) -> Germ:
-    return point(self.t)
+    return self.t
 
   def _const(self, node: Node) -> Germ | bool:
     if isinstance(node.data, bool):
@@ -149,45 +154,82 @@ class Reading(Algebra):
   def _has_limit(self, e: End) -> bool:
     return isinstance(e, Expansion) and not self.field.parts(e)[0].terms
 
+  def _settles(self, phase: Expansion) -> bool:
+    """Whether it has a limit, but for whole turns at every token."""
+    return all(
+      m == level(0) and (c / (2 * sp.pi)).is_Integer
+      for c, m in self.field.parts(phase)[0].terms
+    )
+
   def _sin(self, node: Node, x: Germ, cosine: bool = False) -> Germ:
-    if x.exact and self._has_limit(x.low):
+    if x.exact and not isinstance(x.low, str) and self._settles(x.low):
       return point(self.field.wave(x.low, cosine))
     if not x.exact or isinstance(x.low, str):
       return Germ(constant(-1), constant(1))
+    arc = self.arcs.get((x.low.terms, x.low.rest))
+    if arc is not None:
+      return cover.value_range(arc, cosine)
     name = 'cos' if cosine else 'sin'
-    wave = Wave(f'{name}#{id(node.args[0])}', x.low)
+    # One name, one function: the same phase, or the same node of the formula.
+    phase = x.low.terms if x.low.exact else self.places[node.args[0]]
+    wave = Wave(f'{name} {phase}', x.low)
     return self.limits((Expansion(), constant(1), wave))
 
   def _cos(self, node: Node, x: Germ) -> Germ:
     return self._sin(node, x, True)
 
   def _erf(self, x: Germ) -> Germ:
-    return self._limit_function(x, sp.erf, sp.Integer(1))
+    return self._limit_function(x, sp.erf, self._erf_far)
+
+  def _erf_far(self, x: Expansion) -> Expansion:
+    """1 - e^(-x^2) / (x sqrt pi) sum_k (-1)^k (2k - 1)!! / (2 x^2)^k, x > 0.
+
+    The remainder is less than the first term left out (DLMF 7.12.1).
+    """
+    f, square = self.field, self.field.mul(x, x)
+    series = f.compose(
+      f.scale(f.inverse(square), sp.Rational(1, 2)),
+      lambda k: (-1) ** k * sp.factorial2(2 * k - 1),
+      lambda n, r: flint.arb(int(sp.factorial2(2 * n - 1))),
+    )
+    tail = f.mul(f.exp(f.neg(square)), f.mul(f.inverse(x), series))
+    size: Any = sp.pi ** sp.Rational(-1, 2)
+    return f.sub(constant(1), f.scale(tail, size))
 
   def _atan(self, x: Germ) -> Germ:
-    return self._limit_function(x, sp.atan, sp.pi / 2)
+    return self._limit_function(x, sp.atan, self._atan_far)
 
-  def _limit_function(self, x: Germ, f: Callable, top: Expr) -> Germ:
-    """Odd, increasing, bounded by +-top; enclosed by its values."""
+  def _atan_far(self, x: Expansion) -> Expansion:
+    """pi / 2 - sum_k (-1)^k x^(-2k - 1) / (2k + 1), x > 0."""
+    f, inverse = self.field, self.field.inverse(x)
+    series = f.compose(
+      f.mul(inverse, inverse),
+      lambda k: sp.Rational((-1) ** k, 2 * k + 1),
+      lambda n, r: 1 / (1 - r),
+    )
+    return f.sub(constant(sp.pi / 2), f.mul(inverse, series))
+
+  def _limit_function(self, x: Germ, f: Callable, far: Callable) -> Germ:
+    """Odd, increasing and bounded; `far` is its expansion at infinity."""
 
     def ends(e: End) -> list[Expansion]:
-      if isinstance(e, str) or not self._has_limit(e):
-        s = self._sign_of(e)
-        near = constant(s * top)
-        slack = self.field.scale(self._tiny(), sp.Integer(-s))
-        far = self.field.add(near, slack)
-        return [far, near] if s > 0 else [near, far]
+      if isinstance(e, str):
+        return [constant(self._sign_of(e) * f(sp.oo))] * 2
+      if not self._has_limit(e):
+        if self._sign_of(e) > 0:
+          return [far(e)] * 2
+        return [self.field.neg(far(self.field.neg(e)))] * 2
       _, c, small = self.field.parts(e)
       if not small.terms and small.exact:
         return [constant(f(c))] * 2
-      sup = self.field.add(
-        constant(f(c)), self.field.scale(self._tiny(), sp.Integer(1))
-      )
+      sup = self.field.add(constant(f(c)), self._tiny())
       inf = self.field.sub(constant(f(c)), self._tiny())
       return [inf, sup]
 
-    low, high = ends(x.low)[0], ends(x.high)[1]
-    return point(low) if low == high else Germ(low, high)
+    if x.exact:
+      low, high = ends(x.low)
+      return point(low) if low is high else Germ(low, high)
+    return Germ(ends(x.low)[0], ends(x.high)[1])
 
   def _tiny(self) -> Expansion:
     """A constant slack: what tends to a limit is within it in the end."""
@@ -196,8 +238,10 @@ class Reading(Algebra):
     return constant(sp.Rational(1, 10**6))
 
   def _floor(self, x: Germ) -> Germ:
-    if not x.exact or isinstance(x.low, str):
-      return Germ(self._below(x.low), x.high)
+    if not x.exact:
+      return self._floor_between(x)
+    if isinstance(x.low, str):
+      return x
     e = x.low
     whole = self._integer_part(e)
     if whole is not None:
@@ -220,6 +264,15 @@ class Reading(Algebra):
           return point(self._settled(constant(n - 1 if below else n), e))
         return point(self._settled(constant(n), e))
     return Germ(self._below(e), e)
+
+  def _floor_between(self, x: Germ) -> Germ:
+    """floor increases: between those of the ends."""
+    try:
+      low, high = (self._floor(point(e)) for e in (x.low, x.high))
+    except (NotProved, NeedsPrecision):
+      return Germ(self._below(x.low), x.high)
+    same = low.exact and high.exact and self.order(low.low, high.high) == 0
+    return low if same else Germ(low.low, high.high)
 
   def _settled(self, n: Expansion, e: Expansion) -> Expansion:
     """With a threshold: floor(e) = n must hold from T on, not in the end."""
@@ -262,9 +315,10 @@ class Reading(Algebra):
   def _picked(self, pick: Callable, x: Germ, y: Germ) -> Germ:
     if x.exact and y.exact:
       return point(pick([x.low, y.low]))
-    for u, v in ((x, y), (y, x)):
-      low, high = pick([u.low, v.low]), pick([u.high, v.high])
-      if low is u.low and high is u.high:
+    for u, v in ((x, y), (y, x)):  # u where all of it is picked against v
+      if all(
+        pick([a, b]) is a for a in (u.low, u.high) for b in (v.low, v.high)
+      ):
         return u
     return Germ(pick([x.low, y.low]), pick([x.high, y.high]))
 

@@ -231,6 +231,9 @@ class Algebra:
   def _even_power(self, x: Germ, n: int) -> Germ:
     w = self._bare(x)
     if w is not None and (w.low, w.high) == (-1, 1):
+      if n == 2 and w.name.startswith('cos '):  # 1 - sin^2
+        square = Wave(f'sin {w.name[4:]}^2', w.phase, 0, 1, 2, 2)
+        return self.limits((constant(1), constant(-1), square))
       new = Wave(f'{w.name}^{n}', w.phase, 0, 1, n, 2)
       return self.limits((Expansion(), constant(1), new))
     magnitude = self._abs(x)

@@ -14,7 +14,6 @@ import dataclasses
 import sympy as sp
 
 from extrapolation.theory.asymptotics.monomial import (
-  ONE,
   Expansion,
   Monomial,
   level,
@@ -56,7 +55,7 @@ def decide(field: HardyField, b: Expansion) -> Outcome:
         return Outcome(
           True,
           f'-b = {_chain(k)} + more than any multiple of {_name(k + 1)}: '
-          f'comparison with {_family(k, 2)} (logarithmic scale)',
+          f'comparison with {_family(k, 2)} (Bertrand, integral test)',
           None,
           k,
         )
@@ -84,7 +83,9 @@ def _relative(
     if order >= 0:
       return c, order
   if x.rest is not None and field.compare(x.rest, unit) >= 0:
-    raise NeedsPrecision('the remainder hides the scale')
+    raise NeedsPrecision(
+      'the expansion at infinity ends before its growth against ln t is known'
+    )
   return sp.Integer(0), -1
 
 
@@ -131,16 +132,14 @@ def _faster(field: HardyField, b: Expansion) -> str:
 
 def _no_decay(field: HardyField, b: Expansion) -> str:
   """Divergence without a power: constant, growing or slower than any power."""
-  top = b.terms[0][1] if b.terms else b.rest
-  order = 0 if top is None else field.compare(top, ONE)
-  if order <= 0:
-    c = sum((c for c, m in b.terms if m == ONE), sp.Integer(0))
-    return f'b -> {brief(c)}, so the terms do not tend to 0'
+  large, limit, _ = field.parts(b)
+  if not large.terms:
+    return f'b -> {brief(limit)}, so the terms do not tend to 0'
   if field.signs.sign(b.terms[0][0]) > 0:
     return f'b ~ {_leading(field, b)} grows: terms do not tend to 0'
   return (
     f'b ~ {_leading(field, b)}, so -b/ln t -> 0 < 1: comparison '
-    'with the harmonic series'
+    'with the harmonic series sum 1/t'
   )
 
 

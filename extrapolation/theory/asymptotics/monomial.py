@@ -15,16 +15,20 @@ ZERO, UNIT = sp.Integer(0), sp.Integer(1)
 
 @dataclasses.dataclass(frozen=True)
 class Monomial:
-  """prod_k l_k^logs[k] * exp(sum c g), l_0 = t, l_{k+1} = ln l_k."""
+  """prod_k l_k^logs[k] * exp(sum c g), l_0 = t, l_{k+1} = ln l_k.
+
+  Equal objects are equal functions. The converse fails, as for t^a and
+  t^(sin(1)^2 a + cos(1)^2 a): `Ordering.compare` decides equality.
+  """
 
   logs: tuple = ()
-  exps: tuple = ()  # pairs (monomial, coefficient)
+  exps: tuple = ()  # pairs (monomial, coefficient), by `key`
 
   @functools.cached_property
-  def depth(self) -> int:
-    """The most logarithms that it nests."""
-    inner = max((g.depth for g, _ in self.exps), default=0)
-    return max(len(self.logs), inner)
+  def key(self) -> str:
+    """What the factors of a product are sorted by."""
+    inner = ' '.join(f'{c}:{g.key}' for g, c in self.exps)
+    return f'({" ".join(map(str, self.logs))};{inner})'
 
 
 ONE = Monomial()
@@ -51,7 +55,10 @@ def times(a: Monomial, b: Monomial) -> Monomial:
   exps = dict(a.exps)
   for g, c in b.exps:
     exps[g] = canonical(exps.get(g, ZERO) + c)
-  return Monomial(_trim(logs), tuple((g, c) for g, c in exps.items() if c != 0))
+  pairs = [(g, c) for g, c in exps.items() if c != 0]
+  if len(pairs) > 1:
+    pairs.sort(key=lambda pair: pair[0].key)
+  return Monomial(_trim(logs), tuple(pairs))
 
 
 def raised(m: Monomial, a: Expr) -> Monomial:

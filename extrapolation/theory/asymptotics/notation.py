@@ -32,9 +32,12 @@ def brief(x: Expr | int) -> str:
   What a user wrote, such as 1.000000001, is a decimal fraction and stays exact.
   """
   x = sp.sympify(x)
+  out = x
   for kind in (sp.Rational, sp.Float):  # floats arise from the first pass
-    x = x.xreplace({a: _decimal(a) for a in x.atoms(kind)})
-  return sp.sstr(x, full_prec=False)
+    out = out.xreplace({a: _decimal(a) for a in out.atoms(kind)})
+  if out.has(sp.I):  # a difference that decimals turn around
+    out = x.evalf(7)
+  return sp.sstr(out, full_prec=False)
 
 
 def _decimal(a: Expr) -> Expr:

@@ -33,7 +33,7 @@ class Ordering:
     signs: the oracle.
     size: terms kept.
     threshold: None, or T as a ball: remainders are then bounds on [T, inf).
-    deadline: `time.monotonic()` at which to give up.
+    deadline: `time.thread_time()` at which to give up.
   """
 
   def __init__(
@@ -49,7 +49,7 @@ class Ordering:
 
   def tick(self):
     """Counts a step; raises TimeoutError past the deadline."""
-    if self.deadline and time.monotonic() > self.deadline:
+    if self.deadline and time.thread_time() > self.deadline:
       raise TimeoutError
 
   # Monomials.
@@ -69,14 +69,8 @@ class Ordering:
     if not q.exps:  # powers of t, ln t, ...: the first one decides
       signs = (self.signs.sign(a) for a in q.logs)
       return next((s for s in signs if s), 0)
-    terms = [(g, c) for g, c in self.log_terms(q) if self.signs.sign(c) != 0]
-    if not terms:
-      return 0
-    best = terms[0]
-    for term in terms[1:]:
-      if self.compare(term[0], best[0]) > 0:
-        best = term
-    return self.signs.sign(best[1])
+    terms = self.collect_exact([(c, g) for g, c in self.log_terms(q)])
+    return self.signs.sign(terms[0][0]) if terms else 0
 
   def log_terms(self, m: Monomial) -> list:
     """ln m = sum c g, as pairs (g, c), unsorted."""
@@ -152,9 +146,9 @@ class Ordering:
 
   def ratio(self, m: Monomial, top: Monomial) -> flint.arb:
     """sup over t >= T of m / top, proved by its decrease from T on."""
-    q = over(m, top)
-    if q == ONE:
+    if self.compare(m, top) == 0:
       return flint.arb(1)
+    q = over(m, top)
     if q not in self._ratios:
       self._ratios[q] = None  # a cycle in the argument proves nothing
       if not self.decreasing(q):
@@ -205,9 +199,10 @@ class Ordering:
     )
     c0 = sign_oracle.ball(c0)
     c = (c0 - spread).lower() if lower else (c0 + spread).upper()
-    if m0 == ONE:
+    order = self.compare(m0, ONE)
+    if order == 0:
       return c
-    growing = self.compare(m0, ONE) > 0
+    growing = order > 0
     if growing:
       self.ratio(ONE, m0)  # proves monotone growth from T on
     else:

@@ -5,6 +5,7 @@ the caller to take every case in turn.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from fractions import Fraction
@@ -29,9 +30,25 @@ def rational(x: Fraction | int) -> sp.Rational:
   return sp.Rational(x.numerator, x.denominator)
 
 
+@functools.lru_cache(maxsize=4096)
 def canonical(c: Expr) -> Expr:
-  """A canonical form, so that equal coefficients are equal objects."""
-  return c if c.is_Rational or c.is_Atom else sp.expand(c)
+  """One form for most equal coefficients; whole numbers are recognised.
+
+  Only a sign decides whether two coefficients are equal.
+  """
+  if c.is_Rational or c.is_Atom:
+    return c
+  c = sp.expand(c)
+  if c.is_Rational or c.free_symbols:
+    return c
+  try:
+    with flint.ctx.workprec(PRECISIONS[0]):
+      whole: Any = ball(c).unique_fmpz()
+    if whole is None or _sign_of_number(c - int(whole)):
+      return c
+  except NotProved:
+    return c
+  return sp.Integer(int(whole))
 
 
 def log(c: Expr) -> Expr:
@@ -139,6 +156,8 @@ class Oracle:
     factored = c if c.is_Mul else sp.factor_terms(c)
     if factored.is_Mul:  # the factors decide one by one
       return math.prod(self.sign(factor) for factor in factored.args)
+    if _vanishes(c):
+      return 0
     raise NeedsCaseSplit(c)
 
   def _known(self, c: Expr):
@@ -150,6 +169,11 @@ class Oracle:
       if not ratio.free_symbols or _visible(ratio) is not None:
         r = _visible(ratio) if ratio.free_symbols else self.sign(ratio)
         return r * s
+    for e, s in self.assumed:  # c = e + rest with e = 0
+      for k in (1, -1) if s == 0 else ():
+        rest = _visible(canonical(c - k * e))
+        if rest is not None:
+          return rest
     # c = a sum of assumed expressions and of a rest with the same sign.
     open_ = [(e, s) for e, s in self.assumed if s]
     for n in (1, 2):
@@ -180,6 +204,26 @@ def _visible(c: Expr):
   if not signs:
     return 0
   return signs.pop() if len(signs) == 1 else None
+
+
+def _vanishes(c: Expr) -> bool:
+  """Whether an expression in parameters is 0 whatever they are.
+
+  Raises:
+    NotProved: it is 0 to 1000 bits wherever it was tried, not visibly.
+  """
+  free = sorted(c.free_symbols, key=str)
+  for point in ((3, 5, 7, 11), (1, 29, 4, 37), (200, 3, 2, 90)):
+    values = [sp.Rational(point[i % 4] + i, 13) for i in range(len(free))]
+    at = c.subs(list(zip(free, values, strict=True)))
+    try:
+      if _sign_of_number(at):
+        return False
+    except NotProved:
+      continue
+  if sp.count_ops(c) < 60 and sp.simplify(c) == 0:
+    return True
+  raise NotProved(f'cannot tell whether {c} is 0')
 
 
 def _sign_of_number(c: Expr):

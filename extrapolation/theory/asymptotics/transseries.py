@@ -77,7 +77,7 @@ class HardyField(Ordering):
   def lead(self, x: Expansion) -> tuple[Expr, Monomial]:
     """The leading term; x must be known to be other than 0."""
     if not x.terms:
-      raise NeedsPrecision('all known terms cancel')
+      raise NeedsPrecision('every known term of an expansion cancels')
     return x.terms[0]
 
   def sign(self, x: Expansion) -> int:

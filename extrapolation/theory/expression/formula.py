@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -11,39 +12,49 @@ from extrapolation.theory.errors import FormulaError
 from extrapolation.theory.expression import grammar, trace
 from extrapolation.theory.expression.graph import Graph, Node
 
+
+def _log(base: int) -> Callable[[Array], Array]:
+  """To a base, exactly: ln base is taken in the trace."""
+  return lambda x: jnp.log(x) / jnp.log(base + 0 * x)
+
+
 FUNCTIONS: dict[str, Callable[..., Array]] = {
-  'exp': jnp.exp,
-  'log': jnp.log,
-  'log1p': jnp.log1p,
-  'sqrt': jnp.sqrt,
-  'sin': jnp.sin,
-  'cos': jnp.cos,
-  'tanh': jnp.tanh,
-  'sinh': jnp.sinh,
-  'cosh': jnp.cosh,
-  'abs': jnp.abs,
-  'floor': jnp.floor,
+  'log2': _log(2),
+  'log10': _log(10),
+  'sigmoid': jax.nn.sigmoid,
+  'softplus': jax.nn.softplus,
+  'erf': jax.lax.erf,
+  'erfc': jax.lax.erfc,
+  'lgamma': jax.lax.lgamma,
   'min': jnp.minimum,
   'max': jnp.maximum,
+}
+for _name in grammar.FUNCTIONS.keys() - FUNCTIONS:
+  FUNCTIONS[_name] = getattr(jnp, _name)
+CONSTANTS: dict[str, Callable[[Array], Array]] = {
+  'e': jnp.exp,
+  'pi': lambda one: 4 * jnp.arctan(one),
 }
 
 
 class Formula:
   """A formula: a callable `bias(distance, params)` and its exact reading.
 
-  `t` is the distance 0, 1, 2, ...; any name that is no function is a positive
-  parameter. Numbers are exact: 0.1 is one tenth, for they reach the trace as
-  arguments and not as float32 constants.
+  `t` is the distance 0, 1, 2, ...; `pi` and `e` are constants, any other name
+  that is no function is a positive parameter. Numbers are exact: 0.1 is one
+  tenth, for they reach the trace as arguments and not as float32 constants.
 
   Attributes:
     text: as typed.
     parameters: names of its positive parameters, sorted.
+    has_distance: whether it has t.
   """
 
   def __init__(self, text: str):
     self.text = text
     self._tree, self._numbers = grammar.parse(text)
     self.parameters = sorted(grammar.names(self._tree))
+    self.has_distance = bool(grammar.names(self._tree, 't'))
 
   def __call__(self, distance: Array, params: Mapping | None = None):
     """The bias in floating point, elementwise in `distance`."""
@@ -80,6 +91,7 @@ class Formula:
       return self._evaluate(t, inputs['p'], listed)
 
     try:
+      graph = graph or Graph(rounds=False)
       (node,) = trace.read(bias, {'n': numbers, 'p': params}, graph)
     except FormulaError:
       raise
@@ -96,6 +108,8 @@ def _apply(tree: tuple, t: Array, params: Mapping, numbers: Sequence) -> Any:
     return numbers[rest[0]]
   if kind == 'name':
     return params[rest[0]]
+  if kind == 'constant':
+    return CONSTANTS[rest[0]](1 + 0 * t)
   args = [_apply(x, t, params, numbers) for x in rest if isinstance(x, tuple)]
   if kind == 'call':
     f, out = FUNCTIONS[rest[0]], args[0]

@@ -6,9 +6,9 @@ r"""The grammar of formulas: text to a tree, with nothing evaluated.
   power   := atom (('**' | '^') unary)?
   atom    := number | name | name '(' sum (',' sum)* ')' | '(' sum ')'
 
-The tree is made of tuples: ('t',), ('number', i), ('name', n), ('neg', x),
-('+', x, y) and so on, ('call', f, x, ..). Imports nothing heavy, so that a
-mistyped formula is reported at once.
+The tree is made of tuples: ('t',), ('number', i), ('constant', 'pi' or 'e'),
+('name', n), ('neg', x), ('+', x, y) and so on, ('call', f, x, ..). Imports
+nothing heavy, so that a mistyped formula is reported at once.
 """
 
 import math
@@ -26,21 +26,14 @@ DIGITS = 400  # of a number, and the size of its exponent
 MAX_LOG = 1e5  # no constant is larger than e^MAX_LOG
 
 # Functions by the number of arguments that they take: fewest, most.
-FUNCTIONS = {
-  'exp': (1, 1),
-  'log': (1, 1),
-  'log1p': (1, 1),
-  'sqrt': (1, 1),
-  'sin': (1, 1),
-  'cos': (1, 1),
-  'tanh': (1, 1),
-  'sinh': (1, 1),
-  'cosh': (1, 1),
-  'abs': (1, 1),
-  'floor': (1, 1),
-  'min': (2, 8),
-  'max': (2, 8),
-}
+NAMES = (
+  'exp expm1 log log1p log2 log10 sqrt sin cos tanh sinh cosh sigmoid '
+  'softplus erf erfc lgamma abs sign floor ceil'
+)
+FUNCTIONS = dict.fromkeys(NAMES.split(' '), (1, 1)) | dict.fromkeys(
+  ('min', 'max'), (2, 8)
+)
+CONSTANTS = {'e': 1.0, 'pi': math.log(math.pi)}  # with their logarithms
 
 TOKEN = re.compile(
   r'[ \t]*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)'
@@ -81,12 +74,12 @@ def _small(exponent: str | None) -> bool:
   return not exponent or abs(int(exponent[1:])) <= DIGITS
 
 
-def names(tree: tuple) -> set[str]:
-  """The parameters in a tree."""
+def names(tree: tuple, wanted: str = 'name') -> set[str]:
+  """The parameters in a tree, or its leaves of another kind."""
   kind, *rest = tree
-  if kind == 'name':
-    return {rest[0]}
-  return set().union(*(names(x) for x in rest if isinstance(x, tuple)))
+  if kind == wanted:
+    return {rest[0] if rest else kind}
+  return set().union(*(names(x, wanted) for x in rest if isinstance(x, tuple)))
 
 
 def _log_size(tree: tuple, numbers: list[Fraction]) -> float | None:
@@ -98,6 +91,8 @@ def _log_size(tree: tuple, numbers: list[Fraction]) -> float | None:
   if kind == 'number':
     x = numbers[rest[0]]
     return math.log(x.numerator) - math.log(x.denominator) if x else -math.inf
+  if kind == 'constant':
+    return CONSTANTS[rest[0]]
   if kind in ('t', 'name'):
     return None
   sizes = []
@@ -226,7 +221,8 @@ class _Parser:
     if not self._take('('):
       if name in FUNCTIONS:
         self._fail(f"'(' of the function {name}")
-      return ('t',) if name == 't' else ('name', name)
+      kind = 'constant' if name in CONSTANTS else 'name'
+      return ('t',) if name == 't' else (kind, name)
     if name not in FUNCTIONS:
       raise FormulaError(
         f'no function {name[:40]!r}; there are: {", ".join(sorted(FUNCTIONS))}'

@@ -6,7 +6,7 @@ slope is the rational that the model computes with.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -39,9 +39,9 @@ def value_missing(name: str) -> TheoryError:
   )
 
 
-def _sorted(*args: Node) -> list[Node]:
+def _sorted(nodes: Iterable[Node]) -> list[Node]:
   """In the order in which they were made, whatever their addresses."""
-  return sorted(args, key=lambda node: (node.number, id(node)))
+  return sorted(nodes, key=lambda node: node.number)
 
 
 class Graph:
@@ -52,9 +52,15 @@ class Graph:
   lgamma, abs, floor, sign, max, min, lt, le, eq, and, or, not, select
   (condition, then, else), table (index, entries). lt, le and eq compare with
   0. Everything else is written in these.
+
+  Attributes:
+    rounds: whether a traced program that is read into it rounds its constants,
+      as in float32 1 + 1e-9 = 1; numbers typed as text are exact.
+    ranges: of the traced integers, by `integers.check`.
   """
 
-  def __init__(self):
+  def __init__(self, rounds: bool = True):
+    self.rounds, self.ranges = rounds, {}
     self._known = {}
     self.zero, self.one = self.const(0), self.const(1)
     self.true = self.make('const', (), True)
@@ -110,7 +116,8 @@ class Graph:
       ((node, k),) = parts.items()
       if k == 1:
         return node
-    return self.make('add', tuple(parts), (constant, tuple(parts.values())))
+    order = _sorted(parts)
+    return self.make('add', order, (constant, tuple(parts[n] for n in order)))
 
   def _infinite_sum(self, terms: Sequence[tuple[Fraction | int, Node]]) -> Node:
     signs = {
@@ -142,7 +149,10 @@ class Graph:
       if y.op == 'inf' and not x.data:
         raise ValueError('the formula multiplies 0 by an infinity')
       return self.total([(Fraction(x.data), y)])
-    return self.make('mul', _sorted(x, y))
+    if {x.op, y.op} == {'sin', 'cos'} and x.args == y.args:
+      double = self.total([(2, x.args[0])])  # 2 sin x cos x = sin 2x
+      return self.total([(Fraction(1, 2), self.unary('sin', double))])
+    return self.make('mul', _sorted((x, y)))
 
   def div(self, x: Node, y: Node) -> Node:
     """x / y."""
@@ -234,7 +244,7 @@ class Graph:
     for a, b in ((x, y), (y, x)):
       if a.op == 'inf':
         return a if (a.data > 0) == (op == 'max') else b
-    return self.make(op, _sorted(x, y)[::-1])  # the last one made leads
+    return self.make(op, _sorted((x, y))[::-1])  # the last one made leads
 
   def compare(self, op: str, x: Node, y: Node) -> Node:
     """lt, le, eq; gt and ge are these with the arguments exchanged."""
@@ -325,7 +335,7 @@ def rebuild(graph: Graph, root: Node, replace: dict[Node, Node]) -> Node:
       continue
     args = [new[a] for a in node.args]
     if all(a is b for a, b in zip(args, node.args, strict=True)):
-      new[node] = node
+      new[node] = graph.make(node.op, args, node.data)  # of this graph
     elif node.op == 'add':
       constant, coefficients = node.data
       terms = [(constant, graph.one), *zip(coefficients, args, strict=True)]

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn, Literal, Var
 
+from extrapolation.theory.errors import UnreadableBias
 from extrapolation.theory.expression import shape_primitives
 from extrapolation.theory.expression.graph import Graph, Node
 
@@ -29,6 +32,7 @@ def _each(f: Callable[..., Node]):
       out[i] = f(graph, *(a[i] for a in args))
     return out
 
+  rule.elementwise = True
   return rule
 
 
@@ -41,10 +45,23 @@ def _truncate(g: Graph, x: Node):
   return g.select(g.compare('lt', x, g.zero), up, g.unary('floor', x))
 
 
+NARROW = (
+  'the bias rounds to fewer bits than a float32 has, a step function of '
+  'distance; compute it in float32 and cast what it returns'
+)
+
+
+def narrow(var: Var | Literal) -> bool:
+  """Whether a variable is a float of fewer bits than float32."""
+  kind = dtype(var)
+  return jnp.issubdtype(kind, jnp.floating) and kind.itemsize < 4
+
+
 def dtype(var: Var | Literal) -> np.dtype:
-  """The type that jax gives a variable."""
+  """The type that jax gives a variable; object for keys of random numbers."""
   aval: Any = var.aval
-  return np.dtype(aval.dtype)
+  keys = jnp.issubdtype(aval.dtype, jax.dtypes.extended)
+  return np.dtype(object if keys else aval.dtype)
 
 
 def _is_integer(var: Var | Literal) -> bool:
@@ -62,7 +79,7 @@ def _divide(graph: Graph, eqn: JaxprEqn, x: np.ndarray, y: np.ndarray):
 
 
 def _convert(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
-  """float -> int truncates; narrower floats are read as real numbers."""
+  """float -> int truncates; wider floats are the same real numbers."""
   was, now = dtype(eqn.invars[0]), np.dtype(eqn.params['new_dtype'])
   if now == np.bool_ and was != np.bool_:
     return _each(lambda g, a: g.logic('not', g.compare('eq', a, g.zero)))(
@@ -122,9 +139,28 @@ def _remainder(g: Graph, x: Node, y: Node):
   return g.sub(x, g.mul(y, _truncate(g, g.div(x, y))))
 
 
-def _round(g: Graph, x: Node):
-  # Ties are rounded up: jax rounds them to even, a set without interior.
-  return g.unary('floor', g.add(x, _half(g)))
+def _round(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
+  """To the nearest integer; ties to even, or away from 0."""
+
+  def even(g: Graph, a: Node):
+    up = g.add(a, _half(g))
+    near = g.unary('floor', up)
+    odd = g.compare('lt', g.total([(2, _floor_over(g, near, 2))]), near)
+    tie = g.logic('and', g.compare('eq', up, near), odd)
+    return g.select(tie, g.sub(near, g.one), near)
+
+  def away(g: Graph, a: Node):
+    size = g.unary('floor', g.add(g.unary('abs', a), _half(g)))
+    return g.mul(g.unary('sign', a), size)
+
+  to_even = 'EVEN' in eqn.params['rounding_method'].name
+  return _each(even if to_even else away)(graph, eqn, x)
+
+
+def _precision(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
+  if eqn.params['exponent_bits'] < 8 or eqn.params['mantissa_bits'] < 23:
+    raise UnreadableBias(NARROW)
+  return x
 
 
 def _log(g: Graph, x: Node):
@@ -298,7 +334,7 @@ RULES = {
   'sign': _unary('sign'),
   'floor': _unary('floor'),
   'ceil': _each(lambda g, x: g.neg(g.unary('floor', g.neg(x)))),
-  'round': _each(_round),
+  'round': _round,
   'max': _each(_max),
   'min': _each(_min),
   'clamp': _clamp,
@@ -352,6 +388,6 @@ RULES = {
   'copy': _same,
   'stop_gradient': _same,
   'optimization_barrier': lambda g, e, *x: list(x),
-  'reduce_precision': _same,
+  'reduce_precision': _precision,
   'name': _same,
 }

@@ -1,8 +1,8 @@
 """A traced bias read as exact scalar expressions, one per head.
 
 `read` traces any function of distance written in jnp and walks its jaxpr with
-arrays of nodes in place of numbers. A length-dependent bias or
-one that mixes distances is refused: it is not a function of distance.
+arrays of nodes in place of numbers. A bias that looks at lengths or places or
+mixes distances is refused: it is not a function of distance.
 """
 
 import inspect
@@ -17,7 +17,7 @@ from jax.extend import core
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal, Var
 
 from extrapolation.theory.errors import UnreadableBias
-from extrapolation.theory.expression import primitives
+from extrapolation.theory.expression import integers, lengths, primitives
 from extrapolation.theory.expression.graph import Graph, Node, rebuild
 
 LONGEST_LOOP = 64  # steps
@@ -43,13 +43,17 @@ def read(
       a function of the distance alone.
   """
   graph = graph or Graph()
+  call, leaves = _call(bias, params or {}, graph)
   heads = []
   for d in (2, 3):
     # Each position gets its own distance: what mixes them is then seen.
     distance = np.array(
       [graph.t, *(graph.leaf('t', i) for i in range(1, d))], object
     )
-    out = _walk(bias, distance, params or {}, graph)
+    closed = lengths.trace(call, d, _specs(leaves))
+    if len(closed.jaxpr.outvars) != 1:
+      raise UnreadableBias('a bias returns one array')
+    (out,) = evaluate(closed, [distance, *leaves], graph)
     if out.ndim not in (1, 2) or out.shape[-1] != d:
       raise UnreadableBias(
         f'bias of {d} distances has shape {out.shape}; [{d}] or [H, {d}] '
@@ -65,34 +69,30 @@ def read(
             'order; theory reads elementwise functions of distance'
           )
     heads.append(list(rows[:, 0]))
+  lengths.check(call, _specs(leaves))
   if any(a is not b for a, b in zip(*heads, strict=True)):
-    raise UnreadableBias(
-      'the bias depends on how many distances it is given; theory reads '
-      'functions of distance alone'
-    )
+    raise UnreadableBias(lengths.LENGTH)
   return heads[0]
 
 
-def _walk(
-  bias: Callable, distance: np.ndarray, params: Mapping, graph: Graph
-) -> np.ndarray:
+def _call(
+  bias: Callable, params: Mapping, graph: Graph
+) -> tuple[Callable, list[np.ndarray]]:
+  """`bias` as a function of distance and the leaves of its parameters."""
   leaves, tree = jax.tree.flatten(
     params, is_leaf=lambda x: not isinstance(x, dict)
   )
-  arrays = [_nodes(x, graph) for x in leaves]
-  shapes = [jax.ShapeDtypeStruct(a.shape, jnp.float32) for a in arrays]
-  spec = jax.ShapeDtypeStruct(distance.shape, jnp.int32)
 
   def call(t: Any, *leaves: Any):
     if _takes_params(bias):
       return bias(t, jax.tree.unflatten(tree, leaves))
     return bias(t)
 
-  closed = jax.make_jaxpr(call)(spec, *shapes)
-  if len(closed.jaxpr.outvars) != 1:
-    raise UnreadableBias('a bias returns one array')
-  (out,) = evaluate(closed, [distance, *arrays], graph)
-  return out
+  return call, [_nodes(x, graph) for x in leaves]
+
+
+def _specs(leaves: Sequence[np.ndarray]) -> list[jax.ShapeDtypeStruct]:
+  return [jax.ShapeDtypeStruct(a.shape, jnp.float32) for a in leaves]
 
 
 def _takes_params(bias: Callable) -> bool:
@@ -139,7 +139,8 @@ def evaluate(
 
   def get(v: Var | Literal) -> np.ndarray:
     if isinstance(v, core.Literal):
-      return _nodes(np.asarray(v.val), graph)
+      with np.errstate(over='ignore'):  # what the program computes with
+        return _nodes(np.asarray(v.val).astype(primitives.dtype(v)), graph)
     return values[v]
 
   jaxpr = closed.jaxpr
@@ -150,6 +151,9 @@ def evaluate(
     args = [get(v) for v in eqn.invars]
     out = _apply(eqn, args, graph)
     for var, value in zip(eqn.outvars, out, strict=True):
+      kind = primitives.dtype(var)
+      if np.issubdtype(kind, np.integer):
+        integers.check(value, kind, graph.ranges)
       values[var] = value
   return [get(v) for v in jaxpr.outvars]
 
@@ -166,15 +170,31 @@ def _apply(
   if name == 'cond':
     return _cond(eqn, args, graph)
   rule: Callable | None = primitives.RULES.get(name)
+  known = all(node.op == 'const' for a in args for node in a.flat)
+  narrow = any(map(primitives.narrow, eqn.outvars))
+  rounded = graph.rounds and getattr(rule, 'elementwise', False)
+  if known and (narrow or rule is None or (rounded and _held(eqn, args))):
+    return _computed(eqn, args, graph)
+  if narrow:
+    raise UnreadableBias(primitives.NARROW)
   if rule is not None:
     out = rule(graph, eqn, *args)
     return out if eqn.primitive.multiple_results else [out]
-  if all(node.op == 'const' for a in args for node in a.flat):
-    return _computed(eqn, args, graph)
   raise UnreadableBias(
     f'theory cannot read the primitive {name!r} of a distance; it reads '
     + ', '.join(sorted({*primitives.RULES, 'cond', 'scan'}))
   )
+
+
+def _held(eqn: JaxprEqn, args: Sequence[np.ndarray]) -> bool:
+  """Whether the numbers are those of the program; 1.1 of a user is exact."""
+  types = (primitives.dtype(v).type for v in eqn.invars)
+  with np.errstate(over='ignore'):
+    return all(
+      float(kind(float(node.data))) == node.data
+      for kind, a in zip(types, args, strict=True)
+      for node in a.flat
+    )
 
 
 def _computed(
