@@ -61,7 +61,6 @@ def evaluate(
   e = runs.load_config(workdir)
   s = dataclasses.replace(e.eval, **changes)
   path = eval_table.path(workdir, s, source, out)
-  multihost.first(lambda: _writable(path.parent))
   layout = mesh.layout(config.Parallel(), ordered=True)
   r = runs.load(workdir, step, layout, text=not source)
   if source:
@@ -80,6 +79,7 @@ def evaluate(
   }
   for params in r.model.rpe_rows(r.params):
     rpe_check.check(r.model.encoding, e.model.H, longest, params)
+  multihost.first(lambda: _writable(path.parent))
   bias = np.asarray(r.model.bias(r.params, longest))
   rows, curves = [], {}
   with preemption.Preemption() as notice:
@@ -175,7 +175,7 @@ def main(argv: list[str]) -> None:
   add('--source', default='', help='another text, as config.data.source')
   add('--separator', default='', help='between its documents')
   add('--field', default='', help='of the text in its records')
-  add('--out', type=paths.path, default='', metavar='DIR',
+  add('--out', type=paths.path, metavar='DIR',
       help='folder; default: DIR/eval')  # fmt: skip
   add('--step', type=int, help='of the checkpoint; default: the newest')
   multihost.add_flags(parser)

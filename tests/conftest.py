@@ -33,6 +33,20 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+  """Names of files that are not UTF-8 may be in what a test printed.
+
+  pytest-xdist cannot send such text, and ends without a word of the test.
+  """
+  report = yield
+  report.sections = [
+    (name, text.encode(errors='backslashreplace').decode())
+    for name, text in report.sections
+  ]
+  return report
+
+
 @pytest.fixture(autouse=True)
 def _messages() -> Iterator[None]:
   """What a command would print is printed, and can be read by `capsys`."""

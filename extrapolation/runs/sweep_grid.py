@@ -83,10 +83,10 @@ def broken(e: config.Experiment) -> dict[str, str]:
 
 @functools.cache
 def _broken(H: int, T: int) -> dict[str, str]:
-  found = check.usable(H, T)[1]
-  for why in found.values():
+  faults = check.usable(H, T)[1]
+  for why in faults.values():
     log.warning('left out: %s', why)
-  return found
+  return faults
 
 
 def experiments(

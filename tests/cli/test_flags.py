@@ -16,7 +16,7 @@ import pytest
     ('-m extrapolation.evaluate --workdir=a --tokens=abc',
      "'abc' is no whole number"),
     ('-m extrapolation.data --sauce=x', 'did you mean --source?'),
-    ('-m extrapolation.theory --rpe=alibi --hed=3', 'did you mean --heads?'),
+    ('-m extrapolation.theory --rpe=alibi --headss=3', 'did you mean --heads?'),
     ('launch/local.py --processes=1 -- /no/such', 'No such file'),
     ('launch/local.py --processes=1 --port=99999 -- true', '--port=99999'),
     ('launch/slurm.py --nods=2', 'required: --config'),
