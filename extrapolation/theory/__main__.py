@@ -91,7 +91,9 @@ def parser() -> flags.Parser:
   )
   out.add_argument('--window', type=int, metavar='W', help='for --witness')
   out.add_argument('--head', type=int, help='for --witness; default: shortest')
-  out.add_argument('--out', metavar='DIR', help='for --witness (default .)')
+  out.add_argument(
+    '--out', type=paths.path, metavar='DIR', help='for --witness (default .)'
+  )
   out.add_argument('--format', choices=('text', 'json', 'csv'), default='text')
   out.add_argument(
     '--figure',
