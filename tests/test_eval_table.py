@@ -133,3 +133,21 @@ def test_what_changes_no_result_may_differ_on_resume(
   train.train(other, str(trained_copy))
   assert runs.load(str(trained_copy)).step == 6
   assert [r['step'] for r in runs.read_metrics(str(trained_copy))][-1] == 6
+
+
+def test_rows_of_an_earlier_version_stay_and_are_replaced(trained_copy):
+  """Which had neither the run nor the number of targets in them."""
+  e = runs.load_config(str(trained_copy))
+  evaluate.evaluate(str(trained_copy))
+  path = eval_table.path(str(trained_copy), e.eval)
+  new = ('run', 'targets', 'source', 'crosses_documents')
+  rows = [
+    {k: v for k, v in row.items() if k not in new} for row in table.read(path)
+  ]
+  table.write(path, rows)
+  assert sweep_grid.evaluated_rows(str(trained_copy), e)
+  evaluate.evaluate(str(trained_copy), lengths=(32,))
+  assert len(sweep_grid.evaluated_rows(str(trained_copy), e)) == 3
+  assert lengths(trained_copy) == [8, 16, 32, 64]
+  evaluate.evaluate(str(trained_copy), lengths=(16,))
+  assert lengths(trained_copy) == [8, 16, 32, 64]

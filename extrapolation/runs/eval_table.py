@@ -53,7 +53,7 @@ def read(workdir: str, s: config.Eval, step: int, run: str) -> list[dict]:
     row
     for row in table.read(path(workdir, s))
     if row.get('length') in s.lengths
-    and all(row.get(key, value) == value for key, value in want.items())
+    and all(row.get(key, '') in ('', value) for key, value in want.items())
   ]
 
 
@@ -76,6 +76,7 @@ def turn(at: pathlib.Path | epath.Path) -> Iterator[None]:
 def merged(at: pathlib.Path | epath.Path, rows: Sequence[dict]) -> list[dict]:
   """These rows, and those of the table at a path that they do not replace."""
   new = {_key(row) for row in rows}
+  new |= {_key(row | dict(run='', targets='')) for row in rows}
   try:
     old = table.read(at) if at.exists() else []
   except signed.Damaged as e:
@@ -86,4 +87,5 @@ def merged(at: pathlib.Path | epath.Path, rows: Sequence[dict]) -> list[dict]:
 
 
 def _key(row: dict) -> tuple:
-  return tuple(row.get(name) for name in KEY)
+  """Of a row of before there were `run` and `targets`, without these."""
+  return tuple(row.get(name, '') for name in KEY)
