@@ -58,7 +58,8 @@ def edit(monkeypatch):
     monkeypatch.setattr(rpe, 'get', get)
     run_folder._same.cache_clear()  # as a new process has it
 
-  return edit
+  yield edit
+  run_folder._same.cache_clear()  # of what held while it was edited
 
 
 def test_after_an_edit_a_run_is_not_scored_nor_resumed(trained_copy, edit):
