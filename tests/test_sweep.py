@@ -284,6 +284,7 @@ def once(sweep: chaos.Sweep, names, steps: int, every: int) -> int:
   return verify_log(log, names, steps, every, 2 * every)
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_sweep_and_take_up_the_run_of_a_killed_one(
   tiny, tmp_path
 ):

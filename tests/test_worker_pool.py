@@ -176,7 +176,8 @@ print('ready', flush=True)
 time.sleep(60)
 """
 POOL = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore
 from extrapolation import cli
 from extrapolation.output import logs
 from extrapolation.runs import worker_pool

@@ -81,6 +81,7 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path):
   assert 'Traceback' not in err
 
 
+@pytest.mark.slow
 def test_two_processes_save_after_the_same_step(tmp_path):
   runs = group.Runs(tmp_path, steps=20_000)
   launcher = runs.together('two', '--config.train.checkpoint_every=10000')

@@ -92,6 +92,7 @@ BLOCKS = [w for w in WAVES if '+sin(t)' in w[0] or '(sin(t)' in w[0]]
 
 
 @pytest.mark.parametrize(('text', 'expected', 'why'), BLOCKS)
+@pytest.mark.slow
 def test_blocks_of_ten_million_agree(text, expected, why):
   """Sums over [2^k, 2^(k+1)) fall iff the series converges, by powers of 2."""
   del why
