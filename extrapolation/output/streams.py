@@ -41,7 +41,8 @@ def line(text: str, stream: TextIO) -> None:
   `train | head` trains to its end.
   """
   try:
-    print(text, file=stream, flush=True)
+    stream.write(f'{text}\n')  # in one piece: threads write lines as well
+    stream.flush()
   except BrokenPipeError:
     leave(stream)
 

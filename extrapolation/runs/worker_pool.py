@@ -85,14 +85,14 @@ def run(
       relays += _relays(children[-1])
     codes = [child.wait() for child in children]
   except BaseException as e:
-    for child in children:
-      child.terminate()
-    if isinstance(e, KeyboardInterrupt):
-      log.info(
-        'Ctrl-C: every worker finishes its step, saves and stops; once more '
-        'ends them at once'
-      )
-    try:
+    try:  # a second Ctrl-C may come at any time from here on
+      for child in children:
+        child.terminate()
+      if isinstance(e, KeyboardInterrupt):
+        log.info(
+          'Ctrl-C: every worker finishes its step, saves and stops; once more '
+          'ends them at once'
+        )
       for child in children:
         child.wait()
     except KeyboardInterrupt:
