@@ -110,7 +110,9 @@ def test_a_config_lies_anywhere_or_is_named(tmp_path, monkeypatch):
     config.load('demoo')
 
 
-@pytest.mark.parametrize('home', ['', '/dev/null/x'])
+@pytest.mark.parametrize(
+  'home', [pytest.param('', marks=pytest.mark.slow), '/dev/null/x']
+)
 def test_without_a_home_everything_works_and_one_line_says_so(
   home, tiny, tmp_path
 ):

@@ -5,6 +5,7 @@ Limits in a Symbolic Manipulation System, 1996): it decides formulas of exp and
 log, and shrugs at most that oscillate, and at min, max and parity.
 """
 
+import pytest
 import sympy as sp
 from sympy.series.gruntz import gruntz
 
@@ -45,6 +46,7 @@ def referee(text: str) -> str | None:
     return None
 
 
+@pytest.mark.slow
 def test_sympy_agrees_wherever_it_decides():
   """With the battery, which `test_series.test_battery` holds ours to."""
   theirs = {text: referee(text) for text, *_ in BATTERY}
