@@ -112,15 +112,20 @@ def test_a_notebook_gets_a_keyboard_interrupt_and_its_handler_back():
   from extrapolation.parallel import preemption
 
   before = signal.getsignal(signal.SIGINT)
-  with (
-    pytest.raises(KeyboardInterrupt),
-    preemption.Preemption(ctrl_c=True) as notice,
-  ):
-    signal.raise_signal(signal.SIGINT)
-    while not notice.due():
-      pass
-    assert notice.stopped('saved').code == exit_codes.INTERRUPTED
-    signal.raise_signal(signal.SIGINT)
+  # A command that another test called in this process would have left its own.
+  sigterm = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+  try:
+    with (
+      pytest.raises(KeyboardInterrupt),
+      preemption.Preemption(ctrl_c=True) as notice,
+    ):
+      signal.raise_signal(signal.SIGINT)
+      while not notice.due():
+        pass
+      assert notice.stopped('saved').code == exit_codes.INTERRUPTED
+      signal.raise_signal(signal.SIGINT)
+  finally:
+    signal.signal(signal.SIGTERM, sigterm)
   assert signal.getsignal(signal.SIGINT) is before
   assert signal.set_wakeup_fd(-1) == -1
 
