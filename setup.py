@@ -107,6 +107,7 @@ setup(
       'pytest-cov>=6',
       'pytest-timeout>=2.3',
       'pytest-xdist>=3.6',
+      'setuptools>=77',  # builds what tests/test_install.py looks into
       'tiktoken>=0.9',
       'tokenizers>=0.20',
     ],

@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-pytest.importorskip('setuptools')
-
 ROOT = pathlib.Path(__file__).parent.parent
 
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 
 from extrapolation.cli import paths
+from extrapolation.output import files
 
 try:
   import fcntl
@@ -101,7 +102,7 @@ def making(
         except OSError:
           if not folder.exists():  # else another host was first
             raise
-        _sync(parent)
+        files.sync(parent)
       finally:
         shutil.rmtree(new, ignore_errors=True)
   except OSError as error:
@@ -123,23 +124,9 @@ def _settle(new: pathlib.Path, mode: int) -> None:
   """
   for path in new.rglob('*'):
     path.chmod(mode if path.is_dir() else mode & 0o666)
-    _sync(path)
+    files.sync(path)
   new.chmod(mode)
-  _sync(new)
-
-
-def _sync(path: pathlib.Path) -> None:
-  try:
-    file = os.open(path, os.O_RDONLY)
-  except OSError:  # Windows opens no folders
-    return
-  try:
-    os.fsync(file)
-  except OSError as error:
-    if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # no such promise here
-      raise
-  finally:
-    os.close(file)
+  files.sync(new)
 
 
 @contextlib.contextmanager

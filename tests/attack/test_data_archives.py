@@ -59,7 +59,7 @@ def bomb(path, size):
   """A file of about a thousandth of `size` bytes, or less."""
   block, blocks = b'a\n' * (1 << 19), size >> 20
   if path.suffix == '.parquet':
-    pyarrow = pytest.importorskip('pyarrow')
+    import pyarrow
     from pyarrow import parquet
 
     text = pyarrow.array([block.decode()] * blocks)
@@ -157,7 +157,7 @@ WHAT = [
 def test_what_never_ends_is_refused(special, tmp_path, what, where):
   path = special(what)
   if not path.exists() or (what == '/dev/stdin' and path.is_file()):
-    pytest.skip('not on this machine')
+    pytest.skip(f'{what}: no such device here, or standard input is a file')
   source = dict(
     file=f'files:{path}',
     folder=f'files:{path.parent}',

@@ -152,7 +152,7 @@ def packed(path, text):
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
       archive.writestr('a.txt', text)
   elif path.suffix == '.parquet':
-    pyarrow = pytest.importorskip('pyarrow')
+    import pyarrow
     from pyarrow import parquet
 
     table = pyarrow.table({'text': [text]})

@@ -9,10 +9,9 @@ import pytest
 
 from extrapolation import data
 from extrapolation.data import folder_cache, tokenizers
+from extrapolation.data.tokenizers import gpt2
 
 from ..data.conftest import prose
-
-gpt2 = pytest.importorskip('extrapolation.data.tokenizers.gpt2')
 
 
 def mode(path):
