@@ -52,7 +52,7 @@ def moved(
   lse: Float[Array, '*batch t h'],
   m: Float[Array, '*batch t h'],
   radius: Float[Array, '*batch 1 h'],
-  log_tail: Float[Array, '*batch 1 h'] | Float[Array, ' h'],
+  log_tail: Float[Array, '*#batch 1 h'] | Float[Array, ' h'],
   window: tuple[int, ...],
 ) -> Float[Array, '*batch t h']:
   """2 p r of every query; 0 of those with no key beyond their window."""

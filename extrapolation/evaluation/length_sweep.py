@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Integer
 
 from extrapolation import model, runs
 from extrapolation.config import Eval
@@ -31,14 +31,14 @@ def _batches(
 
 def score(
   nll: Callable,
-  tokens: Int[np.ndarray, ' n'],
+  tokens: Integer[np.ndarray, ' n'],
   byte_lengths: Int[np.ndarray, ' V'],
   length: int,
   windows: list[Window],
   rows: int,
   train_length: int,
   loop: progress.Loop,
-) -> tuple[dict, Float[np.ndarray, ' n']]:
+) -> tuple[dict, Float[np.ndarray, ' T']]:
   """One row of the table, and the mean nats by position in the window.
 
   Sums are over tokens, in float64. `ppl` is exp(mean nats) over all scored
@@ -91,7 +91,7 @@ def one_length(
   windows: list[Window],
   bias: Float[np.ndarray, 'N H L'],
   notice: preemption.Preemption,
-) -> tuple[dict, Float[np.ndarray, ' n']]:
+) -> tuple[dict, Float[np.ndarray, ' T']]:
   """The row and the loss by position of length n, under `eval.window`.
 
   `bias` is the encoding's table for n or more distances. Stops by a Preempted,

@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_named():
     step(*(x[:, :2] for x in operands()), jnp.zeros((H, 8)), cache, 0)
 
 
-def test_a_step_copies_no_ring():
+def test_a_compiled_step_copies_no_ring():
   """It is donated, and read only after it was written."""
   q, k, v = (x[:, :1] for x in operands())
   cache = decode.init_cache(B, H, K, 64)

@@ -9,10 +9,14 @@ import pytest
 
 from extrapolation import rpe
 from extrapolation.attention import attend, decode, truncation
-from tests.attention.test_blockwise import inputs
+from tests.attention.test_blockwise import inputs as numpy_inputs
 
 WINDOWS = (1, 7, 16, 40)
 HOW = ('reference', 'blockwise', 'gather')
+
+
+def inputs(*sizes, **kw):
+  return tuple(map(jnp.asarray, numpy_inputs(*sizes, **kw)))
 
 
 def by_hand(q, k, v, bias, windows):
@@ -77,21 +81,20 @@ def test_half_of_the_worst_error(name, how):
 
 def test_gradients_are_those_of_the_definition_and_finite():
   q, k, v, bias, g = inputs(5, 1, 33, 4, 5)
-  q[:, 4], k[:, 5] = 0, 0  # where a norm has no gradient
+  q, k = q.at[:, 4].set(0), k.at[:, 5].set(0)  # a norm has no gradient there
 
   def pulled(how):
     f = functools.partial(
       attend, window=WINDOWS, shrink=True, implementation=how
     )
-    return jax.vjp(f, *map(jnp.asarray, (q, k, v, bias)))[1](jnp.asarray(g))
+    return jax.vjp(f, q, k, v, bias)[1](g)
 
   for a, b in zip(pulled('reference'), pulled('blockwise'), strict=True):
     assert np.isfinite(a).all()
     np.testing.assert_allclose(b, a, atol=2e-5)
-  cut = inputs(5, 1, 33, 4, 5)[3]
-  cut[:, 10:] = -np.inf
+  cut = bias.at[:, 10:].set(-np.inf)
   f = lambda b: attend(q, k, v, b, window=5, shrink=True).sum()  # noqa: E731
-  finite = np.asarray(jax.grad(f)(jnp.asarray(cut)))
+  finite = np.asarray(jax.grad(f)(cut))
   assert np.isfinite(finite).all() and np.abs(finite[:, 5:10]).max() > 0
 
 
