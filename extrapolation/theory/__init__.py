@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from extrapolation.theory.errors import (
   FormulaError,
+  NotJudged,
   NotProved,
   TheoryError,
   UndefinedTotal,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
   'FormulaError',
+  'NotJudged',
   'NotProved',
   'TheoryError',
   'UndefinedTotal',
@@ -61,12 +63,12 @@ def verdict(subject: Any, params: Mapping | None = None) -> 'list[Verdict]':
   >>> [h.verdict for h in verdict(lambda t: -2.0 * t)]
   ['converges']
   """
-  from extrapolation.theory import convergence, head_formulas
+  from extrapolation.theory import convergence, subjects
 
-  heads = head_formulas.heads(subject, params)
-  if why := head_formulas.not_judged(subject):
-    return [convergence.Verdict('not judged', None, why)] * len(heads)
-  return [convergence.judge(head) for head in heads]
+  read = subjects.read(subject, params)
+  if why := read.not_judged:
+    return [convergence.Verdict('not judged', None, why)] * read.H
+  return [convergence.judge(head) for head in read.heads]
 
 
 def trf(
@@ -82,22 +84,20 @@ def trf(
   Raises:
     TheoryError: as `verdict`; parameters without a value.
     UndefinedTotal: an infinite weight, or all weights zero.
-    NotProved: no verdict, none of an encoding in which order enters
-      elsewhere, or no bound of the tail.
+    NotProved: no verdict, or no bound of the tail.
+    NotJudged: order enters elsewhere (a rotation, an absolute embedding).
 
   >>> [(b.low, b.high) for b in trf('-2*log(1+t)')[0]]
   [(6, 6), (61, 61), (608, 608)]
   >>> trf('-log(1+t)', eps=['0.01'])
   [[Bracket(low=None, high=None)]]
   """
-  from extrapolation.theory import head_formulas, trf_bounds
+  from extrapolation.theory import subjects, trf_bounds
 
-  if why := head_formulas.not_judged(subject):
-    raise NotProved(f'no receptive field: not judged, {why}')
   shares = [trf_bounds.share(e) for e in eps]
   return [
     trf_bounds.receptive(head, shares)
-    for head in head_formulas.heads(subject, params)
+    for head in subjects.heads(subject, params)
   ]
 
 
@@ -126,6 +126,7 @@ def window(
 
   Raises:
     ValueError: error, M or v out of range, or as `verdict`.
+    NotJudged: order enters elsewhere.
 
   >>> window('-t', error=0.01, M=1)
   [8]

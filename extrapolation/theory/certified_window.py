@@ -25,7 +25,7 @@ import flint
 import numpy as np
 from flint import arb
 
-from extrapolation.theory import convergence, head_formulas, trf_bounds
+from extrapolation.theory import subjects, trf_bounds
 from extrapolation.theory.enclosures import finite_sum
 from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression.graph import Node
@@ -58,7 +58,7 @@ def certified(
   horizon: int | None = None,
 ) -> list[int | None]:
   """Smallest window of every head; see `theory.window`."""
-  heads = head_formulas.heads(subject, params)
+  heads = subjects.heads(subject, params)
   bounds = [float(m) for m in np.atleast_1d(M)]
   bounds = bounds * len(heads) if np.ndim(M) == 0 else bounds
   if len(bounds) != len(heads):
@@ -81,14 +81,10 @@ def smallest(
     return 1
   if horizon is not None:
     return _below(head, share, horizon)
-  verdict = convergence.judge(head)
-  if verdict.verdict != 'converges':
-    return None
   try:
-    (bracket,) = trf_bounds.trf(head, verdict.log_depth, [share])
+    return trf_bounds.receptive(head, [share])[0].high
   except NotProved:
     return None
-  return bracket.high
 
 
 def allowed(error: float | int, M: float | int, v: float | int) -> Fraction:

@@ -82,13 +82,17 @@ def share(eps: str | float | Fraction) -> Fraction:
   return out
 
 
-def receptive(root: Node, eps: Sequence[Fraction]) -> list[Bracket]:
+def receptive(
+  root: Node,
+  eps: Sequence[Fraction],
+  verdict: convergence.Verdict | None = None,
+) -> list[Bracket]:
   """n(eps) of a head with its verdict: INFINITE when the sum diverges.
 
   Raises:
     NotProved: unknown, or conditional on parameters without a value.
   """
-  verdict = convergence.judge(root)
+  verdict = verdict or convergence.judge(root)
   if verdict.verdict == 'diverges':
     return [INFINITE] * len(eps)
   if verdict.verdict != 'converges':

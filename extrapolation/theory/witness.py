@@ -18,7 +18,7 @@ import numpy as np
 from flint import arb
 
 from extrapolation.theory import convergence, finite_horizon, trf_bounds
-from extrapolation.theory.enclosures import prefix_sums
+from extrapolation.theory.enclosures import finite_sum, prefix_sums
 from extrapolation.theory.enclosures.prefix_sums import PrefixSums
 from extrapolation.theory.enclosures.sums import precision
 from extrapolation.theory.errors import NotProved
@@ -43,6 +43,7 @@ def n_half(root: Node, w: int, half: Bracket | None = None) -> Bracket:
   """
   if half is None:
     half = _half(root)
+  root = finite_sum.without_constant(root)
   if half.high is not None and half.high <= w:
     return INFINITE
   prefix = PrefixSums(root)
@@ -56,13 +57,10 @@ def n_half(root: Node, w: int, half: Bracket | None = None) -> Bracket:
 
 
 def _half(root: Node) -> Bracket:
-  verdict = convergence.judge(root)
   try:
-    if verdict.verdict == 'converges':
-      return trf_bounds.trf(root, verdict.log_depth, [HALF])[0]
+    return trf_bounds.receptive(root, [HALF])[0]
   except NotProved:
-    pass
-  return Bracket(1, None)
+    return Bracket(1, None)
 
 
 def first(
