@@ -51,13 +51,6 @@ def network(
   return {k: (w, trf_bounds.coverage(w, eps)[1]) for k, w in weights.items()}
 
 
-def far_mass(
-  weights: Float[np.ndarray, '*R n'], train: int
-) -> Float[np.ndarray, '*R']:
-  """Share of weights at distances of `train` tokens or more."""
-  return weights[..., train:].sum(-1) / weights.sum(-1)
-
-
 def far_between(
   bias: Float[np.ndarray, 'N H n'],
   train: int,

@@ -16,7 +16,6 @@ from extrapolation.theory.enclosures.taylor_model import Jets, variable
 from extrapolation.theory.errors import (
   NeedsSmallerBlock,
   NotProved,
-  TheoryError,
   UndefinedTotal,
 )
 from extrapolation.theory.expression.graph import Node
@@ -73,54 +72,38 @@ def horizon(
   shares = [trf_bounds.share(e) for e in eps]
   root = finite_sum.without_constant(root)
   out = Horizon(n, exponent(root, n))
-  try:
-    quick = finite_sum.Floats(root, n)
-  except TheoryError as e:
-    if isinstance(e, UndefinedTotal) or n > finite_sum.MOST:
-      return dataclasses.replace(out, note=str(e))
-    quick = None
-  if quick is not None:
+  for reading in (finite_sum.Floats, finite_sum.Exact):
+    try:
+      sums = reading(root, n)
+    except UndefinedTotal as e:
+      return Horizon(n, out.exponent, note=str(e))
+    except NotProved as e:
+      out = dataclasses.replace(out, note=out.note or str(e))
+      continue
+    if isinstance(sums, finite_sum.Floats):
+      low, high = sums.prefix()
+      out = dataclasses.replace(
+        out,
+        mean=digits(mean(sums, train)),
+        reach=reaches(root, sums, train),
+        doubled=n <= train or bool(high[n] >= 2 * low[train]),
+      )
+    far, fields = out.far_mass, out.trf or [None for _ in shares]
+    tie = getattr(sums, 'decide', None)
     out = dataclasses.replace(
       out,
-      mean=digits(mean(quick, train)),
-      reach=reaches(root, quick, train),
-      doubled=_doubled(quick, train),
+      note=None,
+      far_mass=far_share(sums, train) if far is None else far,
+      trf=[
+        j or field(sums, e, tie) for j, e in zip(fields, shares, strict=True)
+      ],
     )
-  far, fields, note = _shares(root, quick, n, train, shares)
-  return dataclasses.replace(out, far_mass=far, trf=fields, note=note)
-
-
-def _shares(
-  root: Node,
-  quick: finite_sum.Floats | None,
-  n: int,
-  train: int,
-  eps: Sequence[Fraction],
-) -> tuple[float | None, list[int | None] | None, str | None]:
-  """Far mass and n(eps) below n from float64, or what it leaves open from
-  more digits; why something is None."""
-  far: float | None = None
-  fields: list[int | None] = [None for _ in eps]
-  if quick is not None:
-    far, fields = far_share(quick, train), [field(quick, e) for e in eps]
-    if far is not None and None not in fields:
-      return far, fields, None
-  try:
-    exact = finite_sum.Exact(root, n)
-  except UndefinedTotal as e:
-    return None, None, str(e)
-  except NotProved as e:
-    return far, fields, str(e)
-  far = far_share(exact, train) if far is None else far
-  fields = [
-    field(exact, e, exact.decide) if j is None else j
-    for j, e in zip(fields, eps, strict=True)
-  ]
-  note = None
-  if None in fields or far is None:
-    bits = ball.PRECISIONS[1]
-    note = f'a comparison below {n} tokens is not settled by {bits} bits'
-  return far, fields, note
+    if None not in (out.far_mass, *(out.trf or ())):
+      return out
+  unsettled = (
+    f'a comparison below {n} tokens is not settled by {ball.PRECISIONS[1]} bits'
+  )
+  return dataclasses.replace(out, note=out.note or unsettled)
 
 
 def field(
@@ -149,12 +132,6 @@ def mean(sums: finite_sum.Floats, train: int) -> arb:
     high = np.fmin(far[1] / all_[0][train:], 1).sum() / n
   slack = 2 * n * np.finfo(float).eps  # of quotients and sums, all >= 0
   return arb(float(low * (1 - slack))).union(arb(float(high * (1 + slack))))
-
-
-def _doubled(sums: finite_sum.Floats, train: int) -> bool:
-  """Whether B_n >= 2 B_L is possible."""
-  low, high = sums.prefix()
-  return len(low) <= train or bool(high[-1] >= 2 * low[train])
 
 
 def reaches(

@@ -1,5 +1,6 @@
 """A witness as files: q, k and v as .npz, the proof as text."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ from extrapolation.theory import convergence, witness
 from extrapolation.theory.enclosures.sums import precision
 from extrapolation.theory.expression.graph import Node
 from extrapolation.theory.subjects import Subject
+from extrapolation.theory.table import bracket
 from extrapolation.theory.trf_bounds import INFINITE, Bracket
 from extrapolation.theory.witness import Witness
 
@@ -114,10 +116,7 @@ def _order(n: Bracket) -> float:
 def _said(n: Bracket) -> str:
   if n == INFINITE:
     return 'there is none'
-  if n.high is None:
-    return f'at least {n.low:,} tokens'
-  between = '' if n.low == n.high else f'{n.low:,} to '
-  return f'{between}{n.high:,} tokens'
+  return f'{bracket(dataclasses.asdict(n))} tokens'
 
 
 def _text(
