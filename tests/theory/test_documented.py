@@ -10,7 +10,9 @@ import pytest
 
 from extrapolation.theory import __main__ as main
 
-DOCS = pathlib.Path(__file__).parents[2] / 'docs' / 'theory.md'
+ROOT = pathlib.Path(__file__).parents[2]
+DOCS = ROOT / 'docs' / 'theory.md'
+RESULTS = ROOT / 'results' / 'theory'
 EPS = '0.25'
 ARGS = (
   '--rpe=alibi,none,kerple_log,rotary',
@@ -25,10 +27,14 @@ FLAGS = (
 
 def documented():
   text = DOCS.read_text().split('## Numbers that are printed')[1]
-  rows = re.findall(r'^\| (`.*?) \|', text, re.MULTILINE)
-  fields = {name for row in rows for name in re.findall(r'`(.*?)`', row)}
   columns = text[text.index('In CSV') : text.index('All are proved')]
-  return fields, {*re.findall(r'`(\w+)`', columns)}
+  return table_of(text), {*re.findall(r'`(\w+)`', columns)}
+
+
+def table_of(text):
+  """Names in the first cells of tables."""
+  rows = re.findall(r'^\| (`.*?) \|', text, re.MULTILINE)
+  return {name for row in rows for name in re.findall(r'`(.*?)`', row)}
 
 
 def paths(value, path=''):
@@ -71,3 +77,14 @@ def test_columns(capsys, args):
   assert printed - own <= columns
   if args.startswith('--rpe'):
     assert columns - printed <= {'inf'}
+
+
+def test_results(capsys):
+  """The kept CSV has the columns, and the rows, of its command today."""
+  with open(RESULTS / 'encodings.csv') as f:
+    kept = [*csv.DictReader(f)]
+  names = {re.sub(r'0\.[01]+', 'EPS', name) for name in kept[0]}
+  assert names == table_of((RESULTS / 'README.md').read_text())
+  main.main(['--rpe=harmonic', '--logit_bound=1', '--format=csv'])
+  rows = [*csv.DictReader(io.StringIO(capsys.readouterr().out))]
+  assert rows == [row for row in kept if row['subject'] == 'harmonic']
