@@ -25,8 +25,8 @@ from extrapolation.theory.errors import (
 )
 
 if TYPE_CHECKING:
+  from extrapolation.theory.bracket import Bracket
   from extrapolation.theory.convergence import Verdict
-  from extrapolation.theory.trf_bounds import Bracket
 
 __all__ = [
   'FormulaError',
@@ -76,7 +76,7 @@ def trf(
   params: Mapping | None = None,
   eps: Sequence[str | float | Fraction] = ('0.1', '0.01', '0.001'),
 ) -> 'list[list[Bracket]]':
-  """`trf_bounds.Bracket` per head and eps: low <= n(eps) <= high, in tokens.
+  """`bracket.Bracket` per head and eps: low <= n(eps) <= high, in tokens.
 
   (None, None) is infinite: the sum diverges. See `verdict` for the arguments;
   eps are shares in (0, 1), read as exact decimals.

@@ -14,6 +14,7 @@ from extrapolation.theory import (
   trf_bounds,
   witness,
 )
+from extrapolation.theory.bracket import Bracket
 from extrapolation.theory.certified_window import ErrorBound
 from extrapolation.theory.convergence import Verdict
 from extrapolation.theory.errors import (
@@ -25,7 +26,6 @@ from extrapolation.theory.expression.graph import Node, nodes
 from extrapolation.theory.finite_horizon import Horizon
 from extrapolation.theory.subjects import Subject
 from extrapolation.theory.time_limit import limit
-from extrapolation.theory.trf_bounds import Bracket
 
 SECONDS = 30.0  # for the receptive fields, or the window, of a head
 

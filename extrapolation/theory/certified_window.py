@@ -26,6 +26,7 @@ import numpy as np
 from flint import arb
 
 from extrapolation.theory import subjects, trf_bounds
+from extrapolation.theory.bracket import decider, search
 from extrapolation.theory.enclosures import finite_sum
 from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression.graph import Node
@@ -114,5 +115,5 @@ def _below(head: Node, share: Fraction, horizon: int) -> int:
     sums = finite_sum.Floats(finite_sum.without_constant(head), horizon)
   except NotProved:
     return horizon
-  bracket = trf_bounds.search(trf_bounds.decider(sums.beyond, share))
+  bracket = search(decider(sums.beyond, share))
   return min(bracket.high or horizon, horizon)

@@ -11,6 +11,7 @@ from flint import arb
 from jaxtyping import Float
 
 from extrapolation.theory import trf_bounds
+from extrapolation.theory.bracket import decider, search
 from extrapolation.theory.enclosures import ball, finite_sum, float_bounds, sums
 from extrapolation.theory.enclosures.taylor_model import Jets, variable
 from extrapolation.theory.errors import (
@@ -110,8 +111,8 @@ def field(
   tails: trf_bounds.Tails, eps: Fraction, tie: Callable | None = None
 ) -> int | None:
   """n(eps) of finitely many weights; None where that is not proved."""
-  decide = trf_bounds.decider(tails.beyond, eps, tie)
-  bracket = trf_bounds.search(decide)
+  decide = decider(tails.beyond, eps, tie)
+  bracket = search(decide)
   return bracket.low if bracket.low == bracket.high else None
 
 

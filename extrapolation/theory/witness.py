@@ -18,12 +18,12 @@ import numpy as np
 from flint import arb
 
 from extrapolation.theory import convergence, finite_horizon, trf_bounds
+from extrapolation.theory.bracket import INFINITE, Bracket, search
 from extrapolation.theory.enclosures import finite_sum, prefix_sums
 from extrapolation.theory.enclosures.prefix_sums import PrefixSums
 from extrapolation.theory.enclosures.sums import precision
 from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression.graph import Node
-from extrapolation.theory.trf_bounds import INFINITE, Bracket
 
 HALF = Fraction(1, 2)
 EFFORT = 50 * prefix_sums.EFFORT  # of one head that is asked for
@@ -78,7 +78,7 @@ def first(
 
   if decide(guess) == 0:  # B_w itself is not known
     return Bracket(1, None)
-  return trf_bounds.search(decide, guess)
+  return search(decide, guess)
 
 
 @dataclasses.dataclass(frozen=True)

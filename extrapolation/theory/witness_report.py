@@ -8,11 +8,11 @@ from flint import arb
 
 from extrapolation.output import files
 from extrapolation.theory import convergence, witness
+from extrapolation.theory.bracket import INFINITE, Bracket
 from extrapolation.theory.enclosures.sums import precision
 from extrapolation.theory.expression.graph import Node
 from extrapolation.theory.subjects import Subject
 from extrapolation.theory.table import bracket
-from extrapolation.theory.trf_bounds import INFINITE, Bracket
 from extrapolation.theory.witness import Witness
 
 LONGEST = 10**7  # tokens of a text that is written out
