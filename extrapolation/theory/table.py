@@ -114,8 +114,7 @@ def _far_row(head: dict) -> dict[str, str | None]:
   train, share = far['train'], far['share']
   at = (f'reach {t}' for t in (train - 1, train, n - 1))
   return {
-    f'far mass of {n}': _shown(head['horizon']['far_mass']),
-    'in the mean': _shown(far['mean']),
+    f'mean beyond {train}': _shown(far['mean']),
     'share, given M': share and '..'.join(number(x, 3) for x in share),
     f'n_half({train})': bracket(far['n_half'], 'never'),
     **dict(zip(at, map(_shown, far['reach'].values()), strict=True)),
@@ -126,10 +125,10 @@ def _shown(x: float | None) -> str | None:
   return None if x is None else number(x)
 
 
-def _joined(cells: Iterable[str]) -> str:
+def _joined(cells: Iterable[str]) -> str | None:
   """a / b / c, or one of them where all are infinite."""
   cells = list(cells)
-  return cells[0] if {*cells} == {'infinite'} else ' / '.join(cells)
+  return 'infinite' if {*cells} == {'infinite'} else ' / '.join(cells) or None
 
 
 def _verdict(head: dict) -> str:
