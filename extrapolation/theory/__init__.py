@@ -6,6 +6,13 @@
   coverage  receptive field of measured weights, by the same definition
 
 `python -m extrapolation.theory --help` is the same from the command line.
+Core: `expression` reads a bias as a formula; `asymptotics` and `convergence.py`
+judge its sum; `enclosures`, `bracket.py` and `trf_bounds.py` bound it.
+Readers: `subjects.py` is who is asked about and `answer.py` the record of all
+that is said, from `finite_horizon.py`, `far_share.py`, `certified_window.py`
+and `witness.py` (`signs.py` against all windows). `trained.py` reads a run;
+`arguments.py`, `table.py`, `figure.py`, `witness_report.py` are the command's.
+
 What goes wrong is a `TheoryError`, a ValueError; `errors` has its kinds.
 Nothing here imports Flax; sympy and jax are imported on first use.
 """
