@@ -128,11 +128,12 @@ def window(
 
   Returns:
     Window in tokens per head (w keys: distances 0 .. w - 1); None where no
-    window does it for every length, as when the sum diverges. With a horizon
-    there is always one, at most the horizon itself.
+    window is proved to do it for every length, as when the sum diverges. With
+    a horizon there is always one, at most the horizon itself.
 
   Raises:
-    ValueError: error, M or v out of range, or as `verdict`.
+    ValueError: error, M or v out of range, a parameter without a value, or as
+      `verdict`.
     NotJudged: order enters elsewhere.
 
   >>> window('-t', error=0.01, M=1)

@@ -29,7 +29,7 @@ from extrapolation.theory import subjects, trf_bounds
 from extrapolation.theory.bracket import decider, search
 from extrapolation.theory.enclosures import finite_sum
 from extrapolation.theory.errors import NotProved
-from extrapolation.theory.expression.graph import Node
+from extrapolation.theory.expression.graph import Node, value_missing
 
 LARGEST = 1e4  # of a logit's bound; its share of weight is e^-20000
 
@@ -59,7 +59,10 @@ def certified(
   horizon: int | None = None,
 ) -> list[int | None]:
   """Smallest window of every head; see `theory.window`."""
-  heads = subjects.heads(subject, params)
+  read = subjects.read(subject, params)
+  heads = read.heads
+  if read.parameters:
+    raise value_missing(read.parameters[0])
   bounds = [float(m) for m in np.atleast_1d(M)]
   bounds = bounds * len(heads) if np.ndim(M) == 0 else bounds
   if len(bounds) != len(heads):
