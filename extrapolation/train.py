@@ -166,7 +166,7 @@ def _begin(spec: str, workdir: str) -> str:
 def main(argv: list[str]) -> None:
   preemption.exit_on_sigterm()
   argv, overrides = cli.split_overrides(argv)
-  parser = cli.parser(__doc__)
+  parser = cli.parser(__doc__, rpe.names())
   parser.add_argument('--config', required=True, metavar='FILE.py[:ARG]')
   parser.add_argument(
     '--workdir', type=paths.path, required=True, metavar='DIR'

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Integer
 
-from extrapolation import rpe, runs
+from extrapolation import runs
 from extrapolation.model import Model, Network, make, unrolled
 from extrapolation.output import progress
 from extrapolation.receptive_field import (
@@ -199,7 +199,7 @@ def study(
   widths = window_check.widths(settings.length, train)
   checked = window_check.check(model, params, measured.first, widths)
   origin = dict(
-    rpe=rpe.label(run.config.model.rpe, run.config.model.rpe_args),
+    rpe=run.config.model.label,
     seed=run.config.seed,
     train_length=train,
     length=settings.length,

@@ -1,0 +1,182 @@
+"""Encodings in files of the user's own, which run only where he names them.
+
+`load` runs a file; `find` gives one that was loaded, and runs nothing: the
+config of a run that came from somebody else may name any file. A file is known
+by the last part of its path, as in tables and folder names, so that one which
+has moved is found again.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import inspect
+import os
+import pathlib
+import re
+import sys
+import traceback
+import types
+from collections.abc import Callable
+from typing import Any
+
+from extrapolation.cli import flags, paths
+from extrapolation.rpe import spec
+
+PLAIN = (bool, int, float, str)  # what a config can hold
+KEPT = 'encoding'  # the folder of a run that has the source
+
+
+@dataclasses.dataclass(frozen=True)
+class UserFile:
+  """A file that was loaded: its path, its bytes, its function `make`."""
+
+  path: str
+  source: bytes
+  make: Callable
+
+  @property
+  def sha256(self) -> str:
+    """Of its bytes, in hexadecimal digits."""
+    return hashlib.sha256(self.source).hexdigest()
+
+
+_loaded: dict[str, UserFile] = {}  # by the last part of the path
+
+
+def load(path: str) -> str:
+  """Runs a file and makes it an encoding of this process; returns its name.
+
+  Raises:
+    ValueError: no file, or none that defines make(H, ..) as it must; names
+      the line. Or one of the same name and other content is loaded already.
+  """
+  where, name = os.path.abspath(paths.expand(path)), spec.name_of(path)
+  if not spec.is_file(path) or not re.fullmatch(r'[\w.-]+', name):
+    raise ValueError(
+      f'{path!r} is no name for the file of an encoding: it needs letters, '
+      'digits, _, - and ends in .py; rename it'
+    )
+  source = _read(path, where)
+  known = _loaded.get(name)
+  if known and known.path != where and known.source != source:
+    raise ValueError(
+      f'two encodings are called {name}: {known.path} and {where}; rename one '
+      'of the files'
+    )
+  if not known or known.source != source:
+    made = _made(where, source)
+    _loaded[name] = UserFile(where, source, made)
+  return name
+
+
+def find(kernel: str, workdir: str = '') -> UserFile:
+  """The file of that name that was loaded; nothing is run.
+
+  Args:
+    workdir: of the run that names it, if one does.
+
+  Raises:
+    ValueError: there is none; says how to name one, and where a copy lies.
+  """
+  name = spec.name_of(kernel)
+  if name in _loaded:
+    return _loaded[name]
+  there = os.path.join(workdir or 'RUN', KEPT, name)
+  raise ValueError(
+    f'encoding {kernel!r} is a file, and nothing of it is run unless you name '
+    f'it: read it (a run keeps its copy in {there}), then add --rpe=FILE'
+    + (f', such as --rpe={there}' if workdir else '')
+    + f'; in Python, rpe.load({kernel!r})'
+  )
+
+
+def loaded(kernel: str) -> bool:
+  """Whether a file of that name was loaded."""
+  return spec.name_of(kernel) in _loaded
+
+
+def digests() -> dict[str, str]:
+  """SHA-256 of every file that was loaded, by name."""
+  return {name: file.sha256 for name, file in sorted(_loaded.items())}
+
+
+def add_flag(parser: argparse.ArgumentParser) -> None:
+  """The flag --rpe of commands that read runs; it loads the file it names."""
+  parser.add_argument(
+    '--rpe',
+    action=_Load,
+    type=flags.checked(load),
+    default=argparse.SUPPRESS,
+    metavar='FILE.py',
+    help='where the run was trained with an encoding of your own: its file, '
+    'which is run',
+  )
+
+
+class _Load(argparse.Action):
+  """Leaves nothing among the flags: its type has loaded the file."""
+
+  def __call__(self, *args: Any, **kwargs: Any) -> None:
+    pass
+
+
+def fault(path: str, e: BaseException) -> str:
+  """What went wrong in a file, with the line where it did, in one line."""
+  frames = traceback.extract_tb(e.__traceback__)
+  lines = [f.lineno for f in frames if f.filename == path]
+  words = str(e)
+  if isinstance(e, SyntaxError) and e.filename == path:
+    lines, words = [e.lineno], e.msg
+  at = f'{path}, line {lines[-1]}' if lines and lines[-1] else path
+  return ' '.join(f'{at}: {type(e).__name__}: {words}'.split())[:400]
+
+
+def fault_in_make(path: str, make: Any) -> str:
+  """Why `make` cannot be the function of an encoding; '' if it can."""
+  if make is None:
+    return f'{path} has no make(H, ..); define one that returns an rpe.RPE'
+  try:
+    parameters = list(inspect.signature(make).parameters.values())
+  except (TypeError, ValueError):
+    return f'{path}: make is a {type(make).__name__}; define a function make(H)'
+  if not parameters:
+    return f'{path}: make() takes no H; define make(H, ..), H heads'
+  for p in parameters[1:]:
+    if p.default is p.empty:
+      return f'{path}: make() has no default for {p.name!r}; give it one'
+    if type(p.default) not in PLAIN:
+      return (
+        f'{path}: make() has {p.name}={p.default!r}; a hyperparameter is a '
+        'number, a text, True or False'
+      )
+  return ''
+
+
+def _read(path: str, where: str) -> bytes:
+  if os.path.isdir(where):
+    raise ValueError(f'{path!r} is a directory; an encoding is one file')
+  if not os.path.isfile(where):
+    raise ValueError(
+      f'no file {path!r} (looked for {where}); give the path of a file with '
+      'make(H, ..), or the name of an encoding'
+    )
+  try:
+    return pathlib.Path(where).read_bytes()
+  except OSError as e:
+    raise ValueError(f'{path!r} cannot be read: {e.strerror}') from None
+
+
+def _made(where: str, source: bytes) -> Callable:
+  """Runs a file; its function `make`."""
+  module = types.ModuleType(f'extrapolation_user_{pathlib.Path(where).stem}')
+  module.__file__ = where
+  sys.modules[module.__name__] = module  # dataclasses look there
+  try:
+    exec(compile(source, where, 'exec', dont_inherit=True), vars(module))
+  except (Exception, SystemExit) as e:  # whatever it raises
+    raise ValueError(f'{fault(where, e)}; mend that file') from e
+  make = getattr(module, 'make', None)
+  if why := fault_in_make(where, make):
+    raise ValueError(why)
+  assert make is not None
+  return make
