@@ -71,7 +71,7 @@ def plain(model: Model, params: dict) -> tuple[Model, dict]:
   model, params = unrolled(model, params)
   wide = jnp.promote_types(model.config.dtype, jnp.float32)
   section = dataclasses.replace(model.config, dtype=str(wide), remat=False)
-  return make(model.V, section), params
+  return make(model.V, section, model.encoding), params
 
 
 def measure(

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from extrapolation import rpe
 from extrapolation.output import progress, table
 from extrapolation.report import rank_correlation
+from extrapolation.rpe import fingerprint
 from extrapolation.theory import answer, trained, trf_bounds
 
 EPS = '0.01'
@@ -105,7 +105,7 @@ def encodings(
 def _silent(folder: str) -> str:
   """Why theory of weights does not judge this encoding; '' where it does."""
   of = trained.about(folder)
-  encoding = rpe.get(of['name'], int(of['H']), **of['hyper'])
+  encoding = fingerprint.recorded(of, folder)
   if encoding.bias_only:
     return ''
   return f'order enters through {encoding.beside_bias}, not through weights'

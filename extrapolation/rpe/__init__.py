@@ -18,7 +18,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from extrapolation.rpe import plugins, user_file
-from extrapolation.rpe.spec import is_file, name_of, parse, write
+from extrapolation.rpe.spec import (
+  check_keys,
+  is_file,
+  name_of,
+  parse,
+  typed,
+  write,
+)
 from extrapolation.rpe.user_file import (
   KEPT,
   add_flag,
@@ -50,6 +57,7 @@ __all__ = [
   'parse',
   'slopes',
   'source',
+  'typed',
   'write',
 ]
 
@@ -183,13 +191,7 @@ def get(kernel: str, H: int, /, **hyper: Any) -> 'RPE':
   """
   make = _make(kernel)
   known = defaults(kernel)
-  for key in hyper:
-    if key not in known:
-      has = ', '.join(known) or 'none'
-      raise ValueError(
-        f'encoding {name_of(kernel)!r} has no hyperparameter {key!r}; it has: '
-        f'{has}'
-      )
+  check_keys(kernel, hyper, known)
   try:
     made = make(H, **hyper)
   except Exception as e:  # whatever a file raises

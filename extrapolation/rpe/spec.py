@@ -7,6 +7,11 @@ which ends in `.py`.
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
+
+from extrapolation.cli import values
+
+READ = {bool: values.yes, int: values.whole, float: values.real, str: str}
 
 # A path may hold what separates names, so it is read up to its suffix.
 _KERNEL = re.compile(r'(?P<kernel>.*?\.py(?=:|$)|[^:]*)(?P<hyper>.*)', re.S)
@@ -44,6 +49,35 @@ def name_of(kernel: str) -> str:
   ('alibi.py', 'alibi')
   """
   return os.path.basename(kernel) if is_file(kernel) else kernel
+
+
+def check_keys(kernel: str, hyper: Mapping, defaults: Mapping) -> None:
+  """Raises ValueError for a hyperparameter that an encoding does not have."""
+  for key in hyper:
+    if key not in defaults:
+      has = ', '.join(defaults) or 'none'
+      raise ValueError(
+        f'encoding {name_of(kernel)!r} has no hyperparameter {key!r}; it has: '
+        f'{has}'
+      )
+
+
+def typed(
+  kernel: str, hyper: Mapping[str, str], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Hyperparameters as text, each read as a value of its default's type.
+
+  Raises:
+    ValueError: no such hyperparameter, or a text that is no such value.
+  """
+  check_keys(kernel, hyper, defaults)
+  out: dict[str, Any] = {}
+  for key, text in hyper.items():
+    try:
+      out[key] = READ[type(defaults[key])](text)
+    except ValueError as e:
+      raise ValueError(f'{name_of(kernel)}: {key}: {e}') from None
+  return out
 
 
 def write(kernel: str, hyper: Mapping) -> str:

@@ -122,13 +122,19 @@ class _Load(argparse.Action):
 
 def fault(path: str, e: BaseException) -> str:
   """What went wrong in a file, with the line where it did, in one line."""
+  n = line(path, e)
+  at = f'{path}, line {n}' if n else path
+  words = e.msg if isinstance(e, SyntaxError) else e
+  return ' '.join(f'{at}: {type(e).__name__}: {words}'.split())[:400]
+
+
+def line(path: str, e: BaseException) -> int | None:
+  """The line of a file in which an error arose; None if in no line of it."""
+  if isinstance(e, SyntaxError) and e.filename == path:
+    return e.lineno
   frames = traceback.extract_tb(e.__traceback__)
   lines = [f.lineno for f in frames if f.filename == path]
-  words = str(e)
-  if isinstance(e, SyntaxError) and e.filename == path:
-    lines, words = [e.lineno], e.msg
-  at = f'{path}, line {lines[-1]}' if lines and lines[-1] else path
-  return ' '.join(f'{at}: {type(e).__name__}: {words}'.split())[:400]
+  return lines[-1] if lines else None
 
 
 def fault_in_make(path: str, make: Any) -> str:

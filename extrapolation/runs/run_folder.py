@@ -226,12 +226,7 @@ def same_encoding(workdir: str, e: config.Experiment) -> None:
   if 'fingerprint' not in known or (recorded and not now):
     return
   if not _same(e.model, json.dumps(known), now or ''):
-    kept = f', its source in {rpe.KEPT}/' if recorded else ''
-    raise signed.Damaged(
-      f'{workdir!r} was trained with another formula of {rpe.name_of(kernel)} '
-      f'than the one that there is now (its values are in rpe.json{kept}): '
-      'restore it, or train with the new one in another --workdir'
-    )
+    raise signed.Damaged(fingerprint.other(kernel, workdir))
 
 
 @functools.lru_cache(maxsize=256)  # a sweep asks again and again

@@ -25,17 +25,19 @@ if TYPE_CHECKING:  # jax and sympy are loaded when the flags have been read
 
 log = logging.getLogger('extrapolation.theory')  # also as __main__
 
+NEAR = 64  # distances at which the bias of a user's file is looked at
 MOST_HEADS, MOST_NAMES, MOST_SHARES = 512, 64, 64
 
 
 def parser() -> flags.Parser:
   """The flags of the command."""
   out = flags.Parser(__doc__)
-  what = out.add_mutually_exclusive_group(required=True)
-  what.add_argument(
+  what = out.add_mutually_exclusive_group()
+  out.add_argument(
     '--rpe',
     metavar='NAME,..',
-    help='encodings, such as alibi,power:exponent=0.5',
+    help='encodings, such as alibi,power:exponent=0.5,path/to/mine.py; beside '
+    '--workdir, the file of the encoding of your own that the run has',
   )
   what.add_argument(
     '--formula',
@@ -106,9 +108,12 @@ def parser() -> flags.Parser:
 
 def main(argv: list[str]) -> None:
   """Prints the records that the flags ask for."""
-  args = parser().parse_args(argv)
+  own = parser()
+  args = own.parse_args(argv)
+  _one_subject(own, args)
   args.broken = {}  # encodings of --all that are left out, and why
   try:
+    args.rpe = _run_files(args.rpe or '', args.heads)
     if args.witness:
       print(_witness(args))
       return
@@ -134,6 +139,34 @@ def main(argv: list[str]) -> None:
       f'{len(args.broken)} encodings were left out: {", ".join(args.broken)} '
       '(why: see above)'
     )
+
+
+def _one_subject(own: flags.Parser, args: argparse.Namespace) -> None:
+  """An error unless the flags ask about one thing, or a run and its file."""
+  given = [args.formula, args.function, args.workdir, args.all or None]
+  others = sum(x is not None for x in given)
+  if not others and args.rpe is None:
+    own.error('one of --rpe --formula --function --all --workdir is required')
+  if args.rpe is not None and others and args.workdir is None:
+    own.error('--rpe: not allowed with --formula, --function, --all')
+
+
+def _run_files(specs: str, heads: int) -> str:
+  """The encodings of --rpe, with files that are run now by their names."""
+  from extrapolation import rpe
+
+  named = []
+  for spec in values.items(specs):
+    kernel, hyper = rpe.parse(spec)
+    if rpe.is_file(kernel):
+      from extrapolation.rpe import check
+
+      rpe.load(kernel)
+      typed = rpe.typed(kernel, hyper, rpe.defaults(kernel))
+      if heads > 0:
+        check.check(rpe.get(kernel, heads, **typed), heads, NEAR)
+    named.append(rpe.write(kernel, hyper))
+  return ','.join(named)
 
 
 def run(args: argparse.Namespace) -> tuple[list[dict], int]:

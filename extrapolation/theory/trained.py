@@ -14,6 +14,7 @@ import numpy as np
 
 from extrapolation import rpe as encodings
 from extrapolation.output import signed
+from extrapolation.rpe import fingerprint
 from extrapolation.theory import head_formulas
 from extrapolation.theory.expression.graph import Node
 
@@ -57,7 +58,7 @@ def read(folder: str) -> Run:
   """Raises ValueError, in one line, for a folder without a usable rpe.json."""
   data, path = about(folder), pathlib.Path(folder) / 'rpe.json'
   try:
-    rpe = encodings.get(data['name'], int(data['H']), **data['hyper'])
+    rpe = fingerprint.recorded(data, folder)
     first, last = data['init'], data.get('final') or data['init']
     return Run(
       data['name'],
