@@ -78,10 +78,10 @@ wholes = checked(values.wholes)
 def _command(path: str) -> str:
   """How the program at `path` is started."""
   file = pathlib.Path(path)
-  parts = [p for p in file.with_suffix('').parts if p != '__main__']
-  if file.suffix == '.py' and 'extrapolation' in parts[-2:]:
-    at = len(parts) - 1 - parts[::-1].index('extrapolation')
-    return 'python -m ' + '.'.join(parts[at:])
+  package = pathlib.Path(__file__).resolve().parents[1]
+  if file.suffix == '.py' and file.resolve().is_relative_to(package):
+    inner = file.resolve().relative_to(package.parent).with_suffix('')
+    return 'python -m ' + '.'.join(p for p in inner.parts if p != '__main__')
   return f'python launch/{file.name}' if file.parent.name == 'launch' else (
     file.name
   )  # fmt: skip

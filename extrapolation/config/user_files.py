@@ -8,6 +8,7 @@ from immutabledict import immutabledict
 
 from extrapolation import rpe
 from extrapolation.config import sizes
+from extrapolation.rpe import user_file
 
 
 def record(key: str, kernel: str, known: Any) -> immutabledict[str, Any]:
@@ -33,6 +34,8 @@ def record(key: str, kernel: str, known: Any) -> immutabledict[str, Any]:
     if isinstance(known, Mapping)
     else (None, None)
   )
+  if not user_file.NAME.fullmatch(rpe.name_of(kernel)):
+    raise ValueError(f'{sizes.shown(kernel)} is no name of a file')
   if not isinstance(sha256, str) or not re.fullmatch('[0-9a-f]{64}', sha256):
     raise ValueError(f'{key} = {sizes.shown(known)}: needs a sha256')
   if not isinstance(defaults, Mapping) or not all(

@@ -19,10 +19,11 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from extrapolation.cli import flags, paths
+from extrapolation.cli import flags, paths, values
 from extrapolation.rpe import spec
 
 PLAIN = (bool, int, float, str)  # what a config can hold
+NAME = re.compile(r'[\w.-]+')
 KEPT = 'encoding'  # the folder of a run that has the source
 
 
@@ -51,7 +52,7 @@ def load(path: str) -> str:
       the line. Or one of the same name and other content is loaded already.
   """
   where, name = os.path.abspath(paths.expand(path)), spec.name_of(path)
-  if not spec.is_file(path) or not re.fullmatch(r'[\w.-]+', name):
+  if not spec.is_file(path) or not NAME.fullmatch(name):
     raise ValueError(
       f'{path!r} is no name for the file of an encoding: it needs letters, '
       'digits, _, - and ends in .py; rename it'
@@ -81,12 +82,11 @@ def find(kernel: str, workdir: str = '') -> UserFile:
   name = spec.name_of(kernel)
   if name in _loaded:
     return _loaded[name]
-  there = os.path.join(workdir or 'RUN', KEPT, name)
+  kept = os.path.join(workdir or 'RUN', KEPT, name)
   raise ValueError(
-    f'encoding {kernel!r} is a file, and nothing of it is run unless you name '
-    f'it: read it (a run keeps its copy in {there}), then add --rpe=FILE'
-    + (f', such as --rpe={there}' if workdir else '')
-    + f'; in Python, rpe.load({kernel!r})'
+    f'encoding {kernel!r} is a file, of which nothing is run unless you name '
+    f'it: read {kept}, the copy that a run keeps, then add --rpe={kept}, or '
+    f'your own {name}; in Python, rpe.load(FILE)'
   )
 
 
@@ -105,12 +105,17 @@ def add_flag(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     '--rpe',
     action=_Load,
-    type=flags.checked(load),
+    type=flags.checked(_load_each),
     default=argparse.SUPPRESS,
-    metavar='FILE.py',
-    help='where the run was trained with an encoding of your own: its file, '
+    metavar='FILE.py,..',
+    help='where a run was trained with an encoding of your own: its file, '
     'which is run',
   )
+
+
+def _load_each(text: str) -> None:
+  for path in values.items(text):
+    load(path)
 
 
 class _Load(argparse.Action):

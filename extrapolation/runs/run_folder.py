@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import logging
 
 import numpy as np
 from etils import epath
@@ -11,6 +12,8 @@ from extrapolation import config, data, rpe
 from extrapolation.output import files, signed
 from extrapolation.rpe import fingerprint
 from extrapolation.runs import identity, leases
+
+log = logging.getLogger(__name__)
 
 
 def folder(workdir: str) -> epath.Path:
@@ -191,6 +194,8 @@ def write_rpe(
   if 'fingerprint' not in known:
     _keep_source(path.parent, c.rpe)
     about |= dict(fingerprint=fingerprint.take(_encoding(e.model)))
+    if c.rpe_file:
+      about |= dict(sha256=rpe.digests()[rpe.name_of(c.rpe)])
   signed.write(path, {**known, **about, when: values})
 
 
@@ -231,5 +236,11 @@ def same_encoding(workdir: str, e: config.Experiment) -> None:
 
 @functools.lru_cache(maxsize=256)  # a sweep asks again and again
 def _same(c: config.Model, known: str, sha256: str) -> bool:
-  del sha256  # of the file that `c` names, by which answers differ
-  return fingerprint.same(_encoding(c), json.loads(known)['fingerprint'])
+  there = json.loads(known)
+  same = fingerprint.same(_encoding(c), there['fingerprint'])
+  if same and there.get('sha256', sha256) != sha256:
+    log.info(
+      '%s is not the file that the run began with; its values are the same',
+      rpe.name_of(c.rpe),
+    )
+  return same
