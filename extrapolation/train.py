@@ -120,7 +120,7 @@ def train(
     size = sum(x.size for x in jax.tree.leaves(p.abstract_state.params))
     log.info(
       '%s: %s parameters, steps %d..%d, %d x %d tokens per step, %s',
-      e.model.rpe, f'{size:,}', first, e.train.steps, e.train.B, e.train.T,
+      e.model.label, f'{size:,}', first, e.train.steps, e.train.B, e.train.T,
       p.layout,
     )  # fmt: skip
     with contextlib.closing(
