@@ -188,8 +188,11 @@ def main(argv: list[str]) -> None:
   about = dict(config=e.to_dict(), workdir=args.workdir)
   with multihost.group(processes, **about):
     train(e, args.workdir)
+    own = f' --rpe={e.model.rpe}' if rpe.is_file(e.model.rpe) else ''
     log.info(
-      'done; next: python -m extrapolation.evaluate --workdir=%s', args.workdir
+      'done; next: python -m extrapolation.evaluate --workdir=%s%s',
+      args.workdir,
+      own,
     )
 
 
