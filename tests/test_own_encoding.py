@@ -143,7 +143,7 @@ def test_a_reader_runs_the_file_that_it_is_given_and_no_other(
   assert code == 2 and f"encoding '{trap}' is a file" in err.replace(
     "'mine.py'", f"'{trap}'"
   )
-  assert f'read {trap}, the copy that a run keeps, then add --rpe=' in err
+  assert f'read {trap}, the copy that the run keeps, then add --rpe=' in err
   assert err.count('\n') == 2  # and where to see more
   assert not own_encoding.ran(tmp_path)
   code, _, err = said(capsys, main, *argv, f'--rpe={trap}')  # who asks for it
@@ -224,7 +224,12 @@ def test_theory_reads_a_file_by_its_name(tmp_path, capsys):
   own_encoding.write(tmp_path / 'mine.py', text)
   code, _, err = said(capsys, theory.main, f'--rpe={path}', *argv)
   assert code == 2 and "NameError: name 'y' is not defined (line 8)" in err
-  for argv in ([], ['--all', '--rpe=alibi'], ['--all', '--formula=-t']):
+  for argv in (
+    [],
+    ['--all', '--rpe=alibi'],
+    ['--all', '--formula=-t'],
+    ['--workdir=a', '--rpe=alibi'],
+  ):
     code, _, err = said(capsys, theory.main, *argv)
     assert code == 2 and err.startswith('error: ') and err.count('\n') == 1
 

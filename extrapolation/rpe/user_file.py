@@ -54,8 +54,8 @@ def load(path: str) -> str:
   where, name = os.path.abspath(paths.expand(path)), spec.name_of(path)
   if not spec.is_file(path) or not NAME.fullmatch(name):
     raise ValueError(
-      f'{path!r} is no name for the file of an encoding: it needs letters, '
-      'digits, _, - and ends in .py; rename it'
+      f'{path!r} is no file of an encoding: it is called NAME.py, letters, '
+      'digits, _ and - in NAME'
     )
   source = _read(path, where)
   known = _loaded.get(name)
@@ -82,11 +82,16 @@ def find(kernel: str, workdir: str = '') -> UserFile:
   name = spec.name_of(kernel)
   if name in _loaded:
     return _loaded[name]
-  kept = os.path.join(workdir or 'RUN', KEPT, name)
+  kept = os.path.join(workdir, KEPT, name)
   raise ValueError(
     f'encoding {kernel!r} is a file, of which nothing is run unless you name '
-    f'it: read {kept}, the copy that a run keeps, then add --rpe={kept}, or '
-    f'your own {name}; in Python, rpe.load(FILE)'
+    'it: '
+    + (
+      f'read {kept}, the copy that the run keeps, then add --rpe={kept}, or '
+      f'your own {name}'
+      if workdir
+      else f'rpe.load({kernel!r}) runs it, on a command line --rpe=FILE'
+    )
   )
 
 

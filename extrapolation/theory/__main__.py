@@ -113,7 +113,7 @@ def main(argv: list[str]) -> None:
   _one_subject(own, args)
   args.broken = {}  # encodings of --all that are left out, and why
   try:
-    args.rpe = _run_files(args.rpe or '', args.heads)
+    args.rpe = _run_files(args.rpe or '', None if args.workdir else args.heads)
     if args.witness:
       print(_witness(args))
       return
@@ -149,10 +149,19 @@ def _one_subject(own: flags.Parser, args: argparse.Namespace) -> None:
     own.error('one of --rpe --formula --function --all --workdir is required')
   if args.rpe is not None and others and args.workdir is None:
     own.error('--rpe: not allowed with --formula, --function, --all')
+  from extrapolation import rpe
+
+  kernels = [rpe.parse(spec)[0] for spec in values.items(args.rpe or '')]
+  if args.workdir is not None and not all(map(rpe.is_file, kernels)):
+    own.error('--rpe beside --workdir is FILE.py, the encoding of that run')
 
 
-def _run_files(specs: str, heads: int) -> str:
-  """The encodings of --rpe, with files that are run now by their names."""
+def _run_files(specs: str, heads: int | None) -> str:
+  """The encodings of --rpe, with files that are run now by their names.
+
+  Args:
+    heads: with which the bias of a file is looked at; None: it is not.
+  """
   from extrapolation import rpe
 
   named = []
@@ -163,7 +172,7 @@ def _run_files(specs: str, heads: int) -> str:
 
       rpe.load(kernel)
       typed = rpe.typed(kernel, hyper, rpe.defaults(kernel))
-      if heads > 0:
+      if heads and heads > 0:
         check.check(rpe.get(kernel, heads, **typed), heads, NEAR)
     named.append(rpe.write(kernel, hyper))
   return ','.join(named)
