@@ -110,11 +110,8 @@ def _values(
 
 
 def _finite(encoding: RPE, table: np.ndarray, distance: np.ndarray) -> None:
-  bad = np.isnan(table) | np.isposinf(table)
-  bad[:, distance == 0] |= np.isneginf(table[:, distance == 0])
-  if bad.any():
-    i = np.flatnonzero(bad.any(0))[0]
-    h = np.flatnonzero(bad[:, i])[0]
+  if bad := laws.no_log_weight(table, distance):
+    h, i = bad
     raise _wrong(
       encoding,
       f'is {table[h, i]:g} at distance {distance[i]}, head {h}; it must be a '

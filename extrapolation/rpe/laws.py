@@ -10,7 +10,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Num
+from jaxtyping import Array, Float, Num
 
 from extrapolation.rpe.base import RPE, Params
 
@@ -136,7 +136,7 @@ def embed_does_not_depend_on_length(make: Make) -> str:
   whole = e.embed(x, jnp.arange(T))
   _require(whole.shape == x.shape, f'shape {list(whole.shape)} of {x.shape}')
   part = e.embed(x[:, :9], jnp.arange(9))
-  _equal(whole[:, :9], part, 0, 0, f'in {T} and in 9 tokens')
+  _equal(whole[:, :9], part, 0.0, 0.0, f'in {T} and in 9 tokens')
   return ''
 
 
@@ -217,6 +217,18 @@ LAWS: tuple[Law, ...] = (
 )
 
 
+def no_log_weight(
+  table: Float[np.ndarray, 'H d'], distance: Num[np.ndarray, ' d']
+) -> tuple[int, int] | None:
+  """Head and column of the nearest number that is no log weight, if any."""
+  bad = np.isnan(table) | np.isposinf(table)
+  bad[:, distance == 0] |= np.isneginf(table[:, distance == 0])
+  if not bad.any():
+    return None
+  i = np.flatnonzero(bad.any(0))[0]
+  return int(np.flatnonzero(bad[:, i])[0]), int(i)
+
+
 def _require(holds: bool, what: str) -> None:
   if not holds:
     raise Broken(what)
@@ -243,9 +255,7 @@ def _equal(a: Array, b: Array, rtol: float, atol: float, what: str) -> None:
 def _log_weight(
   bias: Num[Array, 'H d'], distance: Num[np.ndarray, ' d'], what: str = ''
 ) -> None:
-  table = np.asarray(bias)
-  bad = np.isnan(table) | np.isposinf(table)
-  bad[:, distance == 0] |= np.isneginf(table[:, distance == 0])
-  if bad.any():
-    h, i = np.argwhere(bad)[0]
+  table = np.asarray(bias, np.float64)
+  if bad := no_log_weight(table, distance):
+    h, i = bad
     raise Broken(f'{what}{table[h, i]} at distance {distance[i]}, head {h}')
