@@ -102,8 +102,8 @@ def label(name: str, hyper: Mapping) -> str:
 def defaults(name: str) -> dict:
   """The hyperparameters of an encoding with their default values.
 
-  >>> defaults('rotary')
-  {'base_period': 10000.0}
+  >>> defaults('window')
+  {'width': 128}
   """
   parameters = list(inspect.signature(_make(name)).parameters.values())
   return {p.name: p.default for p in parameters[1:]}
