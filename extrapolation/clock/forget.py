@@ -23,8 +23,8 @@ def make(
       f'decay_time_min = {decay_time_min}, decay_time_max = {decay_time_max}: '
       'forget needs 0 < decay_time_min <= decay_time_max'
     )
-  T_h = jnp.geomspace(decay_time_min, decay_time_max, H)
-  fixed = -jnp.log(jnp.expm1(1 / T_h))  # -ln sigmoid of it is 1 / T_h
+  rate = 1 / jnp.geomspace(decay_time_min, decay_time_max, H)  # 1 / T_h
+  fixed = -rate - jnp.log(-jnp.expm1(-rate))  # -ln sigmoid(fixed) = rate
   gates = dict(
     content=lambda key, D: dict(
       W=learned.projection(key, D, H), b=jnp.zeros(H)
