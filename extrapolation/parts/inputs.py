@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Integer, Num, PRNGKeyArray
+from jaxtyping import Array, Float, Integer, PRNGKeyArray, Shaped
 
 
 @jax.tree_util.register_dataclass
@@ -54,6 +54,6 @@ def previous_ids(
   return jnp.where(positions == 0, -1, shifted)
 
 
-def per_token(values: Num[Array, '*B T']) -> Float[Array, '#B T 1']:
+def per_token(values: Shaped[Array, '*B T']) -> Float[Array, '#B T 1']:
   """One float32 number per token, [T] or [B, T], for all heads alike."""
   return jnp.atleast_2d(values).astype(jnp.float32)[..., None]

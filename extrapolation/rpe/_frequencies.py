@@ -129,8 +129,8 @@ def _yarn(c: Setting, K: int, positions: Array) -> W:
     period = c.train_length / (turns * 2 * math.pi)
     return K * math.log(period) / (2 * math.log(c.base_period))
 
-  low = max(math.floor(pair(32)), 0)
-  high = min(math.ceil(pair(1)), K - 1)
+  low = max(math.floor(pair(32.0)), 0)
+  high = min(math.ceil(pair(1.0)), K - 1)
   m = jnp.arange(K // 2, dtype=jnp.float32)
   divided = jnp.clip((m - low) / (high - low or 0.001), 0, 1)
   w = plain(c.base_period, K)

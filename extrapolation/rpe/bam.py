@@ -10,9 +10,9 @@ def make(H: int) -> base.RPE:
   Both begin at 0, where the bias is -1 at every distance. The exponent may
   have either sign: the weights sum to a finite number iff p > 0.
 
-  >>> params = dict(a=jnp.array([0.0]), p=jnp.array([0.5]))
-  >>> print(f'{make(1).bias(jnp.arange(5), params)[0, 4]:.7f}')
-  -2.0000026
+  >>> params = dict(a=jnp.array([1.0]), p=jnp.array([0.5]))
+  >>> print(f'{make(1).bias(jnp.arange(5), params)[0, 4]:.4f}')  # -2 e
+  -5.4366
   """
 
   def bias(distance: Num[Array, ' d'], params: base.Params):
