@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from extrapolation.clock import base
 from extrapolation.parts import params as learned
@@ -23,13 +24,13 @@ def make(
       f'decay_time_min = {decay_time_min}, decay_time_max = {decay_time_max}: '
       'forget needs 0 < decay_time_min <= decay_time_max'
     )
-  rate = 1 / jnp.geomspace(decay_time_min, decay_time_max, H)  # 1 / T_h
-  fixed = -rate - jnp.log(-jnp.expm1(-rate))  # -ln sigmoid(fixed) = rate
+  rate = 1 / np.geomspace(decay_time_min, decay_time_max, H)  # 1 / T_h
+  fixed = np.float32(-rate - np.log(-np.expm1(-rate)))  # -ln sigmoid = rate
   gates = dict(
     content=lambda key, D: dict(
       W=learned.projection(key, D, H), b=jnp.zeros(H)
     ),
-    bias=lambda key, D: dict(b=fixed),
+    bias=lambda key, D: dict(b=jnp.asarray(fixed)),
     fixed=learned.no_params,
   )
   if gate not in gates:

@@ -10,7 +10,7 @@ def make(H: int, length: int = 2048) -> base.Clock:
   r"""Randomised positions: in training, T sorted draws from 0 .. length - 1.
 
   Drawn without replacement, one set per step: p_i - p_j >= i - j, and
-  (length + 1) / (T + 1) tokens a step in the mean. Without a key, outside
+  (length + 1) / (T + 1) per token in the mean. Without a key, outside
   training, p_i = i.
   """
   if length < 1:

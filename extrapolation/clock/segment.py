@@ -1,4 +1,5 @@
 import jax.numpy as jnp
+import numpy as np
 
 from extrapolation.clock import base
 from extrapolation.parts.inputs import Inputs, per_token
@@ -18,7 +19,7 @@ def make(H: int, ids: str = '10') -> base.Clock:
       f'ids = {ids!r}: segment needs the token ids of separators, whole '
       'numbers between hyphens, such as 13-869'
     )
-  separators = jnp.asarray([int(part) for part in parts])
+  separators = np.asarray([int(part) for part in parts])
 
   def increments(inputs: Inputs, params: Params):
     if inputs.previous is None:

@@ -138,7 +138,7 @@ def _yarn(c: Setting, K: int, positions: Array) -> W:
 
 
 def _llama3(c: Setting, K: int, positions: Array) -> W:
-  """Llama 3.1: w / s below 1 turn in L tokens, w above 4, linear in turns."""
+  """Llama 3.1: w / s below 1 turn in L tokens, w above 4, linear between."""
   w = plain(c.base_period, K)
   turns = c.train_length * w / (2 * math.pi)
   kept = jnp.clip((turns - 1) / (4 - 1), 0, 1)

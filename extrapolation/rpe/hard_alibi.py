@@ -18,11 +18,11 @@ def make(H: int, share: float = 0.5) -> base.RPE:
     raise ValueError(
       f'share = {share}: hard_alibi needs a part of heads, 0 to 1'
     )
-  h = jnp.arange(1, H + 1, dtype=jnp.float32)
-  width = jnp.where(h <= share * H, h, jnp.inf)[:, None]
 
   def bias(distance: Num[Array, ' d'], params: base.Params):
     del params
+    h = jnp.arange(1, H + 1, dtype=jnp.float32)
+    width = jnp.where(h <= share * H, h, jnp.inf)[:, None]
     return jnp.where(distance < width, jnp.float32(0), -jnp.inf)
 
   return base.RPE(bias=bias, source='Jelassi et al. 2024, arXiv 2402.01032')

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import Primitive
 
 from extrapolation import clock
 from extrapolation.clock import check
@@ -160,3 +161,21 @@ def test_the_default_is_the_index():
     record.positions(given, {})[0, :, 0], given.positions
   )
   assert not clock.get('stop', H).is_index
+
+
+@pytest.mark.parametrize('name', clock.names())
+def test_to_make_one_computes_nothing(name, monkeypatch):
+  """A sweep is listed, and a config checked, without waiting for XLA."""
+  operations, bind = [], Primitive.bind
+  monkeypatch.setattr(
+    Primitive,
+    'bind',
+    lambda self, *args, **kw: (
+      operations.append(self) or bind(self, *args, **kw)
+    ),
+  )
+  with jax.disable_jit():  # else an operation known already is not bound again
+    clock.get(name, H)
+    assert not operations
+    jnp.zeros(3) + 1  # what would be seen
+  assert operations

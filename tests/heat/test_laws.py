@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import Primitive
 
 from extrapolation import heat
 from extrapolation.heat import check
@@ -127,3 +128,21 @@ def test_the_default_is_one():
   assert record.is_one and not record.learned and not record.whole
   assert (record.scale(inputs(), {}) == 1).all()
   assert not heat.get('log_n', H).is_one
+
+
+@pytest.mark.parametrize('name', heat.names())
+def test_to_make_one_computes_nothing(name, monkeypatch):
+  """A sweep is listed, and a config checked, without waiting for XLA."""
+  operations, bind = [], Primitive.bind
+  monkeypatch.setattr(
+    Primitive,
+    'bind',
+    lambda self, *args, **kw: (
+      operations.append(self) or bind(self, *args, **kw)
+    ),
+  )
+  with jax.disable_jit():  # else an operation known already is not bound again
+    heat.get(name, H)
+    assert not operations
+    jnp.zeros(3) + 1  # what would be seen
+  assert operations
