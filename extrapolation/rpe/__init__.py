@@ -169,8 +169,8 @@ def label(kernel: str, hyper: Mapping, known: Mapping | None = None) -> str:
 def defaults(kernel: str) -> dict:
   """The hyperparameters of an encoding with their default values.
 
-  >>> defaults('rotary')
-  {'base_period': 10000.0}
+  >>> defaults('window')
+  {'width': 128}
   """
   parameters = list(inspect.signature(_make(kernel)).parameters.values())
   return {p.name: p.default for p in parameters[1:]}
