@@ -18,32 +18,45 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from extrapolation.attention import tiles, toeplitz
+from extrapolation.attention import kernel, tiles, toeplitz
 from extrapolation.attention.kernel import Kernel
 from extrapolation.attention.online import absorb, at, pull, put
 from extrapolation.attention.pair import Pair, Plan
 from extrapolation.attention.precision import FLOOR, dot, wide, width_sum
 from extrapolation.attention.terms import Terms
 
+# All heads are in one tile, which is smaller for it (CPU, float32).
+BLOCK = 256
+
 
 def attend(
   q: Array, k: Array, v: Array, t: Terms, windows: tuple[int, ...]
 ) -> tuple[Array, Array]:
-  """o [B, T, H, K] and lse [B, T, H], of the nearest `windows` keys."""
+  """o [B, T, H, K] and lse [B, T, H], of the nearest `windows` keys.
+
+  A table holds -inf beyond the windows already.
+  """
   B, T, H, _ = q.shape
+  is_kernel = isinstance(t.bias, Kernel)
   block = tiles.block_size(B, H, T, max(windows))
-  N = -(-T // block)
-  last = min(N, (max(windows) + block - 2) // block + 1)
-  of_bias = t.bias.bias if isinstance(t.bias, Kernel) else None
-  plan = Plan(of_bias, windows if min(windows) < T else None, block, last)
-  learned = dict(t.by_token())
-  documents = learned.pop('documents', None)
-  if isinstance(t.bias, Kernel):
+  if is_kernel and jax.default_backend() == 'cpu':
+    block = min(block, BLOCK)
+  learned = t.by_token()
+  fixed = dict(
+    documents=learned.pop('documents', None), clock_window=t.clock_window
+  )
+  if is_kernel:
     learned['params'] = t.bias.params
   else:
     pad = ((0, 0), (block - 1, -T % block))
     learned['u'] = jnp.pad(t.bias, pad, constant_values=-jnp.inf)
-  fixed = dict(documents=documents, clock_window=t.clock_window)
+  plan = Plan(
+    bias=t.bias.bias if is_kernel else None,
+    at_once=is_kernel and kernel.broadcasts(t.bias.bias, t.bias.params, H),
+    windows=windows if min(windows) < T else None,
+    block=block,
+    last=min(-(-T // block), (max(windows) + block - 2) // block + 1),
+  )
   return _attend(q, k, v, learned, fixed, plan)
 
 

@@ -26,12 +26,14 @@ class Plan:
   Attributes:
     bias: the function of distance; None for a table, which has the future and
       what lies beyond a window at -inf.
+    at_once: whether it `broadcasts` (kernel.py).
     windows: keys that each head sees; None for all.
     block: tokens along a side of a tile.
     last: diagonals of tiles.
   """
 
   bias: Callable | None
+  at_once: bool
   windows: tuple[int, ...] | None
   block: int
   last: int
@@ -80,7 +82,9 @@ class Pair:
   def bias(self, H: int) -> Array:
     """The kernel at the tile's distances, [H, ., .]."""
     params = self.learned['params']
-    return kernel.at(self.plan.bias, params, self.distance(), H)
+    return kernel.at(
+      self.plan.bias, params, self.distance(), H, self.plan.at_once
+    )
 
   def logits(self, z: Array, b: Array) -> Array:
     """z + heat b; -inf where the key is not seen."""
@@ -142,8 +146,9 @@ class Pair:
       return (by_query, by_key), (dparams, dtile + db)
     t = difference(self.query, self.key)
     dt, more = kernel.pull(
-      self.plan.bias, self.learned['params'], jnp.where(t > 0, t, 0), db
-    )
+      self.plan.bias, self.learned['params'], jnp.where(t > 0, t, 0), db,
+      self.plan.at_once,
+    )  # fmt: skip
     dt = jnp.where(t > 0, dt, 0)
     by_query['part'] = self._sum(dt, self.query['part'], self.keys)
     by_key['part'] = -self._sum(dt, self.key['part'], self.queries)
