@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from extrapolation.attention import clocked, rows, sequence, tiles
+from extrapolation.attention.kernel import Kernel
 from extrapolation.attention.precision import wide
 from extrapolation.attention.terms import Terms
 from extrapolation.parallel import axes
@@ -94,37 +95,44 @@ def attend_terms(
 ) -> tuple[Float[Array, 'B T H K'], Float[Array, 'B T H']]:
   """o, and ln sum exp of the logits, where a table is not all there is.
 
+  Under 'seq' every device holds all keys and values.
+
   Args:
     q: queries; k: keys; v: values.
     t: bias, clock, heat of the bias, documents, clock_window.
     window: keys that each head attends to, None for all.
-
-  Raises:
-    ValueError: tokens of one sequence spread over devices.
   """
   T, H = q.shape[1:3]
   window = tuple(min(w, T) for w in window or (T,) * H)
-  if isinstance(t.bias, Array):
+  if not isinstance(t.bias, Kernel):
     table = t.bias[:, :T].astype(wide(q, t.bias))
     beyond = jnp.arange(T) >= jnp.asarray(window)[:, None]
     t = dataclasses.replace(t, bias=jnp.where(beyond, -jnp.inf, table))
-  batch, shards = axes.in_use()
-  if shards > 1:
-    raise ValueError(
-      f'mesh axis seq has {shards} devices: a clock, documents or a heat of '
-      'the bias need whole sequences on a device; make it 1, and data larger'
-    )
   on_cpu = jax.default_backend() == 'cpu'
   short = wide(q) if on_cpu else q.dtype  # once, as above
-
-  def local(operands: tuple, shared: Terms):
-    (q, k, v), of_tokens = operands
-    return clocked.attend(q, k, v, shared.with_tokens(of_tokens), window)
-
   operands = tuple(x.astype(short) for x in (q, k, v))
   by_token = jax.tree.map(
     lambda x: jnp.broadcast_to(x, (len(q), *x.shape[1:])), t.by_token()
   )
+  batch, shards = axes.in_use()
+  if extra := sequence.padding(T, shards):
+    operands, by_token = jax.tree.map(
+      lambda x: jnp.pad(x, ((0, 0), (0, extra), *[(0, 0)] * (x.ndim - 2)),
+                        mode='edge'), (operands, by_token)
+    )  # fmt: skip
+    if not isinstance(t.bias, Kernel):
+      far = ((0, 0), (0, extra))
+      table = jnp.pad(t.bias, far, constant_values=-jnp.inf)
+      t = dataclasses.replace(t, bias=table)
+
+  def local(operands: tuple, shared: Terms):
+    (q, k, v), by_query = operands
+    by_key, start = by_query, 0
+    if shards > 1:
+      k, v, by_key = sequence.gathered((k, v, by_key))
+      start = q.shape[1] * sequence.place()
+    return clocked.attend(q, k, v, by_query, by_key, shared, window, start)
+
   shared = dataclasses.replace(t, clock=None, heat=None, documents=None)
-  o, lse = sequence.spread(local, (operands, by_token), shared, batch, 1)
-  return o.astype(v.dtype), lse
+  o, lse = sequence.spread(local, (operands, by_token), shared, batch, shards)
+  return o[:, :T].astype(v.dtype), lse[:, :T]

@@ -13,12 +13,14 @@ from jaxtyping import Array, Float, Num, PyTree
 # and what one axis more or less takes.
 CALLS = ('pjit', 'jit', 'closed_call', 'custom_jvp_call', 'custom_vjp_call')
 SHAPES = ('broadcast_in_dim', 'reshape', 'squeeze')
-ELEMENTWISE = """
+ELEMENTWISE = frozenset(
+  """
 abs add and atan2 cbrt ceil clamp convert_element_type copy cos cosh div eq erf
 erfc exp exp2 expm1 floor ge gt integer_pow is_finite le lgamma log log1p
 logistic lt max min mul ne neg not or pow rem round rsqrt select_n sign sin sinh
 sqrt square stop_gradient sub tan tanh
-""".split()
+  """.split()  # noqa: SIM905  (eight lines instead of fifty)
+)
 
 
 @functools.partial(

@@ -19,33 +19,38 @@ from extrapolation.attention.online import at
 from extrapolation.attention.terms import difference
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
   """What is known before any array is: static, and compared by value.
 
   Attributes:
-    bias: the function of distance; None for a table, which has the future and
-      what lies beyond a window at -inf.
-    at_once: whether it `broadcasts` (kernel.py).
     windows: keys that each head sees; None for all.
     block: tokens along a side of a tile.
     last: diagonals of tiles.
+    bias: the function of distance; None for a table, which has the future and
+      what lies beyond a window at -inf.
+    at_once: whether bias `broadcasts` (kernel.py).
   """
 
-  bias: Callable | None
-  at_once: bool
   windows: tuple[int, ...] | None
   block: int
   last: int
+  bias: Callable | None = None
+  at_once: bool = False
+
+  def of(self, bias: Callable, at_once: bool) -> 'Plan':
+    """The same with a kernel in place of a table."""
+    return dataclasses.replace(self, bias=bias, at_once=at_once)
 
 
 class Pair:
-  """Two blocks of tokens: queries i, keys j.
+  """A block of queries and one of keys.
 
   Args:
-    learned, fixed: operands with and without a gradient.
-    tokens: arrays by token, [N, h, block].
-    pair: i, j.
+    shared: params of a kernel.
+    fixed: clock_window, one number per head, or None.
+    tokens: arrays by query and by key, [N, h, block].
+    blocks: which block of queries, and which of keys.
     causal: whether some keys are later than some queries.
     keys: axis of the tile along which keys lie, -1 or -2; queries take the
       other.
@@ -54,25 +59,22 @@ class Pair:
   def __init__(
     self,
     plan: Plan,
-    learned: dict,
+    shared: dict,
     fixed: dict,
-    tokens: dict[str, Array],
-    pair: tuple[ArrayLike, ArrayLike],
+    tokens: tuple[dict[str, Array], dict[str, Array]],
+    blocks: tuple[ArrayLike, ArrayLike],
     causal: bool,
     keys: int,
   ):
-    self.plan, self.learned, self.fixed = plan, learned, fixed
-    self.causal, self.keys, self.queries = causal, keys, -3 - keys
+    self.plan, self.params = plan, shared.get('params')
+    self.clock_window, self.causal = fixed['clock_window'], causal
+    self.keys, self.queries = keys, -3 - keys
     # An axis of length 1 stands where the other side of the tile is.
+    sides = zip(tokens, blocks, (self.keys, self.queries), strict=True)
     self.query, self.key = (
-      {n: jnp.expand_dims(x, axis) for n, x in self._block(tokens, i).items()}
-      for i, axis in zip(pair, (keys, self.queries), strict=True)
+      {n: jnp.expand_dims(at(x, i), axis) for n, x in side.items()}
+      for side, i, axis in sides
     )
-
-  def _block(self, tokens: dict[str, Array], i: ArrayLike) -> dict[str, Array]:
-    block = self.plan.block
-    index = i * block + jnp.arange(block, dtype=jnp.int32)[None]
-    return {n: at(x, i) for n, x in tokens.items()} | dict(index=index)
 
   def distance(self) -> Array:
     """p_i - p_j [h, ., .]; 0 where it is negative, which is never seen."""
@@ -81,9 +83,8 @@ class Pair:
 
   def bias(self, H: int) -> Array:
     """The kernel at the tile's distances, [H, ., .]."""
-    params = self.learned['params']
     return kernel.at(
-      self.plan.bias, params, self.distance(), H, self.plan.at_once
+      self.plan.bias, self.params, self.distance(), H, self.plan.at_once
     )
 
   def logits(self, z: Array, b: Array) -> Array:
@@ -97,8 +98,8 @@ class Pair:
     seen, plan = [], self.plan
     if 'documents' in self.query:
       seen.append(self.query['documents'] == self.key['documents'])
-    if self.fixed['clock_window'] is not None:
-      far = self.fixed['clock_window'].reshape(-1, 1, 1)
+    if self.clock_window is not None:
+      far = self.clock_window.reshape(-1, 1, 1)
       seen.append(difference(self.query, self.key) <= far)
     if plan.bias is None:
       return seen
@@ -115,9 +116,9 @@ class Pair:
     if 'documents' in self.query:
       a, b = self.query['documents'], self.key['documents']
       may.append((a.min() <= b.max()) & (b.min() <= a.max()))
-    if self.fixed['clock_window'] is not None:
+    if self.clock_window is not None:
       least = difference(self._first(self.query), self._last(self.key))
-      may.append(jnp.any(least.ravel() <= self.fixed['clock_window']))
+      may.append(jnp.any(least.ravel() <= self.clock_window))
     if not may:
       return f()
     return lax.cond(jnp.stack(may).all(), f, lambda: otherwise)
@@ -146,7 +147,7 @@ class Pair:
       return (by_query, by_key), (dparams, dtile + db)
     t = difference(self.query, self.key)
     dt, more = kernel.pull(
-      self.plan.bias, self.learned['params'], jnp.where(t > 0, t, 0), db,
+      self.plan.bias, self.params, jnp.where(t > 0, t, 0), db,
       self.plan.at_once,
     )  # fmt: skip
     dt = jnp.where(t > 0, dt, 0)

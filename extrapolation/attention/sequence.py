@@ -58,6 +58,18 @@ def spread(
   return g(batched, shared)
 
 
+def gathered(tree: Any) -> Any:
+  """Arrays [B, T / shards, ...] of all devices, [B, T, ...]; in shard_map."""
+  return jax.tree.map(
+    lambda x: lax.all_gather(x, SEQUENCE, axis=1, tiled=True), tree
+  )
+
+
+def place() -> Array:
+  """Which part of the sequence is this device's; in shard_map."""
+  return lax.axis_index(SEQUENCE)
+
+
 def attend(
   q: Array,
   k: Array,

@@ -50,15 +50,6 @@ class Terms:
       found['documents'] = self.documents[..., None]
     return found
 
-  def with_tokens(self, found: dict[str, Array]) -> 'Terms':
-    """Its inverse: with the arrays that `by_token` gave."""
-    found = dict(found)
-    if 'whole' in found:
-      found['clock'] = Positions(found.pop('whole'), found.pop('part'))
-    if 'documents' in found:
-      found['documents'] = found['documents'][..., 0]
-    return dataclasses.replace(self, **found)
-
 
 def difference(query: dict[str, Array], key: dict[str, Array]) -> Array:
   """p_i - p_j of what broadcasts: the whole numbers are taken apart first.
