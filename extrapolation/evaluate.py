@@ -11,12 +11,13 @@ import os
 import pathlib
 from typing import Any
 
+import jax
 import numpy as np
 from etils import epath
 
 from extrapolation import cli, config, data, rpe, runs
 from extrapolation.cli import compilation_cache, flags, paths
-from extrapolation.evaluation import eval_windows
+from extrapolation.evaluation import eval_windows, window_certificate
 from extrapolation.evaluation.length_sweep import one_length
 from extrapolation.output import files, plot, table
 from extrapolation.parallel import mesh, multihost, preemption
@@ -37,6 +38,7 @@ def evaluate(
   separator: str = '',
   field: str = '',
   out: str = '',
+  encoding: str = '',
   **changes: Any,
 ) -> list[dict]:
   """Scores a run at every length; writes CSV, PNG and .npy into `DIR/eval`.
@@ -44,7 +46,8 @@ def evaluate(
   Rows of other lengths, steps and settings stay in the table; equal ones are
   replaced. `source` is another text, read with the run's tokenizer, whole or by
   its own split; `separator` and `field` are of its documents. `out` is another
-  folder to write in.
+  folder to write in. `encoding` is another than the run was trained with, of
+  parameters that it has (`runs.scored_as`).
 
   A window limits the keys of every query (`window_certificate.windows`). The
   columns `window_error` and `window_error_mean` then bound what that can change
@@ -62,9 +65,22 @@ def evaluate(
   """
   e = runs.load_config(workdir)
   s = dataclasses.replace(e.eval, **changes)
-  path = eval_table.path(workdir, s, source, out)
+  kernel, hyper = rpe.parse(encoding)
+  if (
+    rpe.is_file(kernel)
+    and not hyper
+    and (rpe.name_of(kernel) == rpe.name_of(e.model.rpe))
+  ):
+    encoding = ''  # that of the run itself, which is loaded now
+  path = eval_table.path(workdir, s, source, out, encoding)
   layout = mesh.layout(config.Parallel(), ordered=True)
   r = runs.load(workdir, step, layout, text=not source)
+  about_encoding = e.model.label
+  if encoding:
+    r = runs.scored_as(r, encoding)
+    about_encoding = f'{r.config.model.label} (trained: {e.model.label})'
+  if s.window != 'full':
+    window_certificate.check(r.model, s.window)
   if source:
     r = r.on(
       multihost.every(lambda: _other(workdir, s, source, separator, field))
@@ -79,15 +95,15 @@ def evaluate(
     n: eval_windows.windows(len(tokens), n, s.protocol, longest, s.tokens)
     for n in sorted(set(s.lengths))
   }
-  for params in r.model.rpe_rows(r.params):
-    rpe_check.check(r.model.encoding, e.model.H, longest, params)
+  for record, params in r.model.rpe_rows(r.params):
+    rpe_check.check(record, e.model.H, longest, params)
   multihost.first(lambda: _writable(path.parent))
-  bias = np.asarray(r.model.bias(r.params, longest))
+  bias = jax.tree.map(np.asarray, r.model.bias(r.params, longest))
   rows, curves = [], {}
   with preemption.Preemption() as notice:
     for n, windows in plan.items():
       row, curves[n] = one_length(r, s, n, windows, bias, notice)
-      about = dict(rpe=e.model.label, seed=e.seed, train_length=e.train.T)
+      about = dict(rpe=about_encoding, seed=e.seed, train_length=e.train.T)
       about |= dict(split=s.split, protocol=s.protocol, step=r.step)
       about |= dict(run=runs.run_id(e), targets=s.tokens)
       about |= dict(source=source or e.data.source, crosses_documents=True)
@@ -179,7 +195,10 @@ def main(argv: list[str]) -> None:
   add('--out', type=paths.path, metavar='DIR',
       help='folder; default: DIR/eval')  # fmt: skip
   add('--step', type=int, help='of the checkpoint; default: the newest')
-  rpe.add_flag(parser)
+  add('--rpe', dest='encoding', type=flags.checked(rpe.named),
+      help='score under another encoding, of parameters that the run has; or '
+      'the file of your own that it was trained with, which is run',
+      metavar='SPEC')  # fmt: skip
   multihost.add_flags(parser)
   args = parser.parse_args(argv)
   processes = multihost.pop_flags(args)

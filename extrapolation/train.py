@@ -40,7 +40,8 @@ def check(e: config.Experiment) -> None:
 def _check_bias(
   name: str, hyper: immutabledict[str, Any], H: int, T: int
 ) -> None:
-  rpe_check.check(rpe.get(name, H, **hyper), H, T)
+  for encoding in rpe.layers(name, H, **hyper):
+    rpe_check.check(encoding, H, T)
 
 
 def train(

@@ -13,18 +13,18 @@ from extrapolation.runs import run_folder, sweep_grid
 
 
 def test_every_encoding_is_the_one_that_it_was(encoding):
-  taken = json.loads(json.dumps(fingerprint.take(encoding)))
-  assert fingerprint.same(encoding, taken)
+  taken = json.loads(json.dumps(fingerprint.take([encoding])))
+  assert fingerprint.same([encoding], taken)
 
 
 def test_an_edit_of_any_formula_is_found(encoding):
-  taken = fingerprint.take(encoding)
+  taken = fingerprint.take([encoding])
 
   def edited(distance, params):
     return encoding.bias(distance, params) - 0.01 * distance
 
   other = dataclasses.replace(encoding, bias=edited)
-  assert not fingerprint.same(other, taken)
+  assert not fingerprint.same([other], taken)
   for name in ('rotate', 'embed'):
     if name in encoding.beside_bias:
       was = getattr(encoding, name)
@@ -34,13 +34,13 @@ def test_an_edit_of_any_formula_is_found(encoding):
         return was(*arrays, positions * 1.01)
 
       other = dataclasses.replace(encoding, **{name: shifted})
-      assert not fingerprint.same(other, taken)
+      assert not fingerprint.same([other], taken)
 
 
 def test_other_parameters_are_another_encoding():
   two = rpe.get('kerple_log', 2)
-  assert not fingerprint.same(rpe.get('alibi', 2), fingerprint.take(two))
-  assert not fingerprint.same(two, {})
+  assert not fingerprint.same([rpe.get('alibi', 2)], fingerprint.take([two]))
+  assert not fingerprint.same([two], {})
 
 
 @pytest.fixture

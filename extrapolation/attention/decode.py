@@ -2,8 +2,9 @@
 
 A key at position j lies in slot j mod w, so the newest w are there whatever
 the length of the text: constant memory and constant time per token. Only
-distances enter the bias, and a slot knows its distance. Of what has left the
-ring its extremes are kept, which bound what it could still change.
+distances enter the bias, and a slot knows its distance: by its number, or, on
+a clock, as a sum that grows by the newest increment with each token. Of what
+has left the ring its extremes are kept, which bound what it could still change.
 """
 
 import dataclasses
@@ -18,12 +19,14 @@ from jaxtyping import Array, Float, Int
 
 from extrapolation.attention import truncation
 from extrapolation.attention.extremes import Extremes
+from extrapolation.attention.kernel import Kernel
+from extrapolation.attention.positions import Positions
 from extrapolation.attention.precision import FLOOR, dot
 
 
 @functools.partial(
   jax.tree_util.register_dataclass,
-  data_fields=['k', 'v', 'left'],
+  data_fields=['k', 'v', 'left', 'distance', 'elapsed'],
   meta_fields=['heads'],
 )
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +39,17 @@ class Cache:
       [1, h, w, K].
     heads: per group, which heads.
     left: per group, extremes of the keys and values that have left it.
+    distance: per group, [B h, w], p_i - p_j of the newest token i on a clock;
+      empty where distance is i - j.
+    elapsed: [1 or B, 1, 1 or H], position of the newest token on that clock.
   """
 
   k: tuple[Array, ...]
   v: tuple[Array, ...]
   heads: tuple[tuple[int, ...], ...]
   left: tuple[Extremes, ...]
+  distance: tuple[Array, ...] = ()
+  elapsed: Array | None = None
 
 
 def init_cache(
@@ -77,24 +85,29 @@ def step(
   q: Float[Array, 'B 1 H K'],
   k: Float[Array, 'B 1 H K'],
   v: Float[Array, 'B 1 H K'],
-  bias: Float[Array, 'H n'],
+  bias: Float[Array, 'H n'] | Kernel,
   cache: Cache,
   position: Int[Array, ''] | int,
   log_tail: Float[Array, ' H'] | None = None,
   shrink: bool = False,
+  clock: Positions | None = None,
+  heat: Float[Array, '#B 1 h'] | None = None,
 ) -> tuple[Float[Array, 'B 1 H K'], Cache]:
   """What `attend(..., window)` gives the last of position + 1 tokens.
 
   Args:
     q: query; k: key; v: value of the new token. An encoding that rotates has
       turned q and k by `position` already.
-    bias: values by distance, n >= the widest window.
+    bias: values by distance, n >= the widest window; with a clock, the function
+      of distance.
     cache: of the tokens before; donate it.
     position: index of the new token, 0 for the first.
     log_tail: ln of the sum of e^bias over the distances from the window to
       `position`, or more. With it the cache keeps `left.error`, what keys
       beyond the rings can have changed in an output so far.
     shrink: as of `attend`; needs log_tail.
+    clock: how far the new token is from the one before, as one position.
+    heat: factor of the bias of the new query (that of q.k is in q already).
 
   Raises:
     ValueError: a bias that is shorter than a window, or not one token.
@@ -102,7 +115,7 @@ def step(
   if shrink and log_tail is None:
     raise ValueError('shrink=True needs log_tail, ln of the weight beyond')
   widest = max(x.shape[1] for x in cache.k)
-  if bias.shape[1] < widest:
+  if not isinstance(bias, Kernel) and bias.shape[1] < widest:
     raise ValueError(
       f'bias {bias.shape} for windows of up to {widest} keys: it must hold a '
       'value for every distance below that'
@@ -114,9 +127,9 @@ def step(
       f'{sum(map(len, cache.heads))}'
     )
   o = [None] * H
-  keys, values, gone = [], [], []
+  keys, values, gone, since = [], [], [], []
   groups = zip(cache.heads, cache.k, cache.v, cache.left, strict=True)
-  for heads, old_k, old_v, left in groups:
+  for group, (heads, old_k, old_v, left) in enumerate(groups):
     w = old_k.shape[1]
     pick = functools.partial(_pick, heads=heads)
     slot = position % w
@@ -125,10 +138,20 @@ def step(
     values.append(_write(old_v, pick(v), slot))
     left = left.expecting(keys[-1], values[-1], (position + 1) % w)
     distance = (position - jnp.arange(w)) % w
-    row = bias[:, :w] if len(heads) == H else bias[jnp.asarray(heads), :w]
-    row = jnp.where(distance <= position, row[:, distance], -jnp.inf)
+    if isinstance(bias, Kernel):
+      assert clock is not None
+      increment = _per_head(clock.whole + clock.part, B, heads)
+      far = jnp.where(distance == 0, 0, cache.distance[group] + increment)
+      since.append(far)
+      row = _at(bias, far, heads, B)
+    else:
+      row = bias[:, :w] if len(heads) == H else bias[jnp.asarray(heads), :w]
+      row = jnp.tile(row[:, distance], (B, 1))
+    if heat is not None:
+      row = row * _per_head(heat, B, heads)
+    row = jnp.where(distance <= position, row, -jnp.inf)
     one = pick(q)[:, 0]
-    out, lse = _attend(one, keys[-1], values[-1], jnp.tile(row, (B, 1)))
+    out, lse = _attend(one, keys[-1], values[-1], row)
     if log_tail is not None:
       tail = jnp.tile(log_tail[jnp.asarray(heads)], B)
       left = left.with_values(pick(v)).seen(one, out, lse, tail)
@@ -139,7 +162,11 @@ def step(
     for i, h in enumerate(heads):
       o[h] = out[:, i]
   o = jnp.stack(o, 1)[:, None].astype(v.dtype)
-  return o, Cache(tuple(keys), tuple(values), cache.heads, tuple(gone))
+  elapsed = cache.elapsed
+  if clock is not None:
+    elapsed = elapsed + clock.whole + clock.part
+  rings = tuple(keys), tuple(values), cache.heads
+  return o, Cache(*rings, tuple(gone), tuple(since), elapsed)
 
 
 def prefill(
@@ -147,10 +174,15 @@ def prefill(
   v: Float[Array, 'B T H K'],
   cache: Cache,
   error: Float[Array, 'B H'] | float = 0,
+  clock: Positions | None = None,
 ) -> Cache:
   """The cache after T tokens, of which the newest fit into it.
 
-  `error` bounds ||o - o_w|| of their own queries.
+  Args:
+    k: keys; v: values.
+    cache: an empty one.
+    error: bounds ||o - o_w|| of their own queries.
+    clock: positions of the tokens; None where distance is i - j.
   """
   error = jnp.broadcast_to(error, (k.shape[0], k.shape[2]))
   T = k.shape[1]
@@ -169,7 +201,49 @@ def prefill(
     left = left.expecting(*ring, T % w).with_values(_pick(v, heads))
     of_heads = error[:, jnp.asarray(heads)].reshape(-1)
     gone.append(dataclasses.replace(left, error=of_heads.astype(jnp.float32)))
-  return Cache(*new, cache.heads, tuple(gone))
+  since = tuple(
+    _since(clock, k.shape[0], heads, ring.shape[1])
+    for heads, ring in zip(cache.heads, cache.k, strict=True)
+    if clock is not None
+  )
+  elapsed = None
+  if clock is not None:
+    elapsed = clock.whole[:, -1:] + clock.part[:, -1:]
+  return Cache(*new, cache.heads, tuple(gone), since, elapsed)
+
+
+def _since(
+  clock: Positions, B: int, heads: tuple[int, ...], w: int
+) -> Float[Array, 'n w']:
+  """How far the newest token is from those that a ring of w keys holds."""
+  T = clock.whole.shape[1]
+  far = sum(x[:, -1:] - x for x in (clock.whole, clock.part))
+  kept = jnp.arange(max(0, T - w), T)
+  ring = jnp.zeros((B, w, far.shape[-1]), far.dtype)
+  ring = ring.at[:, kept % w].set(far[:, kept])
+  return _per_head(ring, B, heads)
+
+
+def _per_head(
+  x: Float[Array, '#B w #H'], B: int, heads: tuple[int, ...]
+) -> Float[Array, 'n w']:
+  """[1 or B, w, 1 or H] -> [B h, w] of these heads."""
+  if x.shape[-1] > 1:
+    x = x[..., jnp.asarray(heads)]
+  x = jnp.broadcast_to(x, (B, x.shape[1], len(heads)))
+  return jnp.moveaxis(x, 2, 1).reshape(-1, x.shape[1])
+
+
+def _at(
+  kernel: Kernel, distance: Float[Array, 'n w'], heads: tuple[int, ...], B: int
+) -> Float[Array, 'n w']:
+  """The bias of each row's head at the row's distances."""
+  per_head = distance.reshape(B, len(heads), -1)
+  rows = [
+    kernel.bias(per_head[:, i].reshape(-1), kernel.params)[h].reshape(B, 1, -1)
+    for i, h in enumerate(heads)
+  ]
+  return jnp.concatenate(rows, 1).reshape(distance.shape)
 
 
 def lost(cache: Cache) -> Float[Array, '']:

@@ -92,6 +92,10 @@ def _encoding(
   spec = overrides.pop('model.rpe', model['rpe'])
   if not isinstance(spec, str):
     raise ValueError(f'config key model.rpe = {sizes.shown(spec)}: needs str')
+  T = overrides.get('train.T')
+  spec = rpe.at_train_length(
+    spec, tree['train']['T'] if T is None else _parse(T, 1, 'train.T')
+  )
   kernel, hyper = rpe.parse(spec)
   if kernel != model['rpe']:  # what is there was of another encoding
     known = section(tree['sweep'].get('files', {}), 'sweep.files')

@@ -107,10 +107,23 @@ class Model(Network):
       if key in known:
         sizes.check_like(f'model.rpe_args.{key}', value, known[key])
     if not unread:
-      encodings.get(self.rpe, self.H, **self.rpe_args)
+      layers = encodings.layers(self.rpe, self.H, **self.rpe_args)
+      self._check_layers(len(layers))
     full = immutabledict({**known, **self.rpe_args})
     object.__setattr__(self, 'rpe_args', full)
     object.__setattr__(self, 'rpe_file', about)
+
+  def _check_layers(self, n: int) -> None:
+    if n > self.N:
+      raise ValueError(
+        f'model.rpe = {self.rpe}: {n} encodings that layers take turns in (/), '
+        f'and model.N = {self.N}; set model.N to {n} or more, or name fewer'
+      )
+    if n > 1 and self.scan:
+      raise ValueError(
+        f'model.scan=True compiles one layer for all, and model.rpe = '
+        f'{self.rpe} has {n} kinds of layers; set model.scan=False'
+      )
 
   @property
   def label(self) -> str:

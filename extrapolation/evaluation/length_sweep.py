@@ -4,6 +4,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -89,13 +90,13 @@ def one_length(
   settings: Eval,
   n: int,
   windows: list[Window],
-  bias: Float[np.ndarray, 'N H L'],
+  bias: Any,
   notice: preemption.Preemption,
 ) -> tuple[dict, Float[np.ndarray, ' T']]:
   """The row and the loss by position of length n, under `eval.window`.
 
-  `bias` is the encoding's table for n or more distances. Stops by a Preempted,
-  a SystemExit, when `notice` is due.
+  `bias` is what `Model.bias` gives for n or more distances. Stops by a
+  Preempted, a SystemExit, when `notice` is due.
   """
   keys = tails = None
   if settings.window != 'full':
@@ -104,7 +105,9 @@ def one_length(
     tails = jnp.asarray(tails[:, np.arange(len(keys)), keys], jnp.float32)
   layout, size = mesh.for_length(n, len(windows), settings.batch_tokens)
   compiled, params = _nll(run.model.network, keys, layout), run.params
-  table = np.ascontiguousarray(bias[..., :n])
+  table = bias
+  if isinstance(bias, np.ndarray):
+    table = np.ascontiguousarray(bias[..., :n])
   if jax.process_count() == 1:  # several use all devices for every length
     params, table = jax.device_put((params, table), layout.sharding())
   errors = []

@@ -77,6 +77,20 @@ def log_tails(m: model.Model, params: dict, length: int) -> np.ndarray:
   return np.pad(tails, ((0, 0), (0, 0), (0, 1)), constant_values=-np.inf)
 
 
+def check(m: model.Model, spec: str) -> None:
+  """Raises ValueError if no window of so many keys has a bound.
+
+  It bounds the weight of keys by their number i - j: a clock may put all of
+  them near, and a heat of the bias changes their weight with the query.
+  """
+  if not m.by_distance:
+    raise ValueError(
+      f'window {spec}: of {m.config.label} the weight of a key is no function '
+      'of i - j (a clock, or a heat of the bias), so nothing bounds what is '
+      'left out; take window=full'
+    )
+
+
 def windows(spec: str, run: runs.Trained, length: int) -> tuple[int, ...]:
   """Keys kept by each head for a text of at most `length` tokens.
 
@@ -90,6 +104,7 @@ def windows(spec: str, run: runs.Trained, length: int) -> tuple[int, ...]:
   error = config.keys_or_error(spec)
   if error is None or isinstance(error, int):
     return (min(error or length, length),) * H
+  check(run.model, spec)
   text = run.text()
   splits = text.manifest['splits']
   split = next(s for s in ('valid', 'test', 'train') if s in splits)

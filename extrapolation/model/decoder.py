@@ -2,12 +2,13 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from extrapolation import attention
+from extrapolation import attention, rpe
 from extrapolation.attention import decode, window_bound
 from extrapolation.model.network import Model, Network, logits, unrolled
 from extrapolation.model.sampling import Sampling
@@ -18,7 +19,8 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
   """(prefill, step): next-token logits [B, V] and the caches of all layers.
 
   prefill: `(params, bias, tokens [B, T]) -> (logits, caches)`.
-  step: `(params, bias, caches, token [B], position) -> (logits, caches)`.
+  step: `(params, bias, caches, token [B], position, previous [B]) -> (logits,
+    caches)`, `previous` the token before.
   Both take log_tail [N, H] as well, ln of the weight that keys beyond the
   windows can have: then the caches know what those can have changed.
 
@@ -29,16 +31,18 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
   """
 
   def prefill(
-    params: dict, bias: Array, tokens: Array, log_tail: Array | None = None
+    params: dict, bias: Any, tokens: Array, log_tail: Array | None = None
   ) -> tuple[Array, list]:
     caches = []
 
-    def attend(q: Array, k: Array, v: Array, bias: Array, layer: int) -> Array:
+    def attend(
+      q: Array, k: Array, v: Array, bias: Any, layer: int, **kw: Any
+    ) -> Array:
       B, _, H, K = k.shape
       empty = decode.init_cache(B, H, K, window, k.dtype)
       if log_tail is None:
-        caches.append(decode.prefill(k, v, empty))
-        return attention.attend(q, k, v, bias, window=window)
+        caches.append(decode.prefill(k, v, empty, clock=kw.get('clock')))
+        return attention.attend(q, k, v, bias, window=window, **kw)
       o, lse = attention.attend_with_lse(q, k, v, bias, window=window)
       m, (_, radius) = window_bound.query_bound(q, k), window_bound.ball(v)
       error = window_bound.moved(lse, m, radius, log_tail[layer], window)
@@ -50,23 +54,47 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
 
   def step(
     params: dict,
-    bias: Array,
+    bias: Any,
     caches: list,
     token: Array,
     position: Array,
+    previous: Array,
     log_tail: Array | None = None,
   ) -> tuple[Array, list]:
     caches = list(caches)
+    if any(cache.elapsed is not None for cache in caches):
+      layers = [rpe.of_layer(bias, i) for i in range(len(caches))]
+      bias = [
+        layer if cache.elapsed is None else layer | dict(elapsed=cache.elapsed)
+        for layer, cache in zip(layers, caches, strict=True)
+      ]
 
-    def attend(q: Array, k: Array, v: Array, bias: Array, layer: int) -> Array:
+    def attend(
+      q: Array,
+      k: Array,
+      v: Array,
+      bias: Any,
+      layer: int,
+      heat: Array | None = None,
+      heats_bias: bool = True,
+      **kw: Any,
+    ) -> Array:
+      assert heats_bias  # what scales q.k alone is in q
+      if heat is not None:
+        q = (q * heat[..., None]).astype(q.dtype)
       tail = None if log_tail is None else log_tail[layer]
       o, caches[layer] = decode.step(
-        q, k, v, bias, caches[layer], position, tail
+        q, k, v, bias, caches[layer], position, tail, heat=heat, **kw
       )
       return o
 
     x = n.hidden(
-      params, bias, token[:, None], positions=position[None], attend=attend
+      params,
+      bias,
+      token[:, None],
+      positions=position[None],
+      previous=previous[:, None],
+      attend=attend,
     )
     return logits(params, x[:, -1]), caches
 
@@ -101,16 +129,20 @@ class Stream(Iterator[int]):
     self.log_tail = log_tail
     prompt = jnp.asarray([ids], jnp.int32)
     self.scores, self.caches = prefill(self.params, bias, prompt, log_tail)
-    self.bias = bias[..., : max(window)]  # of the prompt no more is needed
+    # Of tables a step needs no more than the windows.
+    self.bias = (
+      bias[..., : max(window)] if isinstance(bias, jax.Array) else bias
+    )
     self.position, self.token = len(ids), None
+    self.previous = prompt[:, -1]
 
   def __next__(self) -> int:
     if self.token is not None:
       self.scores, self.caches = self.step(
         self.params, self.bias, self.caches, self.token,
-        jnp.asarray(self.position), self.log_tail,
+        jnp.asarray(self.position), self.previous, self.log_tail,
       )  # fmt: skip
-      self.position += 1
+      self.position, self.previous = self.position + 1, self.token
     key = jax.random.fold_in(self.key, self.position)
     self.token = self.draw(self.scores, key)
     return int(self.token[0])
@@ -129,6 +161,7 @@ def check_length(m: Model, length: int) -> None:
 
   One token at a time it would not see how long the text gets.
   """
-  q = jax.ShapeDtypeStruct((1, length, 1, 2), jnp.float32)
+  q = jax.ShapeDtypeStruct((1, length, m.config.H, 2), jnp.float32)
   positions = jax.ShapeDtypeStruct((length,), jnp.int32)
-  jax.eval_shape(m.encoding.rotate, q, q, positions)
+  for encoding in m.encodings:
+    jax.eval_shape(encoding.rotate, q, q, positions)

@@ -13,12 +13,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from extrapolation import attention, config, rpe
 from extrapolation.model import cross_entropy
 from extrapolation.model.transformer import FFN_CHUNK, Transformer
+from extrapolation.parts.inputs import Inputs, index_in_document, previous_ids
 from extrapolation.rpe import check
 
 CHECKED = 64  # distances at which the bias of a user's record is looked at
@@ -33,50 +36,66 @@ class Network:
   Attributes:
     config: its section: sizes and the way it is computed.
     V: size of the vocabulary.
-    form: the encoding but for its bias (`RPE.form`).
+    forms: the encodings but for their tables (`RPE.form`); layers take turns.
     init: `key -> params`, a nested dictionary of float32 arrays, or wider.
   """
 
   config: config.Network
   V: int
-  form: rpe.RPE
+  forms: tuple[rpe.RPE, ...]
   init: Callable[[PRNGKeyArray], Params]
   graph: nnx.GraphDef
 
   def hidden(
     self,
     params: Params,
-    bias: Float[Array, 'N H n'],
+    bias: Any,
     tokens: Int[Array, 'B T'],
     *,
     key: PRNGKeyArray | None = None,
-    positions: Int[Array, ' T'] | None = None,
+    positions: Int[Array, '*B T'] | None = None,
+    documents: Int[Array, 'B T'] | None = None,
+    previous: Int[Array, 'B T'] | None = None,
+    clock_key: PRNGKeyArray | None = None,
     attend: Callable | None = None,
     add: Callable = operator.add,
   ):
     """Hidden states [B, T, D] after the last norm.
 
     Args:
-      bias: log weight by layer, head and distance, n >= T.
+      bias: log weight by layer, head and distance [N, H, n], n >= T; or what
+        `Model.bias` gives in its place where distance is that of a clock.
       key: turns dropout on.
-      positions: of the tokens; 0 .. T - 1 by default.
-      attend: `(q, k, v, bias, layer) -> o` in place of attention, to read its
-        probabilities or to decode from a cache. It may answer for the last
-        queries alone, with which the network then goes on, and return (o,
-        arrays): then so does `hidden`, the arrays stacked over layers.
+      positions: of the tokens in their documents; 0 .. T - 1 by default.
+      documents: numbers; no token attends to one of another document.
+      previous: ids of the tokens before; from `tokens` by default.
+      clock_key: randomness of clocks that draw positions, in training.
+      attend: `(q, k, v, bias, layer, **clock_and_heat) -> o` in place of
+        attention, to read its probabilities or to decode from a cache. It may
+        answer for the last queries alone, with which the network then goes
+        on, and return (o, arrays): then so does `hidden`, the arrays stacked
+        over layers.
       add: in place of the sum of the residual and an attention's output.
     """
+    seen = {} if documents is None else dict(documents=documents)
     if positions is None:
-      positions = jnp.arange(tokens.shape[1])
+      positions = (
+        jnp.arange(tokens.shape[1])
+        if documents is None
+        else index_in_document(documents)
+      )
+    if previous is None:
+      previous = previous_ids(tokens, positions)
+    inputs = Inputs(positions=positions, previous=previous, key=clock_key)
     module = nnx.merge(self.graph, params)
     attend = attend or _attend
-    x, seen = module(tokens, bias, positions, key, attend, add)
-    return x if seen is None else (x, seen)
+    x, found = module(tokens, bias, inputs, key, attend, add, **seen)
+    return x if found is None else (x, found)
 
   def nll(
     self,
     params: Params,
-    bias: Float[Array, 'N H n'],
+    bias: Any,
     tokens: Int[Array, 'B T'],
     targets: Int[Array, 'B T'],
     **kw: Any,
@@ -88,7 +107,7 @@ class Network:
   def total_nll(
     self,
     params: Params,
-    bias: Float[Array, 'N H n'],
+    bias: Any,
     tokens: Int[Array, 'B T'],
     targets: Int[Array, 'B T'],
     weights: Float[Array, 'B T'],
@@ -107,13 +126,15 @@ class Model:
 
   Attributes:
     config: its section of a config.
-    encoding: the record that `config.rpe` names, or one of your own.
+    encodings: the records that `config.rpe` names, or yours; layers take turns.
     network: what all encodings of its form share.
+    step: training steps made, for a clock that changes with them.
   """
 
   config: config.Model
-  encoding: rpe.RPE
+  encodings: tuple[rpe.RPE, ...]
   network: Network
+  step: int = 0
 
   @property
   def V(self) -> int:
@@ -125,25 +146,82 @@ class Model:
     """`key -> params`."""
     return self.network.init
 
-  def rpe_params(self, params: Params) -> rpe.Params:
-    """The encoding's parameters in the units of its formula, [1 or N, ...]."""
-    raw = params['rpe'] if self.encoding.learned else {}
-    return jax.vmap(self.encoding.constrain, axis_size=self._rows)(raw)
-
-  def rpe_rows(self, params: Params) -> list[rpe.Params]:
-    """`rpe_params` of every row by itself."""
-    values = self.rpe_params(params)
-    return [{k: v[i] for k, v in values.items()} for i in range(self._rows)]
-
-  def bias(self, params: Params, T: int) -> Float[Array, 'N H T']:
-    """Log weight by layer, head and every distance below T."""
-    table = functools.partial(self.encoding.bias, jnp.arange(T))
-    bias = jax.vmap(table, axis_size=self._rows)(self.rpe_params(params))
-    return jnp.broadcast_to(bias, (self.config.N, *bias.shape[1:]))
+  @property
+  def has_table(self) -> bool:
+    """Whether its bias is a table of numbers that no parameter changes."""
+    return all(e.clock.is_index and not e.learned for e in self.encodings)
 
   @property
-  def _rows(self) -> int:
-    return self.config.N if self.config.rpe_per_layer else 1
+  def by_distance(self) -> bool:
+    """Whether log weight is q.k plus a function of i - j, and no more.
+
+    A heat of q.k alone is in q.
+    """
+    return all(
+      e.clock.is_index and not np.any(e.heat.whole) for e in self.encodings
+    )
+
+  @property
+  def encoding(self) -> rpe.RPE:
+    """The encoding of all layers.
+
+    Raises:
+      ValueError: layers have several.
+    """
+    if len(self.encodings) > 1:
+      raise ValueError(
+        f'model.rpe = {self.config.rpe}: layers take turns in '
+        f'{len(self.encodings)} encodings, and this reads one for all layers'
+      )
+    return self.encodings[0]
+
+  def rpe_params(self, params: Params) -> rpe.Params:
+    """Parameters in the units of the formula, [1 or N, ...].
+
+    Of several encodings that take turns: NAME_0, NAME_1 ...
+    """
+    found = self._values(params)
+    if len(found) == 1:
+      return found[0]
+    return {f'{k}_{i}': v for i, p in enumerate(found) for k, v in p.items()}
+
+  def rpe_rows(self, params: Params) -> list[tuple[rpe.RPE, rpe.Params]]:
+    """Every encoding with every row of its parameters."""
+    c, found = self.config, []
+    values = self._values(params)
+    for i, (encoding, value) in enumerate(
+      zip(self.encodings, values, strict=True)
+    ):
+      rows = len(range(i, c.N, len(values))) if c.rpe_per_layer else 1
+      for row in range(rows):
+        found.append((encoding, {k: v[row] for k, v in value.items()}))
+    return found
+
+  def _values(self, params: Params) -> list[rpe.Params]:
+    c = self.config
+    raw = params.get('rpe', {})
+    return rpe.rows(self.encodings, raw, c.N, c.rpe_per_layer)
+
+  def bias(self, params: Params, T: int, step: ArrayLike | None = None) -> Any:
+    """What attention adds, per layer.
+
+    Log weight by layer, head and every distance below T, [N, H, T]; in its
+    place, where distance is that of a clock, {params, step} of the function
+    of distance: a dictionary with leading N, or a list of layers that differ.
+    """
+    step = self.step if step is None else step
+    N, P = self.config.N, len(self.encodings)
+    values = self._values(params)
+    if P == 1:
+      return _bias(self.encodings[0], values[0], T, step, N)
+    each = [
+      _bias(e, v, T, step, len(range(i, N, P)))
+      for i, (e, v) in enumerate(zip(self.encodings, values, strict=True))
+    ]
+    layers = [rpe.of_layer(each[i % P], i // P) for i in range(N)]
+    if any(isinstance(layer, dict) for layer in layers):
+      return layers
+    return jnp.stack(layers)
 
   def hidden(self, params: Params, tokens: Int[Array, 'B T'], **kw: Any):
     """Hidden states [B, T, D], and what `attend` returns: `Network.hidden`."""
@@ -180,9 +258,24 @@ class Model:
     return self.network.total_nll(params, bias, tokens, targets, weights, **kw)
 
 
-def _attend(q: Array, k: Array, v: Array, bias: Array, layer: Any) -> Array:
+def _bias(
+  encoding: rpe.RPE, values: rpe.Params, T: int, step: ArrayLike, N: int
+) -> Any:
+  """Of N layers with one encoding; `values` [1 or N, ...]."""
+  rows = max([len(v) for v in values.values()], default=1)
+  every = lambda x: jnp.broadcast_to(x, (N, *x.shape[1:]))  # noqa: E731
+  if not encoding.clock.is_index:
+    step = jnp.full(N, step, jnp.int32)
+    return dict(params={k: every(v) for k, v in values.items()}, step=step)
+  table = functools.partial(encoding.bias, jnp.arange(T))
+  return every(jax.vmap(table, axis_size=rows)(values))
+
+
+def _attend(
+  q: Array, k: Array, v: Array, bias: Any, layer: Any, **clock_and_heat: Any
+) -> Array:
   del layer
-  return attention.attend(q, k, v, bias)
+  return attention.attend(q, k, v, bias, **clock_and_heat)
 
 
 def logits(params: Params, x: Float[Array, '... D']) -> Float[Array, '... V']:
@@ -217,19 +310,26 @@ def make(
       whose bias is none (`rpe.check`).
   """
   if encoding is None:
-    encoding = rpe.get(section.rpe, section.H, **section.rpe_args)
+    encodings = rpe.layers(section.rpe, section.H, **section.rpe_args)
   else:
     check.check(encoding, section.H, CHECKED)
-  shared = network(V, section.network, encoding.form)
-  return Model(section, encoding, shared)
+    encodings = (encoding,)
+  return _model(V, section, encodings)
+
+
+def _model(V: int, c: config.Model, encodings: tuple[rpe.RPE, ...]) -> Model:
+  shared = network(V, c.network, tuple(e.form for e in encodings))
+  return Model(c, encodings, shared)
 
 
 @functools.lru_cache(maxsize=32)
-def network(V: int, section: config.Network, form: rpe.RPE) -> Network:
+def network(
+  V: int, section: config.Network, forms: tuple[rpe.RPE, ...]
+) -> Network:
   """The network of a form of encodings; one object for equal arguments."""
 
   def build(key: PRNGKeyArray) -> Transformer:
-    return Transformer(section, V, form, nnx.Rngs(key))
+    return Transformer(section, V, forms, nnx.Rngs(key))
 
   graph, _ = nnx.split(nnx.eval_shape(build, jax.random.key(0)), nnx.Param)
 
@@ -238,7 +338,7 @@ def network(V: int, section: config.Network, form: rpe.RPE) -> Network:
     wide = jnp.promote_types(section.dtype, jnp.float32)
     return jax.tree.map(lambda x: x.astype(wide), params)
 
-  return Network(section, V, form, jax.jit(init), graph)
+  return Network(section, V, forms, jax.jit(init), graph)
 
 
 def unrolled(m: Model, params: Params) -> tuple[Model, Params]:
@@ -253,7 +353,7 @@ def unrolled(m: Model, params: Params) -> tuple[Model, Params]:
     }
     params = {**params, 'layers': layers}
   section = replace(m.config, scan=False, remat=False)
-  return make(m.V, section, m.encoding), params
+  return replace(_model(m.V, section, m.encodings), step=m.step), params
 
 
 def for_length(n: Network, params: Params, T: int) -> tuple[Network, Params]:
@@ -262,9 +362,9 @@ def for_length(n: Network, params: Params, T: int) -> tuple[Network, Params]:
   Long ones are a scan over layers: XLA on a CPU may keep what unrolled layers
   write to alive all at once, which is most of the memory.
   """
-  if n.config.scan or T <= FFN_CHUNK:
+  if n.config.scan or T <= FFN_CHUNK or len(n.forms) > 1:
     return n, params
   layers = [params['layers'][i] for i in range(n.config.N)]
   stacked = jax.tree.map(lambda *x: jnp.stack(x), *layers)
-  scanned = network(n.V, replace(n.config, scan=True), n.form)
+  scanned = network(n.V, replace(n.config, scan=True), n.forms)
   return scanned, {**params, 'layers': stacked}

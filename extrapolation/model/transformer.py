@@ -8,19 +8,25 @@ Sizes: B batch, T length, D width, H heads, K = D / H head width, F hidden,
 N layers, V vocabulary.
 """
 
+import dataclasses
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from extrapolation import config, rpe
+from extrapolation import attention, config, rpe
+from extrapolation.clock.base import Clock, sums
+from extrapolation.heat.base import Heat
 from extrapolation.model import linear
 from extrapolation.parallel import mesh
+from extrapolation.parts.inputs import Inputs
 
 # gelu is worked out again in the backward pass: it costs less than to keep.
 ACTIVATIONS = dict(relu=jax.nn.relu, gelu=jax.checkpoint(jax.nn.gelu))
@@ -62,108 +68,165 @@ class Block(nnx.Module):
   def __init__(self, c: config.Network, form: rpe.RPE, rngs: nnx.Rngs):
     kw = dict(kernel_init=nnx.initializers.xavier_uniform(), rngs=rngs)
     norm = functools.partial(nnx.LayerNorm, c.D, dtype=c.dtype, rngs=rngs)
-    self.c, self.rotate = c, form.rotate
+    self.c, self.form = c, form
     self.attention_norm, self.feedforward_norm = norm(), norm()
     self.qkv = Linear(c.D, 3 * c.D, **kw)
     self.out = Linear(c.D, c.D, **kw)
     self.up = Linear(c.D, c.F, **kw)
     self.down = Linear(c.F, c.D, **kw)
+    self.clock, self.heat = (
+      _params(p, c.D, rngs) for p in (form.clock, form.heat)
+    )
 
   def __call__(
     self,
     x: Float[Array, 'B T D'],
-    bias: Float[Array, 'H n'],
+    bias: Any,
     key: PRNGKeyArray | None,
     layer: ArrayLike,
     *,
-    positions: Array,
+    inputs: Inputs,
     attend: Callable,
     add: Callable,
+    **seen: Any,
   ):
     c = self.c
     k1, k2 = (None, None) if key is None else jax.random.split(key)
-    qkv = self.qkv(self.attention_norm(x))
+    x_norm = self.attention_norm(x)
+    qkv = self.qkv(x_norm)
     qkv = qkv.reshape(*x.shape[:2], 3, c.H, c.D // c.H)
-    q, k = self.rotate(qkv[:, :, 0], qkv[:, :, 1], positions)
-    o = attend(q, k, qkv[:, :, 2], bias, layer)
-    o, seen = o if isinstance(o, tuple) else (o, None)
+    inputs = dataclasses.replace(inputs, x=x_norm)
+    positions, bias, clock = self._positions(inputs, bias)
+    q, k = self.form.rotate(qkv[:, :, 0], qkv[:, :, 1], positions)
+    q, heat = self._heated(inputs, q)
+    o = attend(q, k, qkv[:, :, 2], bias, layer, **clock, **heat, **seen)
+    o, arrays = o if isinstance(o, tuple) else (o, None)
     o = o.reshape(*o.shape[:2], c.D)
     x = add(x[:, -o.shape[1] :], _dropout(self.out(o), c.dropout, k1))
-    return x + _dropout(_in_parts(self.feedforward, x), c.dropout, k2), seen
+    x = x + _dropout(_in_parts(self.feedforward, x), c.dropout, k2)
+    return x, arrays
+
+  def _positions(self, inputs: Inputs, bias: Any) -> tuple[Array, Any, dict]:
+    """Positions to rotate by, the bias, and the clock that it reads, if any."""
+    if self.form.clock.is_index:
+      return inputs.positions, bias, {}
+    inputs = dataclasses.replace(inputs, step=bias['step'])
+    params = _values(self.form.clock, self.clock)
+    increments = self.form.clock.increments(inputs, params)
+    kernel = attention.Kernel(self.form.bias, bias['params'])
+    clock = attention.accumulate(increments)
+    positions = sums(increments, inputs.positions) + bias.get('elapsed', 0)
+    return positions, kernel, dict(clock=clock)
+
+  def _heated(self, inputs: Inputs, q: Array) -> tuple[Array, dict]:
+    """q times the heat of q.k alone, and the heat of the bias as well."""
+    heat = self.form.heat
+    if heat.is_one:
+      return q, {}
+    s = heat.scale(inputs, _values(heat, self.heat))
+    whole = np.broadcast_to(heat.whole, self.c.H)
+    q = (q * jnp.where(whole, 1, s)[..., None]).astype(q.dtype)
+    if not whole.any():
+      return q, {}
+    return q, dict(heat=jnp.where(whole, s, 1), heats_bias=True)
 
   def feedforward(self, x: Array) -> Array:
     h = ACTIVATIONS[self.c.activation](self.up(self.feedforward_norm(x)))
     return self.down(h)
 
 
-class Transformer(nnx.Module):
-  """Tokens to hidden states; the encoding enters through its record alone."""
+def _params(part: Clock | Heat, D: int, rngs: nnx.Rngs) -> dict:
+  """The learned part of a clock or a heat of one layer, as raw values."""
+  if not part.learned:
+    return nnx.data({})
+  raw = part.unconstrain(part.init(rngs.params(), D))
+  return nnx.data({name: nnx.Param(value) for name, value in raw.items()})
 
-  def __init__(self, c: config.Network, V: int, form: rpe.RPE, rngs: nnx.Rngs):
-    self.c, self.form = c, form
+
+def _values(part: Clock | Heat, raw: dict) -> dict[str, Array]:
+  return part.constrain({name: value[...] for name, value in raw.items()})
+
+
+class Transformer(nnx.Module):
+  """Tokens to hidden states; the encoding enters through its records alone.
+
+  Layer i has the encoding i modulo their number.
+  """
+
+  def __init__(
+    self,
+    c: config.Network,
+    V: int,
+    forms: Sequence[rpe.RPE],
+    rngs: nnx.Rngs,
+  ):
+    self.c, self.forms = c, tuple(forms)
     normal = nnx.initializers.normal(c.D**-0.5)
     wide = jnp.promote_types(c.dtype, jnp.float32)
     self.embed = nnx.Embed(
       V, c.D, param_dtype=wide, embedding_init=normal, rngs=rngs
     )
     self.norm = nnx.LayerNorm(c.D, dtype=c.dtype, rngs=rngs)
-    # Learned encodings: one row for all layers, or one per layer.
-    rows = jax.random.split(rngs.params(), c.N if c.rpe_per_layer else 1)
-    raw = jax.vmap(lambda k: form.unconstrain(form.init(k)))(rows)
+    raw = rpe.init_rows(forms, rngs.params(), c.N, c.rpe_per_layer)
     self.rpe = nnx.data({name: nnx.Param(value) for name, value in raw.items()})
     keys = jax.random.split(rngs.params(), c.N)
-    block = lambda key: Block(c, form, nnx.Rngs(key))  # noqa: E731
+    block = lambda form, key: Block(c, form, nnx.Rngs(key))  # noqa: E731
     self.layers = (
-      nnx.vmap(block)(keys) if c.scan else nnx.List([block(k) for k in keys])
+      nnx.vmap(functools.partial(block, forms[0]))(keys)
+      if c.scan
+      else nnx.List(map(block, itertools.cycle(forms), keys))
     )
 
   def __call__(
     self,
     tokens: Array,
-    bias: Float[Array, 'N H n'],
-    positions: Array,
+    bias: Any,
+    inputs: Inputs,
     key: PRNGKeyArray | None,
     attend: Callable,
     add: Callable,
+    **seen: Any,
   ):
     c = self.c
     keys = None if key is None else jax.random.split(key, c.N + 1)
     x = self.embed(tokens) * jnp.sqrt(jnp.float32(c.D))
-    x = self.form.embed(x, positions).astype(c.dtype)
+    x = self.forms[0].embed(x, inputs.positions).astype(c.dtype)
     x = mesh.constrain(
-      _dropout(x, c.dropout, None if key is None else keys[-1])
+      _dropout(x, c.dropout, None if keys is None else keys[-1])
     )
 
     def block(
       layer: ArrayLike,
       module: Block,
       x: Array,
-      bias: Array,
+      bias: Any,
       key: PRNGKeyArray | None,
+      inputs: Inputs,
+      of_tokens: dict,
     ):
-      x, seen = module(
-        x, bias, key, layer, positions=positions, attend=attend, add=add
+      x, arrays = module(
+        x, bias, key, layer, inputs=inputs, attend=attend, add=add, **of_tokens
       )
-      return mesh.constrain(x), seen
+      return mesh.constrain(x), arrays
 
     def compute(layer: ArrayLike, *args: Any):
-      one = functools.partial(block, layer)
-      return (nnx.remat(one) if c.remat else one)(*args)
+      one: Callable = functools.partial(block, layer)
+      return (nnx.remat(one) if c.remat else one)(*args, inputs, seen)
 
     if c.scan:
-      rest = (bias, None if key is None else keys[:-1], jnp.arange(c.N))
+      rest = (bias, None if keys is None else keys[:-1], jnp.arange(c.N))
       graph, stacked = nnx.split(self.layers)
 
       def body(x: Array, layer: Any):
         params, (bias, key, i) = layer
         return compute(i, nnx.merge(graph, params), x, bias, key)
 
-      x, seen = jax.lax.scan(body, x, (stacked, rest))
+      x, arrays = jax.lax.scan(body, x, (stacked, rest))
     else:
-      seen = []
+      found = []
       for i, module in enumerate(self.layers):
-        k = None if key is None else keys[i]
-        x, arrays = compute(i, module, x, bias[i], k)
-        seen.append(arrays)
-      seen = jax.tree.map(lambda *layers: jnp.stack(layers), *seen)
-    return self.norm(x), seen
+        k = None if keys is None else keys[i]
+        x, arrays = compute(i, module, x, rpe.of_layer(bias, i), k)
+        found.append(arrays)
+      arrays = jax.tree.map(lambda *layers: jnp.stack(layers), *found)
+    return self.norm(x), arrays

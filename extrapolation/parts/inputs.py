@@ -57,3 +57,15 @@ def previous_ids(
 def per_token(values: Shaped[Array, '*B T']) -> Float[Array, '#B T 1']:
   """One float32 number per token, [T] or [B, T], for all heads alike."""
   return jnp.atleast_2d(values).astype(jnp.float32)[..., None]
+
+
+def index_in_document(documents: Integer[Array, 'B T']) -> Array:
+  """Index of each token from the first of its document on, [B, T].
+
+  >>> index_in_document(jnp.array([[4, 4, 5, 5, 5]]))
+  Array([[0, 1, 0, 1, 2]], dtype=int32)
+  """
+  i = jnp.arange(documents.shape[1], dtype=jnp.int32)
+  begins = documents != jnp.roll(documents, 1, axis=1)
+  starts = jnp.where(begins.at[:, 0].set(True), i, 0)
+  return i - jax.lax.cummax(starts, axis=1)

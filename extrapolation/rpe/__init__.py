@@ -17,12 +17,12 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from extrapolation.rpe import plugins, user_file
+from extrapolation.rpe import composition, plugins, spec, user_file
+from extrapolation.rpe.composition import folder_name, is_composed
 from extrapolation.rpe.spec import (
   check_keys,
   is_file,
   name_of,
-  parse,
   typed,
   write,
 )
@@ -37,6 +37,7 @@ from extrapolation.rpe.user_file import (
 
 if TYPE_CHECKING:  # JAX is imported with the first of these, or encoding
   from extrapolation.rpe.base import RPE, Params, slopes
+  from extrapolation.rpe.compose import init_rows, of_layer, rows
 
 __all__ = [
   'KEPT',
@@ -44,17 +45,25 @@ __all__ = [
   'Params',
   'about',
   'add_flag',
+  'at_train_length',
   'defaults',
   'digests',
   'find',
+  'folder_name',
   'get',
+  'init_rows',
+  'is_composed',
   'is_file',
   'label',
+  'layers',
   'load',
   'loaded',
   'name_of',
+  'named',
   'names',
+  'of_layer',
   'parse',
+  'rows',
   'slopes',
   'source',
   'typed',
@@ -63,13 +72,18 @@ __all__ = [
 
 
 # Files beside the encodings that are none.
-OTHERS = ('base', 'check', 'fingerprint', 'laws', 'plugins', 'spec',
-          'user_file')  # fmt: skip
+OTHERS = ('base', 'check', 'compose', 'composition', 'fingerprint', 'laws',
+          'plugins', 'spec', 'user_file')  # fmt: skip
+
+
+_FILES = dict.fromkeys(('RPE', 'Params', 'slopes'), 'base')
+_FILES |= dict.fromkeys(('init_rows', 'of_layer', 'rows'), 'compose')
 
 
 def __getattr__(name: str) -> Any:
-  if name in ('RPE', 'Params', 'slopes'):
-    return getattr(importlib.import_module(f'{__name__}.base'), name)
+  if name in _FILES:
+    module = importlib.import_module(f'{__name__}.{_FILES[name]}')
+    return getattr(module, name)
   raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
@@ -152,6 +166,52 @@ def about(kernel: str) -> dict[str, Any]:
   return dict(sha256=find(kernel).sha256, defaults=defaults(kernel))
 
 
+def parse(text: str) -> tuple[str, dict[str, str]]:
+  """The kernel of a spec, and the text of each of its hyperparameters.
+
+  A spec of more than a kernel comes back in its one form, with none beside it.
+
+  >>> parse('harmonic:exponent=1.05')
+  ('harmonic', {'exponent': '1.05'})
+  >>> parse('harmonic*log_n:whole=yes')
+  ('harmonic*log_n:whole=true', {})
+  """
+  return (label(text, {}), {}) if is_composed(text) else spec.parse(text)
+
+
+def named(text: str) -> str:
+  """A spec as a user names it in a command: its file, if it is one, is run.
+
+  Raises:
+    ValueError: no such encoding.
+  """
+  kernel, hyper = parse(text)
+  if is_file(kernel):
+    load(kernel)
+  typed(kernel, hyper, defaults(kernel))
+  return text
+
+
+def at_train_length(text: str, T: int) -> str:
+  """A spec whose hyperparameters `train_length` are T unless they are given.
+
+  Those of clocks and heats, and of kernels that others are given for.
+
+  >>> at_train_length('harmonic*log_n', 128)
+  'harmonic*log_n:train_length=128'
+  """
+  if is_composed(text):
+    found = composition.parse(text, defaults)
+    return composition.write(
+      composition.at_train_length(found, T, defaults), label
+    )
+  kernel, hyper = spec.parse(text)
+  if hyper and not is_file(kernel) and 'train_length' in defaults(kernel):
+    hyper = {'train_length': str(T)} | hyper
+    return ':'.join([kernel, *(f'{k}={v}' for k, v in hyper.items())])
+  return text
+
+
 def label(kernel: str, hyper: Mapping, known: Mapping | None = None) -> str:
   """`KERNEL:KEY=VALUE:...` with hyperparameters that are not the default.
 
@@ -161,6 +221,8 @@ def label(kernel: str, hyper: Mapping, known: Mapping | None = None) -> str:
   >>> label('window', {'width': 64})
   'window:width=64'
   """
+  if is_composed(kernel):
+    return composition.write(composition.parse(kernel, defaults), label)
   known = defaults(kernel) if known is None else known
   changed = {k: v for k, v in hyper.items() if k not in known or v != known[k]}
   return write(kernel, changed)
@@ -172,8 +234,36 @@ def defaults(kernel: str) -> dict:
   >>> defaults('window')
   {'width': 128}
   """
+  if is_composed(kernel):  # whose text has them
+    composition.parse(kernel, defaults)
+    return {}
   parameters = list(inspect.signature(_make(kernel)).parameters.values())
   return {p.name: p.default for p in parameters[1:]}
+
+
+def layers(text: str, H: int, /, **hyper: Any) -> tuple['RPE', ...]:
+  """The encodings of H heads that layers take turns in, one if all are equal.
+
+  >>> [e.name for e in layers('none/alibi+none*log_n', 8)]
+  ['none', 'alibi+none*log_n']
+
+  Args:
+    text: as `get`, or several of them with `/` between.
+
+  Raises:
+    ValueError: as `get`.
+  """
+  if not is_composed(text):
+    return (get(text, H, **hyper),)
+  if hyper:
+    raise ValueError(
+      f'{text!r}: hyperparameters are written into it, KERNEL:KEY=VALUE; given '
+      f'beside it: {", ".join(hyper)}'
+    )
+  from extrapolation.rpe import compose
+
+  found = composition.parse(text, defaults)
+  return tuple(compose.heads(parts, H, get, label) for parts in found)
 
 
 def get(kernel: str, H: int, /, **hyper: Any) -> 'RPE':
@@ -183,12 +273,18 @@ def get(kernel: str, H: int, /, **hyper: Any) -> 'RPE':
   'Press et al. 2022, arXiv 2108.12409'
 
   Args:
-    kernel: a name, or the path of a file that was loaded (`load`).
+    kernel: a name, the path of a file that was loaded (`load`), or kernels
+      with clocks and heats in shares of the heads (`composition`).
 
   Raises:
     ValueError: no such encoding, or a hyperparameter that it does not have or
       cannot take; the message lists what there is.
   """
+  if is_composed(kernel):
+    encoding, *more = layers(kernel, H, **hyper)
+    if more:
+      raise ValueError(f'{kernel!r} is several encodings, of several layers')
+    return encoding
   make = _make(kernel)
   known = defaults(kernel)
   check_keys(kernel, hyper, known)

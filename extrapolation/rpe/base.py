@@ -13,8 +13,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
+from extrapolation.clock.base import Clock
+from extrapolation.heat.base import Heat
+
 Params = dict[str, Array]
 QK = Float[Array, 'B T H K']
+
+
+INDEX, ONE = Clock(), Heat()
 
 
 def no_params(key: PRNGKeyArray) -> Params:
@@ -53,6 +59,9 @@ class RPE:
     rotate: `(q, k [B, T, H, K], positions [T]) -> (q, k)`; RoPE and its kin.
       Their q.k must depend on positions through differences only.
     embed: `(x [B, T, D], positions [T]) -> x`; absolute encodings.
+    clock: positions p of tokens; the distance that `bias` reads is p_i - p_j,
+      and `rotate` turns by p. The index by default.
+    heat: scale of the logits of each query; 1 by default.
     source: paper and equation.
     name: the name of the file that made it; set by `rpe.get`.
   """
@@ -63,6 +72,8 @@ class RPE:
   unconstrain: Callable[[Params], Params] = _same_params
   rotate: Callable = _same_qk
   embed: Callable = _same_input
+  clock: Clock = INDEX
+  heat: Heat = ONE
   source: str
   name: str = ''
 
@@ -78,20 +89,23 @@ class RPE:
 
   @property
   def beside_bias(self) -> str:
-    """Where else order enters: 'rotate', 'embed', both, or ''."""
-    parts = dict(rotate=_same_qk, embed=_same_input)
-    return ' and '.join(
-      k for k, f in parts.items() if getattr(self, k) is not f
-    )
+    """What else weights depend on: rotate, embed, clock, heat, or ''."""
+    defaults = dict(rotate=_same_qk, embed=_same_input)
+    found = [k for k, f in defaults.items() if getattr(self, k) is not f]
+    found += ['clock'] * (not self.clock.is_index)
+    found += ['heat'] * (not self.heat.is_one)
+    return ' and '.join(found)
 
   @property
   def form(self) -> 'RPE':
     """The record without its bias: equal where a table of numbers differs.
 
     What is compiled takes the bias [H, T] as an argument, and is shared by
-    all encodings of one form.
+    all encodings of one form. On a clock that is no index, the bias stays: it
+    is no table.
     """
-    return dataclasses.replace(self, bias=_no_table, source='', name='')
+    bias = _no_table if self.clock.is_index else self.bias
+    return dataclasses.replace(self, bias=bias, source='', name='')
 
 
 def _no_table(distance: Num[Array, ' d'], params: Params):

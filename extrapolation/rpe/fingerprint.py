@@ -1,6 +1,6 @@
 """What an encoding computes, in a few numbers: is it the one of that run?"""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from extrapolation import rpe
+from extrapolation.parts.check import D, probe
 from extrapolation.rpe.base import RPE
 
 DISTANCES = (0, 1, 2, 3, 5, 8, 16, 33, 64, 127, 255, 511, 1000, 4096)
@@ -16,16 +17,29 @@ DISTANCES = (0, 1, 2, 3, 5, 8, 16, 33, 64, 127, 255, 511, 1000, 4096)
 CLOSE = dict(rtol=1e-3, atol=1e-3)
 
 
-def take(encoding: RPE) -> dict[str, Any]:
-  """Initial parameters, and the numbers that the encoding makes of them."""
+def take(encodings: Sequence[RPE]) -> dict[str, Any]:
+  """Initial parameters, and the numbers that encodings make of them.
+
+  Those of several, which layers take turns in, are a list of these.
+  """
+  found = [_take(e) for e in encodings]
+  return found[0] if len(found) == 1 else dict(layers=found)
+
+
+def _take(encoding: RPE) -> dict[str, Any]:
   raw = encoding.unconstrain(encoding.init(jax.random.key(0)))
   params = encoding.constrain(raw)
   listed = {k: np.asarray(v).tolist() for k, v in params.items()}
   return dict(params=listed, values=_values(encoding, listed))
 
 
-def same(encoding: RPE, taken: Mapping[str, Any]) -> bool:
-  """Whether an encoding makes the same numbers of the same parameters."""
+def same(encodings: Sequence[RPE], taken: Mapping[str, Any]) -> bool:
+  """Whether encodings make the same numbers of the same parameters."""
+  each = taken.get('layers', [taken])
+  return len(each) == len(encodings) and all(map(_same, encodings, each))
+
+
+def _same(encoding: RPE, taken: Mapping[str, Any]) -> bool:
   try:
     now = _values(encoding, taken['params'])
     then = taken['values']
@@ -38,8 +52,10 @@ def same(encoding: RPE, taken: Mapping[str, Any]) -> bool:
     return False
 
 
-def recorded(about: Mapping[str, Any], workdir: str) -> RPE:
-  """The encoding that the rpe.json of a run names, if it is still that one.
+def recorded(about: Mapping[str, Any], workdir: str) -> tuple[RPE, ...]:
+  """The encodings that the rpe.json of a run names, if they are still those.
+
+  One, or those that layers take turns in.
 
   Raises:
     ValueError: it is another formula now, or in a file that was not loaded.
@@ -47,10 +63,10 @@ def recorded(about: Mapping[str, Any], workdir: str) -> RPE:
   kernel = about['name']
   if rpe.is_file(kernel):
     rpe.find(kernel, workdir)
-  encoding = rpe.get(kernel, int(about['H']), **about['hyper'])
-  if 'fingerprint' in about and not same(encoding, about['fingerprint']):
+  encodings = rpe.layers(kernel, int(about['H']), **about['hyper'])
+  if 'fingerprint' in about and not same(encodings, about['fingerprint']):
     raise ValueError(other(kernel, workdir))
-  return encoding
+  return encodings
 
 
 def other(kernel: str, workdir: str) -> str:
@@ -76,4 +92,14 @@ def _values(encoding: RPE, params: Mapping[str, Any]) -> dict[str, list]:
   if 'embed' in encoding.beside_bias:
     x = encoding.embed(ramp.reshape(1, 4, 16), at)
     out |= dict(x=np.asarray(x).tolist())
+  clock, heat = encoding.clock, encoding.heat
+  if not clock.is_index:
+    out |= dict(increments=_of_content(clock.increments, clock.init))
+  if not heat.is_one:
+    out |= dict(scale=_of_content(heat.scale, heat.init))
   return out
+
+
+def _of_content(f: Callable, init: Callable) -> list:
+  """A clock or a heat of random content, with its initial parameters."""
+  return np.asarray(f(probe(), init(jax.random.key(1), D))).tolist()

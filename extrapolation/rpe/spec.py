@@ -51,26 +51,31 @@ def name_of(kernel: str) -> str:
   return os.path.basename(kernel) if is_file(kernel) else kernel
 
 
-def check_keys(kernel: str, hyper: Mapping, defaults: Mapping) -> None:
+def check_keys(
+  kernel: str, hyper: Mapping, defaults: Mapping, noun: str = 'encoding'
+) -> None:
   """Raises ValueError for a hyperparameter that an encoding does not have."""
   for key in hyper:
     if key not in defaults:
       has = ', '.join(defaults) or 'none'
       raise ValueError(
-        f'encoding {name_of(kernel)!r} has no hyperparameter {key!r}; it has: '
+        f'{noun} {name_of(kernel)!r} has no hyperparameter {key!r}; it has: '
         f'{has}'
       )
 
 
 def typed(
-  kernel: str, hyper: Mapping[str, str], defaults: Mapping[str, Any]
+  kernel: str,
+  hyper: Mapping[str, str],
+  defaults: Mapping[str, Any],
+  noun: str = 'encoding',
 ) -> dict[str, Any]:
   """Hyperparameters as text, each read as a value of its default's type.
 
   Raises:
     ValueError: no such hyperparameter, or a text that is no such value.
   """
-  check_keys(kernel, hyper, defaults)
+  check_keys(kernel, hyper, defaults, noun)
   out: dict[str, Any] = {}
   for key, text in hyper.items():
     try:

@@ -19,6 +19,7 @@ with epy.lazy_api_imports(globals()):
     write_rpe,
     write_tokenizer,
   )
+  from extrapolation.runs.scored_as import scored_as
   from extrapolation.runs.trained import Trained, load, newest
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
   'same_config',
   'same_encoding',
   'same_text',
+  'scored_as',
   'write_rpe',
   'write_tokenizer',
 ]

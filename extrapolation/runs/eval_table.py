@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from etils import epath
 
-from extrapolation import config
+from extrapolation import config, rpe
 from extrapolation.output import files, signed, table
 
 log = logging.getLogger(__name__)
@@ -20,13 +20,18 @@ KEY = ('run', 'length', 'step', 'targets')
 
 
 def path(
-  workdir: str, s: config.Eval, source: str = '', out: str = ''
+  workdir: str,
+  s: config.Eval,
+  source: str = '',
+  out: str = '',
+  encoding: str = '',
 ) -> pathlib.Path | epath.Path:
   """Where `evaluate` writes its table; the figures lie beside it.
 
   Args:
     source: of the text, if it is not the run's own.
     out: a folder in place of the run's own, `DIR/eval`.
+    encoding: another than the run was trained with.
   """
   name = f'{s.split}-{s.protocol}'
   name += f'-window-{s.window}' if s.window != 'full' else ''
@@ -34,6 +39,8 @@ def path(
   if source:
     name += f'-{re.sub(r"[^A-Za-z0-9]+", "-", source)[-40:].strip("-")}'
     name += f'-{signed.digest(source)[:6]}'
+  if encoding:
+    name += f'-as-{rpe.folder_name(encoding)}'
   kind = pathlib.Path if files.is_local(out or workdir) else epath.Path
   folder = kind(out).expanduser() if out else kind(workdir) / 'eval'
   return folder / f'{name}.csv'

@@ -193,7 +193,7 @@ def write_rpe(
   about |= dict(train_length=e.train.T, run=identity.run_id(e))
   if 'fingerprint' not in known:
     _keep_source(path.parent, c.rpe)
-    about |= dict(fingerprint=fingerprint.take(_encoding(e.model)))
+    about |= dict(fingerprint=fingerprint.take(_encodings(e.model)))
     if c.rpe_file:
       about |= dict(sha256=rpe.digests()[rpe.name_of(c.rpe)])
   signed.write(path, {**known, **about, when: values})
@@ -208,8 +208,8 @@ def _keep_source(folder: epath.Path, kernel: str) -> None:
       temporary.write_bytes(text)
 
 
-def _encoding(c: config.Model) -> rpe.RPE:
-  return rpe.get(c.rpe, c.H, **c.rpe_args)
+def _encodings(c: config.Model) -> tuple[rpe.RPE, ...]:
+  return rpe.layers(c.rpe, c.H, **c.rpe_args)
 
 
 def same_encoding(workdir: str, e: config.Experiment) -> None:
@@ -237,7 +237,7 @@ def same_encoding(workdir: str, e: config.Experiment) -> None:
 @functools.lru_cache(maxsize=256)  # a sweep asks again and again
 def _same(c: config.Model, known: str, sha256: str) -> bool:
   there = json.loads(known)
-  same = fingerprint.same(_encoding(c), there['fingerprint'])
+  same = fingerprint.same(_encodings(c), there['fingerprint'])
   if same and there.get('sha256', sha256) != sha256:
     log.info(
       '%s is not the file that the run began with; its values are the same',

@@ -4,7 +4,6 @@ import functools
 import itertools
 import logging
 import pathlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from extrapolation import config, rpe
@@ -44,7 +43,7 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
       overrides = {'model.rpe': spec, 'seed': str(seed), **point}
       shown = rpe.write(*rpe.parse(spec))
       about = ' '.join([shown, *_settings(point.items())])
-      folder = re.sub(r'[^\w.=-]+', '-', about) + f'-s{seed}'
+      folder = rpe.folder_name(about) + f'-s{seed}'
       if folder in made:
         raise ValueError(
           f'sweep.rpe = {s.rpe}, sweep.seeds = {s.seeds}: run {folder!r} is '

@@ -109,6 +109,7 @@ def load(
       '%s: step %s of %s is read, the newest',
       workdir, f'{at:,}', f'{e.train.steps:,}',
     )  # fmt: skip
+  m = dataclasses.replace(m, step=at)
   return Trained(workdir, e, m, items['params'], at, tokenizer, read)
 
 

@@ -56,8 +56,12 @@ def read(folder: str) -> Run:
   """Raises ValueError, in one line, for a folder without a usable rpe.json."""
   data, path = about(folder), pathlib.Path(folder) / 'rpe.json'
   try:
-    rpe = fingerprint.recorded(data, folder)
+    rpe, *more = fingerprint.recorded(data, folder)
     name = f'{folder}: {data["name"]}'
+    if more:
+      why = 'layers take turns in several encodings'
+      both = Subject(name, int(data['H']), not_judged=why)
+      return Run(both, both, int(data['train_length']))
     first, last = (
       _subject(rpe, params, name, path)
       for params in (data['init'], data.get('final') or data['init'])

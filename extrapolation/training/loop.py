@@ -70,8 +70,9 @@ class Loop:
       stop = self.notice.due() and not last
       if s.valid_every and (done % s.valid_every == 0 or last):
         self.record(
-          done, late, valid_loss=validate(p, state.params, text, s, bias)
-        )
+          done, late,
+          valid_loss=validate(p, state.params, text, s, bias, done),
+        )  # fmt: skip
         late = None
       if done % s.checkpoint_every == 0 or last or stop:
         if late:
@@ -165,6 +166,7 @@ def validate(
   text: data.Dataset,
   s: config.Train,
   bias: Array | None,
+  step: int = 0,
 ) -> float:
   """Mean nats per token over the first windows of the validation split."""
   windows = valid_windows(text, s)
@@ -175,5 +177,5 @@ def validate(
     weights = np.zeros((s.B, s.T), np.float32)
     weights[: len(part)] = 1
     batch = p.layout.global_from_local((padded, weights), s.B)
-    sums += [float(x) for x in p.eval_step(params, batch, bias)]
+    sums += [float(x) for x in p.eval_step(params, batch, bias, step)]
   return sums[0] / sums[1]

@@ -38,9 +38,11 @@ class TrainStep:
   abstract_state: State  # shapes, dtypes and shardings
   init: Callable  # key -> State
   step: Callable  # (State, batch, key, bias) -> (State, metrics)
-  eval_step: Callable  # (params, batch, bias) -> (weighted sum of nats, of w)
+  # (params, batch, bias, step) -> (weighted sum of nats, of w)
+  eval_step: Callable
   rpe_params: Callable  # params -> those of the encoding, as in its formula
-  bias_table: Callable  # params -> the table, or None if it is learned
+  # params -> the table, or None if it is learned, or read at a clock's distance
+  bias_table: Callable
 
 
 def check_batch(train: config.Train, layout: mesh.Layout) -> None:
@@ -76,7 +78,7 @@ def make(e: config.Experiment, V: int) -> TrainStep:
   layout = mesh.layout(e.parallel)
   check_batch(e.train, layout)
   m = model.make(V, e.model)
-  own = m if m.encoding.learned else None
+  own = None if m.has_table else m
   compiled = _compiled(
     m.network, own, e.optim, e.train.steps, e.train.accumulate, layout
   )
@@ -89,7 +91,7 @@ def _readers(
 ) -> tuple[Callable, Callable]:
   """rpe_params and bias_table."""
   rpe_params = layout.jit_replicated(m.rpe_params)
-  if m.encoding.learned:
+  if not m.has_table:
     return rpe_params, lambda params: None
   bias = layout.jit_replicated(lambda params: m.bias(params, T))
   if layout.mode == 'jit':
@@ -106,16 +108,18 @@ def _compiled(
   accumulate: int,
   layout: mesh.Layout,
 ) -> tuple[State, Callable, Callable, Callable]:
-  """abstract_state, init, step and eval_step; `own` has a learned bias."""
+  """abstract_state, init, step and eval_step; `own` has a bias of its own."""
   tx, learning_rate = optimizer.make(steps, optim)
 
   def init(key: PRNGKeyArray) -> State:
     params = network.init(key)
     return State(jnp.zeros((), jnp.int32), params, tx.init(params))
 
-  def bias_of(params: dict, bias: Array | None, T: int) -> Array:
+  def bias_of(
+    params: dict, bias: Array | None, T: int, steps_made: Array
+  ) -> Any:
     if own is not None:
-      return own.bias(params, T)
+      return own.bias(params, T, steps_made)
     assert bias is not None  # `bias_table` made it
     return bias
 
@@ -126,27 +130,29 @@ def _compiled(
     weights: Array,
     key: PRNGKeyArray,
     bias: Array | None,
+    steps_made: Array,
   ) -> Array:
     dropout = key if network.config.dropout else None
     params = params | dict(embed=jax.tree.map(mesh.replicate, params['embed']))
-    bias = bias_of(params, bias, tokens.shape[1] - 1)
+    bias = bias_of(params, bias, tokens.shape[1] - 1, steps_made)
     return network.total_nll(
-      params, bias, *mesh.shifted(tokens), weights, key=dropout
-    )
+      params, bias, *mesh.shifted(tokens), weights, key=dropout,
+      clock_key=jax.random.fold_in(key, 1),
+    )  # fmt: skip
 
   def accumulated_loss(
     params: dict,
     tokens: Array,
     weights: Array,
     key: PRNGKeyArray,
-    bias: Array | None,
+    *rest: Any,
   ) -> tuple[Array, dict]:
     """Loss and gradient of equal parts of the batch, one at a time."""
     if accumulate == 1:
-      return loss(params, tokens, weights, key, bias)
+      return loss(params, tokens, weights, key, *rest)
 
     def add(sums: Any, part: Any) -> tuple[Any, None]:
-      return jax.tree.map(jnp.add, sums, loss(params, *part, bias)), None
+      return jax.tree.map(jnp.add, sums, loss(params, *part, *rest)), None
 
     tokens, weights = (
       x.reshape(accumulate, -1, x.shape[-1]) for x in (tokens, weights)
@@ -166,7 +172,8 @@ def _compiled(
     key = mesh.fold_in_axis(jax.random.fold_in(key, state.step), axis)
     tokens, weights = _weighted(batch, state.params)
     weights /= mesh.psum(weights.sum(), axis)
-    sums = accumulated_loss(state.params, tokens, weights, key, bias)
+    rest = bias, state.step
+    sums = accumulated_loss(state.params, tokens, weights, key, *rest)
     mean, grads = mesh.psum(sums, axis)
     updates, opt = tx.update(grads, state.opt, state.params)
     params: Any = optax.apply_updates(state.params, updates)
@@ -179,10 +186,15 @@ def _compiled(
     return State(state.step + 1, params, opt), metrics
 
   def eval_step(
-    params: dict, batch: Any, bias: Array | None, *, axis: str | None
+    params: dict,
+    batch: Any,
+    bias: Array | None,
+    steps_made: int | Array = 0,
+    *,
+    axis: str | None,
   ) -> tuple[Array, Array]:
     tokens, weights = _weighted(batch, params)
-    bias = bias_of(params, bias, tokens.shape[1] - 1)
+    bias = bias_of(params, bias, tokens.shape[1] - 1, jnp.asarray(steps_made))
     nll = network.nll(params, bias, *mesh.shifted(tokens))
     return mesh.psum((jnp.sum(weights * nll), weights.sum()), axis)
 
