@@ -31,7 +31,7 @@ def by_hand(workdir, length, kind):
   tokens = np.asarray(r.text().tokens('test'))
   logits = jax.jit(r.model.logits)
   nats = {}
-  for w in eval_windows.windows(len(tokens), length, kind, 64, 200):
+  for w in eval_windows.windows((0, len(tokens)), length, kind, 64, 200):
     x = jnp.asarray(tokens[None, w.start : w.stop - 1], jnp.int32)
     lp = jax.nn.log_softmax(logits(r.params, x))[0]
     for t in range(w.score, w.stop):

@@ -27,7 +27,7 @@ def test_every_length_scores_the_same_targets_once(case):
   total, lengths, kind, targets = case
   longest, sets = max(lengths), []
   for n in lengths:
-    windows = eval_windows.windows(total, n, kind, longest, targets)
+    windows = eval_windows.windows((0, total), n, kind, longest, targets)
     sets.append(scored(windows))
     for w in windows:
       assert 0 <= w.start < w.score < w.stop <= total
@@ -46,7 +46,7 @@ def test_context_is_what_the_protocol_promises(case):
   total, lengths, kind, targets = case
   step = int(kind.partition(':')[2] or 0)
   for n in lengths:
-    windows = eval_windows.windows(total, n, kind, max(lengths), targets)
+    windows = eval_windows.windows((0, total), n, kind, max(lengths), targets)
     for i, w in enumerate(windows):
       context = w.score - w.start  # tokens before the first target scored
       if kind == 'nonoverlap' or (i == 0 and kind.startswith('sliding')):
@@ -57,23 +57,26 @@ def test_context_is_what_the_protocol_promises(case):
 
 def test_windows_by_hand():
   w = eval_windows.Window
-  assert eval_windows.windows(11, 4, 'nonoverlap', 4) == [
+  assert eval_windows.windows((0, 11), 4, 'nonoverlap', 4) == [
     w(0, 1, 5), w(4, 5, 9), w(8, 9, 11)]  # fmt: skip
-  assert eval_windows.windows(8, 4, 'sliding:2', 4) == [
+  assert eval_windows.windows((0, 8), 4, 'sliding:2', 4) == [
     w(0, 1, 5), w(2, 5, 7), w(4, 7, 8)]  # fmt: skip
-  assert eval_windows.windows(9, 3, 'last:2', 5) == [
+  assert eval_windows.windows((0, 9), 3, 'last:2', 5) == [
     w(2, 4, 6), w(4, 6, 8), w(6, 8, 9)]  # fmt: skip
 
 
 @pytest.mark.parametrize(
   'args, message',
   [
-    ((10, 4, 'nonoverlap', 10), 'length 10 is longer than the text: 9 is'),
-    ((1, 1, 'nonoverlap', 1), 'longer than the text: 0 is the longest'),
-    ((99, 4, 'sliding:5', 50), 'scores 5 targets per window'),
-    ((99, 4, 'sliding', 50), 'there are: nonoverlap, sliding:STRIDE, last:K'),
-    ((99, 4, 'last:0', 50), "no protocol 'last:0'.*with numbers >= 1"),
-    ((99, 4, 'nonoverlap', 50, 20), 'eval.tokens = 20'),
+    (((0, 10), 4, 'nonoverlap', 10), 'length 10 is longer than the text: 9 is'),
+    (((0, 1), 1, 'nonoverlap', 1), 'longer than the text: 0 is the longest'),
+    (((0, 99), 4, 'sliding:5', 50), 'scores 5 targets per window'),
+    (
+      ((0, 99), 4, 'sliding', 50),
+      'there are: nonoverlap, sliding:STRIDE, last:K',
+    ),
+    (((0, 99), 4, 'last:0', 50), "no protocol 'last:0'.*with numbers >= 1"),
+    (((0, 99), 4, 'nonoverlap', 50, 20), 'eval.tokens = 20'),
   ],
 )
 def test_mistakes_are_named(args, message):
