@@ -104,8 +104,8 @@ def evaluate(
   count, targets = eval_windows.shorter(plan[longest], offsets, longest)
   if within and count:
     log.info(
-      'length %s: %s of %s targets are in shorter documents (%s): their windows '
-      'are as long as these', f'{longest:,}', f'{targets:,}',
+      'length %s: %s of %s targets are in shorter documents (%s), which are '
+      'read whole', f'{longest:,}', f'{targets:,}',
       f'{rows[-1]["tokens"]:,}', f'{count:,}',
     )  # fmt: skip
   log.info('wrote %s; .png, -position.png, -position-*.npy beside it', path)

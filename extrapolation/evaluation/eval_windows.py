@@ -62,10 +62,15 @@ def windows(
     scored, longest_scored = scored + count, max(longest_scored, count)
     plan += _of_document(start, start + first, count, length, step, last)
   if not last and longest_scored < longest:
-    where = ' of any one document' if len(ends) > 2 else ''
+    if len(ends) == 2:
+      raise ValueError(
+        f'length {longest} is longer than eval.tokens = {targets} '
+        f'scored targets; raise it to {longest} or more'
+      )
     raise ValueError(
-      f'length {longest} is longer than eval.tokens = {targets} scored '
-      f'targets{where}; raise it to {longest} or more'
+      f'length {longest} is longer than each of the documents that hold the '
+      f'first eval.tokens = {targets} targets; raise it (0 is all), or give '
+      f'lengths up to {longest_scored}'
     )
   return plan
 
