@@ -8,9 +8,11 @@ numbers are given: over all targets, and over those at the end of a window.
 import dataclasses
 import logging
 import os
+import pathlib
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from extrapolation import cli, config, data, rpe, runs
 from extrapolation.cli import compilation_cache, flags, paths
@@ -130,7 +132,7 @@ def _other(
       '--workdir again, which writes it'
     )
   # The split itself, where the text has one; else all of it.
-  whole = {s.split: source} if s.split != 'train' else {}
+  whole: Any = {s.split: source} if s.split != 'train' else {}
   return data.prepare(
     source=source,
     tokenizer=tokenizer,
@@ -141,7 +143,7 @@ def _other(
 
 
 def _write(
-  path: os.PathLike,
+  path: pathlib.Path | epath.Path,
   rows: list[dict],
   curves: dict[int, np.ndarray],
   train_length: int,

@@ -10,6 +10,7 @@ bound printed in the end is that of the text at hand.
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -62,7 +63,7 @@ def generate(
   seed: int = 0,
   step: int | None = None,
   write: Callable[[str], None] | None = None,
-  **sampling: float | int,
+  **sampling: Any,
 ) -> list[int]:
   """Continues `prompt` by `tokens` tokens, written as they come; returns them.
 
@@ -99,7 +100,7 @@ def generate(
   write('\n')
   speed = (tokens - 1) / max(time.monotonic() - start, 1e-9)
   log.info('%s tokens, %s tokens/s', f'{tokens:,}', f'{speed:,.0f}')
-  if tails is not None:
+  if isinstance(error, float):
     _report(stream.lost(), error)
   return made
 

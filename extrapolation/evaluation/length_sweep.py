@@ -112,10 +112,10 @@ def one_length(
   def nll(batch: np.ndarray, part: list[Window]) -> Array:
     if notice.due():
       raise preemption.Preempted('stopped by notice; run the same again')
-    batch = layout.global_from_replicated(batch)
+    rows = layout.global_from_replicated(batch)
     if not keys:
-      return compiled(params, table, batch)
-    nats, lost = compiled(params, table, batch, tails)
+      return compiled(params, table, rows)
+    nats, lost = compiled(params, table, rows, tails)
     for e, w in zip(np.asarray(lost), part, strict=False):
       errors.append(e[: w.stop - w.start - 1])
     return nats

@@ -136,7 +136,7 @@ class Layout:
     if jax.process_count() == 1:
       return 0, 1
     where = self.sharding(BATCH).addressable_devices_indices_map((rows,))
-    ranges = {s.indices(rows)[:2] for (s,) in where.values()}
+    ranges = {i[0].indices(rows)[:2] for i in where.values() if i}
     start, stop = min(ranges)[0], max(ranges)[1]
     size = sum(b - a for a, b in ranges)
     if size == stop - start and rows % size == 0 and start % size == 0:
@@ -155,7 +155,8 @@ class Layout:
     sharding = self.sharding(BATCH)
 
     def one(x: np.ndarray) -> jax.Array:
-      def part(where: tuple[slice, ...]) -> np.ndarray:
+      def part(where: tuple[slice, ...] | None) -> np.ndarray:
+        assert where  # the rows are spread
         a, b, _ = where[0].indices(rows)
         return x[a - first : b - first]
 
@@ -249,7 +250,7 @@ def shards() -> int:
   return axes.in_use()[1]
 
 
-def shifted(tokens: ArrayLike) -> tuple[jax.Array, jax.Array]:
+def shifted(tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
   """Inputs and targets of tokens [B, T + 1], each spread over the mesh."""
   return constrain(tokens[:, :-1]), constrain(tokens[:, 1:])
 

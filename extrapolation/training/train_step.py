@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 
 from extrapolation import config, model
@@ -114,8 +113,11 @@ def _compiled(
     params = network.init(key)
     return State(jnp.zeros((), jnp.int32), params, tx.init(params))
 
-  def bias_of(params: dict, bias: ArrayLike | None, T: int) -> ArrayLike:
-    return bias if own is None else own.bias(params, T)
+  def bias_of(params: dict, bias: Array | None, T: int) -> Array:
+    if own is not None:
+      return own.bias(params, T)
+    assert bias is not None  # `bias_table` made it
+    return bias
 
   @jax.value_and_grad
   def loss(
@@ -123,13 +125,13 @@ def _compiled(
     tokens: Array,
     weights: Array,
     key: PRNGKeyArray,
-    bias: ArrayLike | None,
+    bias: Array | None,
   ) -> Array:
-    key = key if network.config.dropout else None
+    dropout = key if network.config.dropout else None
     params = params | dict(embed=jax.tree.map(mesh.replicate, params['embed']))
     bias = bias_of(params, bias, tokens.shape[1] - 1)
     return network.total_nll(
-      params, bias, *mesh.shifted(tokens), weights, key=key
+      params, bias, *mesh.shifted(tokens), weights, key=dropout
     )
 
   def accumulated_loss(
@@ -137,7 +139,7 @@ def _compiled(
     tokens: Array,
     weights: Array,
     key: PRNGKeyArray,
-    bias: ArrayLike | None,
+    bias: Array | None,
   ) -> tuple[Array, dict]:
     """Loss and gradient of equal parts of the batch, one at a time."""
     if accumulate == 1:
@@ -157,7 +159,7 @@ def _compiled(
     state: State,
     batch: Any,
     key: PRNGKeyArray,
-    bias: ArrayLike | None,
+    bias: Array | None,
     *,
     axis: str | None,
   ) -> tuple[State, dict]:
@@ -167,7 +169,7 @@ def _compiled(
     sums = accumulated_loss(state.params, tokens, weights, key, bias)
     mean, grads = mesh.psum(sums, axis)
     updates, opt = tx.update(grads, state.opt, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params: Any = optax.apply_updates(state.params, updates)
     metrics = dict(
       loss=mean,
       grad_norm=optax.tree.norm(grads),
@@ -177,7 +179,7 @@ def _compiled(
     return State(state.step + 1, params, opt), metrics
 
   def eval_step(
-    params: dict, batch: Any, bias: ArrayLike | None, *, axis: str | None
+    params: dict, batch: Any, bias: Array | None, *, axis: str | None
   ) -> tuple[Array, Array]:
     tokens, weights = _weighted(batch, params)
     bias = bias_of(params, bias, tokens.shape[1] - 1)
