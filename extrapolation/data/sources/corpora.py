@@ -109,12 +109,12 @@ def parts(
         )
       )
   corpora = [part for part in corpora if part.inputs]
-  own = {part.separator for part in corpora}
+  own = sorted({part.separator for part in corpora})
   if options.separator and options.separator not in own:
     raise ValueError(
       f'data.separator = {options.separator!r} is of no use: {source} has '
-      f'documents parted by {" and ".join(map(repr, sorted(own)))}; leave it '
-      'empty'
+      f'documents of its own, separated by {" and ".join(map(repr, own))}; '
+      'leave it empty'
     )
   return corpora
 

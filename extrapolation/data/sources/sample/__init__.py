@@ -1,6 +1,6 @@
 """`sample`: books of the public domain, the same bytes on every machine.
 
-One file per split, packed with xz, its books parted by lines of SEPARATOR.
+One file per split, packed with xz; lines of SEPARATOR separate its books.
 No author is in two splits. `catalog.json` names the books, their authors and
 years, and where their text comes from.
 """
