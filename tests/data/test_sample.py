@@ -7,7 +7,6 @@ import pathlib
 
 import numpy as np
 import pytest
-import setuptools
 
 from extrapolation import data
 from extrapolation.data import sources
@@ -115,6 +114,8 @@ def test_an_installation_without_it_says_so(monkeypatch, tmp_path):
 
 def test_it_is_packaged(monkeypatch):
   """The list from which wheels, source archives and installations are made."""
+  import setuptools
+
   monkeypatch.chdir(ROOT)
   told = {}
   monkeypatch.setattr(setuptools, 'setup', told.update)
