@@ -53,6 +53,13 @@ def field(
   return out
 
 
+def far_mass(
+  weights: Float[np.ndarray, '*R n'], train: int
+) -> Float[np.ndarray, '*R']:
+  """Share of weights at distances of `train` tokens or more."""
+  return weights[..., train:].sum(-1) / weights.sum(-1)
+
+
 def draws(settings: Settings, train: int, sums: Sums) -> dict[str, np.ndarray]:
   """Draws [R, ..] of everything that is reported; draw 0 is measured.
 
@@ -68,10 +75,6 @@ def draws(settings: Settings, train: int, sums: Sums) -> dict[str, np.ndarray]:
   def network(name: str, totals: Totals) -> np.ndarray:
     return field(weights(name, n, totals), eps)
 
-  def far(totals: Totals) -> np.ndarray:
-    w = totals['attention_mass']
-    return w[..., train:].sum(-1) / w.sum(-1)
-
   out = {
     name: take(needs, functools.partial(network, name))
     for name, needs in NETWORK.items()
@@ -81,7 +84,9 @@ def draws(settings: Settings, train: int, sums: Sums) -> dict[str, np.ndarray]:
     out['heads'] = take(
       ('attention_mass',), lambda t: field(t['attention_mass'], eps)
     )
-    out['far'] = take(('attention_mass',), far)
+    out['far'] = take(
+      ('attention_mass',), lambda t: far_mass(t['attention_mass'], train)
+    )
   if 'truncation' in sums.sums:
     take = functools.partial(take, ('truncation', 'truncated'))
     out['truncation'] = take(

@@ -45,12 +45,6 @@ class Layer(NamedTuple):
   second: Float[Numbers, '']
 
 
-def operands(q: Array, k: Array, v: Array) -> tuple[Array, Array, Array]:
-  """q, k and diameter of a Layer, from [B, T, H, K]."""
-  most_q, most_k = (window_bound.norm(x).max((0, 1)) for x in (q, k))
-  return most_q, most_k, 2 * window_bound.ball(v)[1].max((0, 1))
-
-
 def deviation(x: Float[Array, 'B T D']) -> Float[Array, '']:
   """The least standard deviation of a position."""
   return jnp.std(x.astype(jnp.float32), -1).min()

@@ -24,6 +24,7 @@ from extrapolation.receptive_field import (
 )
 from extrapolation.receptive_field.estimators import flop_count
 from extrapolation.receptive_field.estimators.settings import Settings, starts
+from extrapolation.theory import NotJudged
 
 CHECKED = 4  # windows of text on which certificates are checked
 
@@ -185,16 +186,11 @@ def study(
   train, tokens = run.config.train.T, run.text().tokens(settings.split)
   starts(len(tokens), settings.length, settings.tokens)
   model, params = plain(run.model, run.params)
-  theory = None
-  if model.encoding.bias_only:
+  try:
     theory = predicted.heads(model, params, settings, train)
-  else:
-    log.info(
-      '%s: %s is not a function of distance alone; no theoretical field, '
-      'measured ones only',
-      workdir,
-      model.encoding.name,
-    )
+  except NotJudged as e:
+    theory = None
+    log.info('%s: %s; measured fields only', workdir, e)
   measured = measure(model, params, tokens, settings, workdir)
   widths = window_check.widths(settings.length, train)
   checked = window_check.check(model, params, measured.first, widths)

@@ -8,22 +8,25 @@ from jaxtyping import Float
 from extrapolation.model import Model
 from extrapolation.receptive_field.estimators import composition
 from extrapolation.receptive_field.estimators.settings import Settings
-from extrapolation.theory import answer, far_share, head_formulas, trf_bounds
+from extrapolation.theory import answer, far_share, subjects, trf_bounds
 
 Heads = list[list[dict]]  # theory's record of each head, by layer
 
 
 def heads(model: Model, params: dict, settings: Settings, train: int) -> Heads:
-  """theory's record of every head: verdict, TRF, horizon form."""
+  """theory's record of every head: verdict, TRF, horizon form.
+
+  Raises:
+    NotJudged: an encoding in which order enters beside the weights.
+  """
   eps = dict(zip(settings.eps, settings.shares, strict=True))
+  asked = answer.Asked(eps, settings.length, train)
   rows, out = model.rpe_params(params), []
   for i in range(model.config.N if model.config.rpe_per_layer else 1):
     values = {k: np.asarray(v[i], np.float32) for k, v in rows.items()}
-    formulas = head_formulas.heads(model.encoding, values)
-    record = answer.record(
-      model.encoding.name, formulas, eps, settings.length, train
-    )
-    out.append(record['heads'])
+    subject = subjects.read(model.encoding, values)
+    _ = subject.heads  # refused where not judged
+    out.append(answer.record(subject, asked)['heads'])
   return out * (model.config.N // len(out))
 
 
@@ -46,13 +49,6 @@ def network(
     trf=K.mean((0, 1)), trf_composed=composition.compose(K.mean(1), 0.5)
   )
   return {k: (w, trf_bounds.coverage(w, eps)[1]) for k, w in weights.items()}
-
-
-def far_mass(
-  weights: Float[np.ndarray, '*R n'], train: int
-) -> Float[np.ndarray, '*R']:
-  """Share of weights at distances of `train` tokens or more."""
-  return weights[..., train:].sum(-1) / weights.sum(-1)
 
 
 def far_between(

@@ -97,7 +97,7 @@ def _heads(
 ) -> list[dict]:
   """A row per head, top layer last."""
   out = []
-  share = predicted.far_mass(predicted.kernels(bias), train)
+  share = fields.far_mass(predicted.kernels(bias), train)
   low, high = bootstrap.interval(draws['far'])
   between = None
   if theory and osc is not None:

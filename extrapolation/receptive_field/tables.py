@@ -3,6 +3,7 @@
 from extrapolation.output import table
 from extrapolation.output.table import number
 from extrapolation.receptive_field import window_check
+from extrapolation.theory.table import bracket
 
 WINDOWS = """
 keys kept by every head: bound of the error of an attention over its largest
@@ -63,7 +64,7 @@ def _head_rows(record: dict, eps: list[str]) -> list[dict]:
   for h in record['heads']:
     row = dict(layer=h['layer'], head=h['head'])
     for e in eps:
-      row[f'TRF({e})'] = _bracket((h.get('trf') or {}).get(e))
+      row[f'TRF({e})'] = _bracket(h, e)
       row[f'below({e})'] = (h.get('trf_below') or {}).get(e)
       row[f'mass({e})'] = _span(h['attention_mass'][e])
     row['far'] = h.get('far_mass')
@@ -78,12 +79,6 @@ def _ends(ends: list[float] | None) -> str:
   return '-' if ends is None else '..'.join(number(x, 3) for x in ends)
 
 
-def _bracket(bracket: dict | None) -> str:
-  if not bracket:
-    return '-'
-  low, high = bracket['low'], bracket['high']
-  if low is None:
-    return 'inf'
-  if high is None:
-    return f'>={number(low)}'
-  return number(low) if low == high else f'{number(low)}..{number(high)}'
+def _bracket(head: dict, e: str) -> str:
+  ends = (head.get('trf') or {}).get(e)
+  return bracket(ends, 'inf') if ends else '-'

@@ -113,7 +113,8 @@ def _errors(
     o = attention.attend(q, k, v, bias)
     o_w, lse = attention.attend_with_lse(q, k, v, near)
     error = jnp.linalg.norm(o_w - o, axis=-1)
-    largest = jnp.linalg.norm(v, axis=-1).max(1)  # of each text and head
+    sizes = [window_bound.norm(x).max(1) for x in (q, k, v)]  # [B, H]
+    largest = sizes[-1]
     errors.append((error.max(1) / largest).max())
     seen.append(window_certificate.Seen.of(lse, q, k, v))
     osc = window_bound.oscillation_bound(q, k).max(1)  # [B, H]
@@ -122,7 +123,8 @@ def _errors(
     radius = seen[-1].spread * largest[:, None]
     most = seen[-1].most
     delta = window_bound.moved(lse, most, radius, tails[layer], keys)
-    heads.append((delta.max((0, 1)), *loss_bound.operands(q, k, v)))
+    of = [delta.max(1), *sizes[:2], 2 * radius[:, 0]]
+    heads.append([x.max(0) for x in of])
     return o
 
   def add(x, update):

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from extrapolation import rpe
 from extrapolation.output import progress, table
 from extrapolation.report import rank_correlation
 from extrapolation.theory import answer, trained, trf_bounds
@@ -91,7 +90,7 @@ def encodings(
   for i, (label, folder, rows) in enumerate(runs):
     measured, _, long = ratio(rows)
     try:
-      silent, seed = _silent(folder), _judge(label, folder, measured, long)
+      silent, seed = _judge(folder, measured, long)
     except ValueError as e:
       silent = str(e)
       seed = Seed('unknown', math.nan, math.nan, measured, silent)
@@ -102,21 +101,16 @@ def encodings(
   return [Encoding(name, of, why[name]) for name, of in seeds.items()]
 
 
-def _silent(folder: str) -> str:
-  """Why theory of weights does not judge this encoding; '' where it does."""
-  of = trained.about(folder)
-  encoding = rpe.get(of['name'], int(of['H']), **of['hyper'])
-  if encoding.bias_only:
-    return ''
-  return f'order enters through {encoding.beside_bias}, not through weights'
+def _judge(folder: str, measured: float, horizon: int) -> tuple[str, Seed]:
+  """Why theory is silent on a run, or '', and the run by what it learned.
 
-
-def _judge(label: str, folder: str, measured: float, horizon: int) -> Seed:
-  """A run by what it learned; raises ValueError where theory cannot read it."""
-  read = trained.read(folder)
-  eps = {EPS: trf_bounds.share(EPS)}
-  heads = answer.record(label, read.after, eps, horizon, read.train_length)
-  return _seed(heads['heads'], measured)
+  Raises:
+    ValueError: theory cannot read it.
+  """
+  run = trained.read(folder)
+  asked = answer.Asked({EPS: trf_bounds.share(EPS)}, horizon, run.train_length)
+  heads = answer.record(run.after, asked)['heads']
+  return run.after.not_judged, _seed(heads, measured)
 
 
 def _seed(heads: Sequence[dict], measured: float) -> Seed:

@@ -6,6 +6,13 @@
   coverage  receptive field of measured weights, by the same definition
 
 `python -m extrapolation.theory --help` is the same from the command line.
+Core: `expression` reads a bias as a formula; `asymptotics` and `convergence.py`
+judge its sum; `enclosures`, `bracket.py` and `trf_bounds.py` bound it.
+Readers: `subjects.py` is who is asked about and `answer.py` the record of all
+that is said, from `finite_horizon.py`, `far_share.py`, `certified_window.py`
+and `witness.py` (`signs.py` against all windows). `trained.py` reads a run;
+`arguments.py`, `table.py`, `figure.py`, `witness_report.py` are the command's.
+
 What goes wrong is a `TheoryError`, a ValueError; `errors` has its kinds.
 Nothing here imports Flax; sympy and jax are imported on first use.
 """
@@ -16,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from extrapolation.theory.errors import (
   FormulaError,
+  NotJudged,
   NotProved,
   TheoryError,
   UndefinedTotal,
@@ -24,11 +32,12 @@ from extrapolation.theory.errors import (
 )
 
 if TYPE_CHECKING:
+  from extrapolation.theory.bracket import Bracket
   from extrapolation.theory.convergence import Verdict
-  from extrapolation.theory.trf_bounds import Bracket
 
 __all__ = [
   'FormulaError',
+  'NotJudged',
   'NotProved',
   'TheoryError',
   'UndefinedTotal',
@@ -61,12 +70,12 @@ def verdict(subject: Any, params: Mapping | None = None) -> 'list[Verdict]':
   >>> [h.verdict for h in verdict(lambda t: -2.0 * t)]
   ['converges']
   """
-  from extrapolation.theory import convergence, head_formulas
+  from extrapolation.theory import convergence, subjects
 
-  heads = head_formulas.heads(subject, params)
-  if why := head_formulas.not_judged(subject):
-    return [convergence.Verdict('not judged', None, why)] * len(heads)
-  return [convergence.judge(head) for head in heads]
+  read = subjects.read(subject, params)
+  if why := read.not_judged:
+    return [convergence.Verdict('not judged', None, why)] * read.H
+  return [convergence.judge(head) for head in read.heads]
 
 
 def trf(
@@ -74,7 +83,7 @@ def trf(
   params: Mapping | None = None,
   eps: Sequence[str | float | Fraction] = ('0.1', '0.01', '0.001'),
 ) -> 'list[list[Bracket]]':
-  """`trf_bounds.Bracket` per head and eps: low <= n(eps) <= high, in tokens.
+  """`bracket.Bracket` per head and eps: low <= n(eps) <= high, in tokens.
 
   (None, None) is infinite: the sum diverges. See `verdict` for the arguments;
   eps are shares in (0, 1), read as exact decimals.
@@ -82,22 +91,20 @@ def trf(
   Raises:
     TheoryError: as `verdict`; parameters without a value.
     UndefinedTotal: an infinite weight, or all weights zero.
-    NotProved: no verdict, none of an encoding in which order enters
-      elsewhere, or no bound of the tail.
+    NotProved: no verdict, or no bound of the tail.
+    NotJudged: order enters elsewhere (a rotation, an absolute embedding).
 
   >>> [(b.low, b.high) for b in trf('-2*log(1+t)')[0]]
   [(6, 6), (61, 61), (608, 608)]
   >>> trf('-log(1+t)', eps=['0.01'])
   [[Bracket(low=None, high=None)]]
   """
-  from extrapolation.theory import head_formulas, trf_bounds
+  from extrapolation.theory import subjects, trf_bounds
 
-  if why := head_formulas.not_judged(subject):
-    raise NotProved(f'no receptive field: not judged, {why}')
   shares = [trf_bounds.share(e) for e in eps]
   return [
     trf_bounds.receptive(head, shares)
-    for head in head_formulas.heads(subject, params)
+    for head in subjects.heads(subject, params)
   ]
 
 
@@ -121,11 +128,13 @@ def window(
 
   Returns:
     Window in tokens per head (w keys: distances 0 .. w - 1); None where no
-    window does it for every length, as when the sum diverges. With a horizon
-    there is always one, at most the horizon itself.
+    window is proved to do it for every length, as when the sum diverges. With
+    a horizon there is always one, at most the horizon itself.
 
   Raises:
-    ValueError: error, M or v out of range, or as `verdict`.
+    ValueError: error, M or v out of range, a parameter without a value, or as
+      `verdict`.
+    NotJudged: order enters elsewhere.
 
   >>> window('-t', error=0.01, M=1)
   [8]

@@ -11,21 +11,12 @@ python -m extrapolation.theory --witness --rpe=harmonic --window=512
 """
 
 import argparse
+import dataclasses
 import json
-import logging
 import sys
-from typing import TYPE_CHECKING, Any
 
 from extrapolation import cli
-from extrapolation.cli import flags, paths, values
-
-if TYPE_CHECKING:  # jax and sympy are loaded when the flags have been read
-  from extrapolation import rpe
-  from extrapolation.theory.certified_window import ErrorBound
-
-log = logging.getLogger('extrapolation.theory')  # also as __main__
-
-MOST_HEADS, MOST_NAMES, MOST_SHARES = 512, 64, 64
+from extrapolation.cli import flags, paths
 
 
 def parser() -> flags.Parser:
@@ -142,179 +133,42 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
 
   if args.formula is not None and ':' not in args.formula:
     grammar.parse(args.formula)  # reports a typo before jax is loaded
-  from extrapolation import rpe
-  from extrapolation.theory import (
-    answer,
-    head_formulas,
-    trained,
-    trf_bounds,
-  )
+  from extrapolation.theory import answer, arguments, trained
+  from extrapolation.theory.expression.graph import value_missing
 
-  if args.eps.count(',') >= MOST_SHARES:
-    raise ValueError(f'--eps: at most {MOST_SHARES} shares')
-  shares = values.items(args.eps, spaces=True)
-  if not shares:
-    raise ValueError('--eps is empty: give one or more shares in (0, 1)')
-  eps = {e: trf_bounds.share(e) for e in shares}
-  if args.horizon < 2:
-    raise ValueError(f'horizon = {args.horizon}: at least 2 tokens')
-  train = 512 if args.train_length is None else args.train_length
-  if train < 1:
-    raise ValueError(f'train_length = {train}: at least 1 token')
-  window, M = _window(args), args.logit_bound
+  asked = arguments.asked(args)
   if args.workdir:
-    read = trained.read(args.workdir)
-    train = read.train_length if args.train_length is None else train
-    first, last = (
-      answer.record(args.workdir, heads, eps, args.horizon, train, window, M)
-      for heads in (read.before, read.after)
-    )
-    last['subject'] = f'{args.workdir}: {read.name}'
-    last['before'] = first['heads']
-    records, subjects = [last], {last['subject']: read.after}
-    of = trained.about(args.workdir)
-    encoding = rpe.get(of['name'], int(of['H']), **of['hyper'])
-    silent = {last['subject']: head_formulas.not_judged(encoding)}
+    run = trained.read(args.workdir)
+    if args.train_length is None:
+      asked = dataclasses.replace(asked, train=run.train_length)
+    subjects, records = [run.after], [answer.record(run.after, asked)]
+    records[0]['before'] = answer.record(run.before, asked)['heads']
   else:
-    subjects, silent = _subjects(args)
-    records = [
-      answer.record(name, heads, eps, args.horizon, train, window, M)
-      for name, heads in subjects.items()
-    ]
-  for record in records:
-    subject = record['subject']
-    record['parameters'] = head_formulas.parameters(subjects[subject])
-    if why := silent.get(subject):
-      for head in [*record['heads'], *record.get('before', ())]:
-        head |= dict(verdict='not judged', argument=why, margin=None, trf={})
-        unseen = dict(n=args.horizon, far_mass=None, exponent=None, trf=None)
-        head |= dict(far=None, horizon=unseen)
+    subjects = arguments.subjects(args)
+    if asked.window is not None and all(s.parameters for s in subjects):
+      raise value_missing(subjects[0].parameters[0])
+    records = [answer.record(subject, asked) for subject in subjects]
   if args.figure:
     from extrapolation.theory import figure
 
-    figure.save(args.figure, subjects, records, train, args.horizon)
-  return records, train
+    figure.save(args.figure, subjects, records, asked)
+  return records, asked.train
 
 
 def _witness(args: argparse.Namespace) -> str:
   """What --witness writes."""
-  from extrapolation.theory import trained, witness_report
+  from extrapolation.theory import arguments, trained, witness_report
 
   if args.window is None:
     raise ValueError('--witness needs --window, in keys')
   if args.workdir:
-    name, heads, more = args.workdir, trained.read(args.workdir).after, False
+    subject, more = trained.read(args.workdir).after, False
   else:
-    subjects, silent = _subjects(args)
-    ((name, heads), *more) = subjects.items()
-    if why := silent.get(name):
-      raise ValueError(f'{name} is not judged: {why}')
+    subject, *more = arguments.subjects(args)
   if more:
     raise ValueError('--witness takes one encoding, or one formula')
   where = args.out or '.'
-  return witness_report.write(name, heads, args.window, args.head, where)
-
-
-def _window(args: argparse.Namespace) -> 'ErrorBound | None':
-  """What the flags of the window ask for."""
-  from extrapolation.theory import certified_window
-
-  if args.window_error is None:
-    if args.value_bound is not None:
-      raise ValueError('--value_bound needs --window_error')
-    if args.logit_bound is not None:  # for the share of far keys
-      certified_window.allowed(1, args.logit_bound, 1)
-    return None
-  if args.logit_bound is None:
-    raise ValueError(
-      '--window_error needs --logit_bound: a bound of the logits'
-    )
-  v = 1.0 if args.value_bound is None else args.value_bound
-  certified_window.allowed(args.window_error, args.logit_bound, v)
-  return certified_window.ErrorBound(args.window_error, args.logit_bound, v)
-
-
-def _subjects(
-  args: argparse.Namespace,
-) -> tuple[dict[str, list], dict[str, str]]:
-  """The heads of each subject by its name, and why it is not judged."""
-  from extrapolation import rpe
-  from extrapolation.theory import head_formulas
-  from extrapolation.theory.expression import grammar
-
-  given = {k: grammar.number(v) for k, v in _pairs(args.set, '--set').items()}
-  if not 1 <= args.heads <= MOST_HEADS:
-    raise ValueError(
-      f'heads = {args.heads}: at least 1 is needed, at most {MOST_HEADS}'
-    )
-  if args.formula is not None:
-    text = args.formula
-    return {text: [head_formulas.formula(text).read(given)]}, {}
-  if args.function:
-    function = head_formulas.load(args.function)
-    heads = head_formulas.heads(function, given or None)
-    return {args.function: heads}, {
-      args.function: head_formulas.not_judged(function)
-    }
-  names = rpe.names() if args.all else values.items(args.rpe)
-  if len(names) > MOST_NAMES:
-    raise ValueError(f'--rpe: at most {MOST_NAMES} encodings')
-  out, silent = {}, {}
-  for spec in names:
-    name, texts = rpe.parse(spec)
-    texts |= {} if args.all else _pairs(args.rpe_args, '--rpe_args')
-    try:
-      encoding = rpe.get(name, args.heads, **_hyper(name, texts))
-      heads = head_formulas.heads(encoding, _filled(encoding, given))
-    except Exception as e:  # whatever a file of the user's own raises
-      if not args.all or given:
-        raise
-      args.broken[name] = ' '.join(str(e).split())
-      log.warning('left out: encoding %r: %s', name, args.broken[name])
-      continue
-    out[spec] = heads
-    silent[spec] = head_formulas.not_judged(encoding)
-  return out, silent
-
-
-def _filled(encoding: 'rpe.RPE', given: dict) -> dict:
-  """Learned parameters with the values of --set, one for all heads."""
-  from extrapolation.theory import head_formulas
-
-  params = head_formulas.symbols(encoding)
-  for key, value in given.items():
-    if key not in params:
-      has = ', '.join(params) or 'none'
-      raise ValueError(
-        f'{encoding.name} has no parameter {key!r}; it has: {has}'
-      )
-    params[key] = params[key].copy()
-    params[key].fill(value)
-  return params
-
-
-def _hyper(name: str, texts: dict[str, str]) -> dict[str, Any]:
-  """Hyperparameters, each of the type of its default."""
-  from extrapolation import rpe
-
-  defaults, out = rpe.defaults(name), {}
-  for key, text in texts.items():
-    kind = type(defaults.get(key, 0.0))
-    try:
-      out[key] = kind(text)
-    except ValueError:
-      raise ValueError(f'{key} = {text!r} is not a {kind.__name__}') from None
-  return out
-
-
-def _pairs(text: str, flag: str) -> dict[str, str]:
-  out = {}
-  for pair in filter(None, text.split(',')):
-    key, equals, value = pair.partition('=')
-    if not equals or not key.strip() or not value.strip():
-      raise ValueError(f'{flag}={text}: write it as name=value,name=value')
-    out[key.strip()] = value.strip()
-  return out
+  return witness_report.write(subject, args.window, args.head, where)
 
 
 if __name__ == '__main__':

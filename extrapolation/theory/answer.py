@@ -1,7 +1,9 @@
 """All that theory says of a subject, as the record that is printed."""
 
+import contextlib
+import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 
 from extrapolation.theory import (
@@ -12,132 +14,153 @@ from extrapolation.theory import (
   trf_bounds,
   witness,
 )
+from extrapolation.theory.bracket import Bracket
 from extrapolation.theory.certified_window import ErrorBound
 from extrapolation.theory.convergence import Verdict
 from extrapolation.theory.errors import (
+  TheoryError,
   UndefinedTotal,
   UndefinedWeight,
 )
 from extrapolation.theory.expression.graph import Node, nodes
+from extrapolation.theory.finite_horizon import Horizon
+from extrapolation.theory.subjects import Subject
 from extrapolation.theory.time_limit import limit
-from extrapolation.theory.trf_bounds import Bracket
 
-HALF = ''  # among the names of eps: no text that a user gives
 SECONDS = 30.0  # for the receptive fields, or the window, of a head
 
 
-def record(
-  subject: str,
-  heads: Sequence[Node],
-  eps: Mapping[str, Fraction],
-  horizon: int,
-  train: int,
-  window: ErrorBound | None = None,
-  M: float | None = None,
-) -> dict:
-  """Verdict, receptive fields and horizon form of every head.
+@dataclasses.dataclass(frozen=True)
+class Asked:
+  """What is asked of every head.
 
-  Args:
-    subject: what the heads are called.
-    heads: their log weights.
+  Attributes:
     eps: shares by the text that they were given as.
     horizon: N in tokens.
     train: training length in tokens; mass at or beyond it is far.
-    window: adds the smallest windows that keep an error, for contexts of any
+    window: the smallest windows that keep this error, for contexts of any
       length and for those of at most N tokens.
-    M: bound of the logits, for the interval of the true far share.
+    M: bound of the logits, for the interval of the share of far keys.
+  """
+
+  eps: Mapping[str, Fraction]
+  horizon: int
+  train: int
+  window: ErrorBound | None = None
+  M: float | None = None
+
+
+def record(subject: Subject, asked: Asked) -> dict:
+  """Verdict, receptive fields and horizon form of every head.
+
+  docs/theory.md has what each field is.
 
   Raises:
     ValueError: no weight at large distances, or N too large to sum.
   """
-  known = {}
-  for head in heads:
-    if head not in known:
-      known[head] = _head(head, eps, horizon, train, M)
-      if window is not None:
-        known[head]['window'] = _windows(head, window, horizon)
-  return dict(subject=subject, heads=[known[head] for head in heads])
+  if subject.not_judged:
+    verdict = Verdict('not judged', None, subject.not_judged)
+    heads = [_said(asked, verdict)] * subject.H
+  else:
+    known = {head: _head(head, asked) for head in dict.fromkeys(subject.heads)}
+    heads = [known[head] for head in subject.heads]
+  return dict(subject=subject.name, parameters=subject.parameters, heads=heads)
 
 
-def _head(
-  root: Node,
-  eps: Mapping[str, Fraction],
-  n: int,
-  train: int,
-  M: float | None = None,
-) -> dict:
+def _head(root: Node, asked: Asked) -> dict:
   start = time.monotonic()
-  notes = []
+  notes: list[str] = []
   try:
     verdict = convergence.judge(root)
   except UndefinedWeight as e:
     raise ValueError(f'no weight at large distances: {e}') from e
-  fields = _fields(root, verdict, {**eps, HALF: witness.HALF}, notes)
-  half = Bracket(**fields.pop(HALF, dict(low=1, high=None)))
-  seen = _horizon(root, n, train, eps, notes)
+  out, eps = _said(asked, verdict), [*asked.eps.values()]
+  is_open = any(node.op == 'param' for node in nodes(root))
+  brackets: list[Bracket] = []  # none of a sum not known to have a total
+  if verdict.verdict == 'diverges' or (
+    verdict.verdict == 'converges' and not is_open
+  ):
+    brackets = _brackets(root, verdict, [*eps, witness.HALF], notes)
+  ends = map(dataclasses.asdict, brackets[: len(eps)])
+  out['trf'] = dict(zip(asked.eps, ends, strict=False))
+  if not is_open:
+    seen = finite_horizon.horizon(root, asked.horizon, asked.train, eps)
+    if seen.note is not None and seen.note not in notes:
+      notes.append(seen.note)
+    below = seen.trf and dict(zip(asked.eps, seen.trf, strict=True))
+    out['horizon'] |= dict(
+      far_mass=seen.far_mass, exponent=seen.exponent, trf=below
+    )
+    half = brackets[-1] if brackets else Bracket(1, None)
+    out['far'] = _far(root, asked, seen, half)
+    if asked.window is not None:
+      out['window'] |= _windows(root, asked.window, asked.horizon)
+  out['seconds'] = round(time.monotonic() - start, 4)
+  return out | dict(note='; '.join(notes) or None)
+
+
+def _said(asked: Asked, verdict: Verdict) -> dict:
+  """A record without any number of the weights."""
   margin = verdict.margin
+  window = {}
+  if asked.window is not None:
+    window['window'] = dict(
+      error=asked.window.error, any_length=None, n=asked.horizon, below=None
+    )
   return dict(
     verdict=verdict.verdict,
     condition=verdict.condition,
     argument=verdict.argument,
     margin=float(margin) if margin is not None and margin.is_number else None,
-    trf=fields,
-    horizon=seen,
-    far=None
-    if _open(root)
-    else far_share.record(root, n, train, seen['far_mass'], half, M),
-    note='; '.join(notes) or None,
-    seconds=round(time.monotonic() - start, 4),
+    trf={},
+    horizon=dict(n=asked.horizon, far_mass=None, exponent=None, trf=None),
+    far=None,
+    **window,
+    note=None,
+    seconds=0.0,
+  )
+
+
+def _brackets(
+  root: Node, verdict: Verdict, eps: list[Fraction], notes: list[str]
+) -> list[Bracket]:
+  try:
+    with limit(SECONDS):
+      return trf_bounds.receptive(root, eps, verdict)
+  except UndefinedTotal as e:
+    notes.append(str(e))
+    return []
+  except (TimeoutError, ValueError) as e:
+    notes.append(str(e) or f'not bracketed within {SECONDS:g} s')
+    return [Bracket(1, None)] * len(eps)
+
+
+def _far(root: Node, asked: Asked, seen: Horizon, half: Bracket) -> dict:
+  """What is known of the far mass."""
+  share = None
+  if asked.M is not None and seen.far_mass is not None:
+    ends = far_share.interval(seen.far_mass, 2 * asked.M)
+    share = [float(f'{x:.9g}') for x in ends]
+  least = 1 if seen.doubled else asked.horizon + 1
+  try:
+    n_half = witness.n_half(root, asked.train, half)
+  except TheoryError:
+    n_half = Bracket(least, None)
+  if n_half.low is not None and n_half.high is None:
+    n_half = Bracket(max(n_half.low, least), None)
+  return dict(
+    train=asked.train,
+    mean=seen.mean,
+    share=share,
+    n_half=dataclasses.asdict(n_half),
+    reach=seen.reach,
   )
 
 
 def _windows(root: Node, bound: ErrorBound, n: int) -> dict:
-  below = certified_window.smallest(root, bound, n)
-  try:
+  out: dict[str, int | None] = dict(any_length=None, below=None)
+  with contextlib.suppress(TimeoutError, UndefinedTotal):  # is in the note
+    out['below'] = certified_window.smallest(root, bound, n)
     with limit(SECONDS):
-      any_length = certified_window.smallest(root, bound)
-  except TimeoutError:
-    any_length = None
-  return dict(error=bound.error, any_length=any_length, n=n, below=below)
-
-
-def _fields(
-  root: Node, verdict: Verdict, eps: Mapping[str, Fraction], notes: list[str]
-) -> dict:
-  if verdict.verdict == 'diverges':
-    return {name: dict(low=None, high=None) for name in eps}
-  if verdict.verdict != 'converges' or _open(root):
-    return {}
-  try:
-    with limit(SECONDS):
-      brackets = trf_bounds.trf(root, verdict.log_depth, list(eps.values()))
-  except UndefinedTotal as e:
-    notes.append(str(e))
-    return {}
-  except (TimeoutError, ValueError) as e:
-    why = str(e) or f'not bracketed within {SECONDS:g} s'
-    notes.append(why)
-    return {name: dict(low=1, high=None) for name in eps}
-  return {
-    name: dict(low=b.low, high=b.high)
-    for name, b in zip(eps, brackets, strict=True)
-  }
-
-
-def _open(root: Node) -> bool:
-  """Whether a parameter has no value."""
-  return any(node.op == 'param' for node in nodes(root))
-
-
-def _horizon(
-  root: Node, n: int, train: int, eps: Mapping[str, Fraction], notes: list[str]
-) -> dict:
-  if _open(root):
-    return dict(n=n, far_mass=None, exponent=None, trf=None)
-  seen = finite_horizon.horizon(root, n, train, list(eps.values()))
-  if seen.note is not None and seen.note not in notes:
-    notes.append(seen.note)
-  fields = None
-  if seen.trf is not None:
-    fields = dict(zip(eps, seen.trf, strict=True))
-  return dict(n=n, far_mass=seen.far_mass, exponent=seen.exponent, trf=fields)
+      out['any_length'] = certified_window.smallest(root, bound)
+  return out

@@ -25,10 +25,11 @@ import flint
 import numpy as np
 from flint import arb
 
-from extrapolation.theory import convergence, head_formulas, trf_bounds
+from extrapolation.theory import subjects, trf_bounds
+from extrapolation.theory.bracket import decider, search
 from extrapolation.theory.enclosures import finite_sum
 from extrapolation.theory.errors import NotProved
-from extrapolation.theory.expression.graph import Node
+from extrapolation.theory.expression.graph import Node, value_missing
 
 LARGEST = 1e4  # of a logit's bound; its share of weight is e^-20000
 
@@ -58,7 +59,10 @@ def certified(
   horizon: int | None = None,
 ) -> list[int | None]:
   """Smallest window of every head; see `theory.window`."""
-  heads = head_formulas.heads(subject, params)
+  read = subjects.read(subject, params)
+  heads = read.heads
+  if read.parameters:
+    raise value_missing(read.parameters[0])
   bounds = [float(m) for m in np.atleast_1d(M)]
   bounds = bounds * len(heads) if np.ndim(M) == 0 else bounds
   if len(bounds) != len(heads):
@@ -81,14 +85,10 @@ def smallest(
     return 1
   if horizon is not None:
     return _below(head, share, horizon)
-  verdict = convergence.judge(head)
-  if verdict.verdict != 'converges':
-    return None
   try:
-    (bracket,) = trf_bounds.trf(head, verdict.log_depth, [share])
+    return trf_bounds.receptive(head, [share])[0].high
   except NotProved:
     return None
-  return bracket.high
 
 
 def allowed(error: float | int, M: float | int, v: float | int) -> Fraction:
@@ -118,5 +118,5 @@ def _below(head: Node, share: Fraction, horizon: int) -> int:
     sums = finite_sum.Floats(finite_sum.without_constant(head), horizon)
   except NotProved:
     return horizon
-  bracket = trf_bounds.search(trf_bounds.decider(sums.beyond, share))
+  bracket = search(decider(sums.beyond, share))
   return min(bracket.high or horizon, horizon)

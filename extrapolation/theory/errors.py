@@ -29,6 +29,10 @@ class NotProved(TheoryError):
   """No proof either way with the precision or the rules at hand."""
 
 
+class NotJudged(NotProved):
+  """Order enters beside the weights, so that they decide nothing."""
+
+
 class NeedsCaseSplit(Exception):
   """The sign of `expression` decides; the caller tries +, 0 and -."""
 

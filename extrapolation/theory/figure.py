@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from extrapolation.theory import finite_horizon
-from extrapolation.theory.expression.graph import Node
+from extrapolation.theory.answer import Asked
+from extrapolation.theory.subjects import Subject
 
 matplotlib.use('Agg')
 
@@ -20,10 +21,9 @@ REACH = 10**7  # tokens on the axis
 
 def save(
   path: str,
-  subjects: dict[str, list[Node]],
+  subjects: Sequence[Subject],
   records: Sequence[dict],
-  train: int,
-  horizon: int,
+  asked: Asked,
 ) -> None:
   """Draws the heads of each subject into one PNG, one row per subject.
 
@@ -33,24 +33,25 @@ def save(
 
   Args:
     path: file to write.
-    subjects: log weights of the heads by name.
+    subjects: those without numbers of their own get no row.
     records: those of answer.record, in the same order.
-    train, horizon: lengths in tokens, marked.
+    asked: of them; its lengths are marked.
 
   Raises:
-    ValueError: a subject whose parameters have no value, or a wrong path.
+    ValueError: no subject has numbers, or a wrong path.
   """
   shown = [
-    (name, heads, record)
-    for (name, heads), record in zip(subjects.items(), records, strict=True)
+    (subject, record)
+    for subject, record in zip(subjects, records, strict=True)
     if record['heads'][0]['horizon']['trf'] is not None
   ]
   if not shown:
-    raise ValueError('nothing to draw: give the parameters values with --set')
+    why = subjects[0].not_judged or 'give the parameters values with --set'
+    raise ValueError(f'nothing to draw: {why}')
   figure = Figure(figsize=(13, 3.1 * len(shown) + 0.6), layout='constrained')
   rows = figure.subplots(len(shown), 3, squeeze=False)
-  for axes, (name, heads, record) in zip(rows, shown, strict=True):
-    _row(axes, name, heads, record, train, horizon)
+  for axes, (subject, record) in zip(rows, shown, strict=True):
+    _row(axes, subject, record, asked.train, asked.horizon)
   try:
     figure.savefig(path, dpi=90)
   except (OSError, ValueError) as e:
@@ -58,13 +59,9 @@ def save(
 
 
 def _row(
-  axes: np.ndarray,
-  name: str,
-  heads: Sequence,
-  record: dict,
-  train: int,
-  horizon: int,
+  axes: np.ndarray, subject: Subject, record: dict, train: int, horizon: int
 ):
+  heads = subject.heads
   t = np.unique(np.geomspace(1, horizon, POINTS).astype(np.int64)) - 1
   colours = matplotlib.colormaps['viridis'](np.linspace(0, 0.9, len(heads)))
   every = np.arange(horizon, dtype=np.float64)
@@ -76,7 +73,11 @@ def _row(
     for ax, y in zip(axes, (w, tail), strict=False):
       seen = np.where(y[t] > FLOOR, y[t], np.nan)
       ax.plot(t + 1, seen, color=colour, lw=1.4, label=label)
-  titles = (f'{name}: weight', 'share at or beyond t', 'receptive field n(eps)')
+  titles = (
+    f'{subject.name}: weight',
+    'share at or beyond t',
+    'receptive field n(eps)',
+  )
   for ax, title in zip(axes, titles, strict=True):
     ax.set_title(title, loc='left', fontsize=10)
     ax.grid(alpha=0.25, lw=0.5)

@@ -1,32 +1,24 @@
-"""Records as a readable table, and as CSV."""
+"""Records as tables for people, and as CSV."""
 
 import csv
 import sys
+from collections.abc import Iterable
 
-import rich.box
-import rich.console
-import rich.table
-
-from extrapolation.theory import far_table
+from extrapolation.output import table
+from extrapolation.output.table import number
 
 
-def show(records: list[dict], train: int, width: int | None = None) -> None:
-  """Prints one table per record; plain text where stdout is no terminal."""
-  console = rich.console.Console(
-    width=width or (None if rich.console.Console().is_terminal else 120),
-    highlight=False,
-    soft_wrap=False,
-  )
-  for record in records:
-    _one(console, record, train)
+def show(records: list[dict], train: int) -> None:
+  """Prints every record: a row per head, then what is known of its far mass."""
+  print('\n\n'.join(_text(record, train) for record in records))
 
 
 def write(records: list[dict]) -> None:
   """Writes CSV with one row per head to stdout."""
   rows = [
-    _flat(record['subject'], i + 1, head)
+    dict(subject=record['subject'], head=i) | _flat(head)
     for record in records
-    for i, head in enumerate(record['heads'])
+    for i, head in enumerate(record['heads'], 1)
   ]
   columns = list(dict.fromkeys(key for row in rows for key in row))
   out = csv.DictWriter(sys.stdout, columns, lineterminator='\n')
@@ -34,131 +26,115 @@ def write(records: list[dict]) -> None:
   out.writerows(rows)
 
 
-def _flat(subject: str, number: int, head: dict) -> dict:
-  seen = head['horizon']
-  row = dict(subject=subject, head=number)
-  row |= {k: head[k] for k in ('verdict', 'condition', 'margin', 'argument')}
-  for eps, bracket in head['trf'].items():
-    ends = ('inf' if x is None else x for x in bracket.values())
-    row[f'low_{eps}'], row[f'high_{eps}'] = ends
+def bracket(ends: dict, infinite: str = 'infinite') -> str:
+  """low..high for people; `infinite` where both are None."""
+  low, high = ends['low'], ends['high']
+  if high is None:
+    return infinite if low is None else f'>= {number(low)}'
+  return '..'.join(dict.fromkeys(map(number, (low, high))))
+
+
+def _flat(head: dict) -> dict:
+  """Columns of CSV: those of the record by their own names; `inf` is never."""
+  kept = ('verdict', 'condition', 'margin', 'argument')
+  row = {key: head[key] for key in kept}
+  for eps, ends in head['trf'].items():
+    row |= _ends(ends, f'low_{eps}', f'high_{eps}')
+  seen, far = head['horizon'], head['far']
   row |= dict(horizon=seen['n'], far_mass=seen['far_mass'])
   row |= dict(exponent=seen['exponent'])
   row |= {f'below_{eps}': j for eps, j in (seen['trf'] or {}).items()}
-  row |= far_table.columns(head['far'])
+  if far is not None:
+    low, high = far['share'] or (None, None)
+    row |= dict(far_mean=far['mean'], share_low=low, share_high=high)
+    row |= _ends(far['n_half'], 'n_half_low', 'n_half_high')
+    row |= {f'reach_{key}': x for key, x in far['reach'].items()}
   if 'window' in head:
-    any_length, below = head['window']['any_length'], head['window']['below']
-    row |= dict(window=any_length, window_below=below)
+    row |= dict(window=head['window']['any_length'])
+    row |= dict(window_below=head['window']['below'])
   return row
 
 
-def _one(console: rich.console.Console, record: dict, train: int) -> None:
-  heads = record['heads']
-  n = heads[0]['horizon']['n']
-  names = list(dict.fromkeys(e for h in heads for e in h['trf']))
-  title = record['subject']
-  if record.get('parameters'):
+def _ends(ends: dict, *names: str) -> dict:
+  values = ends.values()
+  values = ['inf', 'inf'] if {*values} == {None} else values
+  return dict(zip(names, values, strict=True))
+
+
+def _text(record: dict, train: int) -> str:
+  heads, title = record['heads'], record['subject']
+  if record['parameters']:
     title += f'   parameters: {", ".join(record["parameters"])}'
-  console.print(title, markup=False, soft_wrap=True)
-  table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-  before = record.get('before')
-  shares = ' / '.join(names)
-  table.add_column('head', justify='right', no_wrap=True)
-  table.add_column('verdict', no_wrap=True)
-  if before:
-    table.add_column('before', no_wrap=True)
-    table.add_column('margin', no_wrap=True)
-  if names:
-    table.add_column(f'TRF {shares}', no_wrap=True)
-  seen = heads[0]['horizon']
-  if seen['exponent'] is not None:
-    table.add_column('exponent', justify='right', no_wrap=True)
-  if seen['trf'] is not None:
-    table.add_column(f'beyond {train}', justify='right', no_wrap=True)
-    table.add_column(f'TRF below {n}', no_wrap=True)
-  if 'window' in heads[0]:
-    table.add_column('window', justify='right', no_wrap=True)
-    table.add_column(f'window below {n}', justify='right', no_wrap=True)
-  for i, label in _rows(heads, before):
-    h = heads[i]
-    cells = [label, _verdict(h)]
-    if before:
-      cells += [_verdict(before[i]), _margins(before[i], h)]
-    if names:
-      cells.append(_joined([_bracket(h['trf'].get(x)) for x in names]))
-    horizon = h['horizon']
-    if seen['exponent'] is not None:
-      cells.append(_number(horizon['exponent'], '.3g'))
-    if seen['trf'] is not None:
-      cells.append(_number(horizon['far_mass'], '.3f'))
-      below = (horizon['trf'] or {}).values()
-      cells.append(' / '.join('-' if x is None else str(x) for x in below))
-    if 'window' in h:
-      for w in (h['window']['any_length'], h['window']['below']):
-        cells.append('-' if w is None else integer(w))
-    table.add_row(*cells)
-  console.print(table)
-  far = far_table.far_table([(s, heads[i]) for i, s in _rows(heads, before)], n)
-  if far is not None:
-    console.print(far)
-  arguments = dict.fromkeys(h['argument'] for h in heads)
-  shown = list(arguments)[:1] if len(arguments) > 2 else list(arguments)
-  for text in shown:
-    who = [i + 1 for i, h in enumerate(heads) if h['argument'] == text]
-    label = '' if len(arguments) == 1 else f'head {who[0]}: '
-    console.print(f'  {label}{text}', markup=False)
-  for note in dict.fromkeys(h['note'] for h in heads if h['note']):
-    console.print(f'  note: {note}', markup=False)
+  names = dict.fromkeys(eps for head in heads for eps in head['trf'])
+  rows = [_row(head, train, ' / '.join(names)) for head in heads]
+  for row, old, head in zip(
+    rows, record.get('before', ()), heads, strict=False
+  ):
+    margins = dict.fromkeys(_margin(x) for x in (old, head))
+    row |= dict(before=_verdict(old), margin=' -> '.join(margins))
+  parts = [title, '', _table(rows)]
+  if all(head['far'] for head in heads):
+    n = heads[0]['horizon']['n']
+    parts += ['', f'keys beyond {train} of {n}; reach in nats']
+    parts += ['', _table([_far_row(head) for head in heads])]
+  arguments = dict.fromkeys(head['argument'] for head in heads)
+  parts.append('')
+  for text in list(arguments)[: 1 if len(arguments) > 2 else 2]:
+    first = next(i for i, h in enumerate(heads, 1) if h['argument'] == text)
+    parts.append(f'head {first}: {text}' if len(arguments) > 1 else text)
+  notes = dict.fromkeys(head['note'] for head in heads if head['note'])
+  return '\n'.join([*parts, *(f'note: {note}' for note in notes)])
 
 
-def _rows(
-  heads: list[dict], before: list[dict] | None
-) -> list[tuple[int, str]]:
-  """Index and label of every row: one row when all heads are the same."""
-  kept = [{k: v for k, v in h.items() if k != 'seconds'} for h in heads]
-  if len(heads) > 1 and not before and all(h == kept[0] for h in kept):
-    return [(0, f'1-{len(heads)}')]
-  return [(i, str(i + 1)) for i in range(len(heads))]
+def _table(rows: list[dict[str, str | None]]) -> str:
+  """One row where all are alike; without columns that no head has."""
+  alike = len(rows) > 1 and all(row == rows[0] for row in rows)
+  labels = [f'1-{len(rows)}'] if alike else map(str, range(1, len(rows) + 1))
+  shown = [dict(head=i) | row for i, row in zip(labels, rows, strict=False)]
+  columns = [k for k in shown[0] if any(row[k] for row in shown)]
+  return table.text(shown, columns)
 
 
-def _verdict(h: dict) -> str:
-  if h['verdict'] == 'conditional':
-    return f'iff {h["condition"]}'
-  return h['verdict']
+def _row(head: dict, train: int, eps: str) -> dict[str, str | None]:
+  seen, window = head['horizon'], head.get('window', {})
+  n, below, fields = seen['n'], seen['trf'], head['trf'].values()
+  return {
+    'verdict': _verdict(head),
+    f'TRF {eps}': _joined(bracket(ends) for ends in fields),
+    'exponent': _shown(seen['exponent']),
+    f'beyond {train}': _shown(seen['far_mass']),
+    f'TRF below {n}': below and _joined(number(j) for j in below.values()),
+    'window': _shown(window.get('any_length')),
+    f'window below {n}': _shown(window.get('below')),
+  }
 
 
-def _joined(cells: list[str]) -> str:
-  """a / b / c, or one of them when they are all infinite."""
-  return cells[0] if set(cells) == {'infinite'} else ' / '.join(cells)
+def _far_row(head: dict) -> dict[str, str | None]:
+  far, n = head['far'], head['horizon']['n']
+  train, share = far['train'], far['share']
+  at = (f'reach {t}' for t in (train - 1, train, n - 1))
+  return {
+    f'mean beyond {train}': _shown(far['mean']),
+    'share, given M': share and '..'.join(number(x, 3) for x in share),
+    f'n_half({train})': bracket(far['n_half'], 'never'),
+    **dict(zip(at, map(_shown, far['reach'].values()), strict=True)),
+  }
 
 
-def _margins(before: dict, after: dict) -> str:
-  if before['margin'] == after['margin']:
-    return _number(after['margin'], '+.3f')
-  return (
-    f'{_number(before["margin"], "+.3f")} -> {_number(after["margin"], "+.3f")}'
-  )
+def _shown(x: float | None) -> str | None:
+  return None if x is None else number(x)
 
 
-def _number(x: float | None, form: str) -> str:
-  return '-' if x is None else format(x, form)
+def _joined(cells: Iterable[str]) -> str | None:
+  """a / b / c, or one of them where all are infinite."""
+  cells = list(cells)
+  return 'infinite' if {*cells} == {'infinite'} else ' / '.join(cells) or None
 
 
-def integer(x: int) -> str:
-  """Up to 15 digits in full, then three significant ones."""
-  text = str(x)
-  if len(text) <= 15:
-    return text
-  return f'{text[0]}.{text[1:3]}e{len(text) - 1}'
+def _verdict(head: dict) -> str:
+  """The condition says more."""
+  return f'iff {head["condition"]}' if head['condition'] else head['verdict']
 
 
-def _bracket(b: dict | None) -> str:
-  if b is None:
-    return '-'
-  low, high = b['low'], b['high']
-  if low is None:
-    return 'infinite'
-  if high is None:
-    return f'>= {integer(low)}'
-  if low == high or integer(low) == integer(high):
-    return integer(low)
-  return f'{integer(low)}..{integer(high)}'
+def _margin(head: dict) -> str:
+  return '-' if head['margin'] is None else f'{head["margin"]:+.3f}'

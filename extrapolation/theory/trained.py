@@ -6,27 +6,25 @@ parameters in the formula's own units, with a leading axis of layers when every
 layer has its own; `final` is absent until training has ended.
 """
 
-import dataclasses
 import pathlib
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from extrapolation import rpe as encodings
 from extrapolation.output import signed
-from extrapolation.theory import head_formulas
-from extrapolation.theory.expression.graph import Node
+from extrapolation.theory import subjects
+from extrapolation.theory.subjects import Subject
 
 NEEDED = ('name', 'H', 'hyper', 'train_length', 'init')
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-  """Heads before and after training, with their labels; length in tokens."""
+class Run(NamedTuple):
+  """The encoding before and after training; length in tokens."""
 
-  name: str
-  before: list[Node]
-  after: list[Node]
+  before: Subject
+  after: Subject
   train_length: int
 
 
@@ -58,25 +56,24 @@ def read(folder: str) -> Run:
   data, path = about(folder), pathlib.Path(folder) / 'rpe.json'
   try:
     rpe = encodings.get(data['name'], int(data['H']), **data['hyper'])
-    first, last = data['init'], data.get('final') or data['init']
-    return Run(
-      data['name'],
-      _heads(rpe, first, path),
-      _heads(rpe, last, path),
-      int(data['train_length']),
+    name = f'{folder}: {data["name"]}'
+    first, last = (
+      _subject(rpe, params, name, path)
+      for params in (data['init'], data.get('final') or data['init'])
     )
+    return Run(first, last, int(data['train_length']))
   except (TypeError, OverflowError) as e:
     raise ValueError(f'{path}: {e}') from None
 
 
-def _heads(
-  rpe: encodings.RPE, params: Mapping, path: pathlib.Path
-) -> list[Node]:
+def _subject(
+  rpe: encodings.RPE, params: Mapping, name: str, path: pathlib.Path
+) -> Subject:
   """The heads of one set of parameters, or of each layer's, in order."""
   arrays = {k: np.asarray(v, np.float32) for k, v in params.items()}
-  shapes = head_formulas.shapes(rpe)
+  shapes = subjects.shapes(rpe)
   if {k: v.shape for k, v in arrays.items()} == shapes:
-    return head_formulas.heads(rpe, arrays)
+    return subjects.read(rpe, arrays, name)
   layers = {v.shape[0] for v in arrays.values() if v.ndim}
   split = {k: v.shape[1:] for k, v in arrays.items()}
   if len(layers) != 1 or split != shapes:
@@ -85,8 +82,9 @@ def _heads(
       f'{path}: parameters of shapes {have}; {rpe.name} needs {shapes}, or '
       'that with a leading axis of layers'
     )
-  return [
-    head
+  of = [
+    subjects.read(rpe, {k: v[i] for k, v in arrays.items()}, name)
     for i in range(layers.pop())
-    for head in head_formulas.heads(rpe, {k: v[i] for k, v in arrays.items()})
   ]
+  formulas = [f for layer in of for f in layer.formulas]
+  return Subject(name, sum(x.H for x in of), formulas, of[0].not_judged)

@@ -18,12 +18,12 @@ import numpy as np
 from flint import arb
 
 from extrapolation.theory import convergence, finite_horizon, trf_bounds
-from extrapolation.theory.enclosures import prefix_sums
+from extrapolation.theory.bracket import INFINITE, Bracket, search
+from extrapolation.theory.enclosures import finite_sum, prefix_sums
 from extrapolation.theory.enclosures.prefix_sums import PrefixSums
 from extrapolation.theory.enclosures.sums import precision
 from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression.graph import Node
-from extrapolation.theory.trf_bounds import INFINITE, Bracket
 
 HALF = Fraction(1, 2)
 EFFORT = 50 * prefix_sums.EFFORT  # of one head that is asked for
@@ -43,6 +43,7 @@ def n_half(root: Node, w: int, half: Bracket | None = None) -> Bracket:
   """
   if half is None:
     half = _half(root)
+  root = finite_sum.without_constant(root)
   if half.high is not None and half.high <= w:
     return INFINITE
   prefix = PrefixSums(root)
@@ -56,13 +57,10 @@ def n_half(root: Node, w: int, half: Bracket | None = None) -> Bracket:
 
 
 def _half(root: Node) -> Bracket:
-  verdict = convergence.judge(root)
   try:
-    if verdict.verdict == 'converges':
-      return trf_bounds.trf(root, verdict.log_depth, [HALF])[0]
+    return trf_bounds.receptive(root, [HALF])[0]
   except NotProved:
-    pass
-  return Bracket(1, None)
+    return Bracket(1, None)
 
 
 def first(
@@ -80,7 +78,7 @@ def first(
 
   if decide(guess) == 0:  # B_w itself is not known
     return Bracket(1, None)
-  return trf_bounds.search(decide, guess)
+  return search(decide, guess)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,16 +1,18 @@
 """A witness as files: q, k and v as .npz, the proof as text."""
 
+import dataclasses
 import re
-from collections.abc import Sequence
 
 import numpy as np
 from flint import arb
 
 from extrapolation.output import files
 from extrapolation.theory import convergence, witness
+from extrapolation.theory.bracket import INFINITE, Bracket
 from extrapolation.theory.enclosures.sums import precision
 from extrapolation.theory.expression.graph import Node
-from extrapolation.theory.trf_bounds import INFINITE, Bracket
+from extrapolation.theory.subjects import Subject
+from extrapolation.theory.table import bracket
 from extrapolation.theory.witness import Witness
 
 LONGEST = 10**7  # tokens of a text that is written out
@@ -66,8 +68,7 @@ which is less than 1: there is no such text of any length. With logits in
 
 
 def write(
-  subject: str,
-  heads: Sequence[Node],
+  subject: Subject,
   w: int,
   head: int | None = None,
   folder: str = '.',
@@ -75,15 +76,16 @@ def write(
   """Writes the witness against a window of w keys; returns what was written.
 
   Args:
-    subject: what the heads are called.
-    heads: their log weights.
+    subject: of one or more heads.
     w: the window, in tokens.
     head: which one, from 1; None for the one with the shortest text.
     folder: gets witness-SUBJECT-HEAD-W.npz, if there is a witness, and .md.
 
   Raises:
-    ValueError: no such head or window, or an unusable weight.
+    ValueError: no such head or window, an unusable weight, or an encoding
+      that is not judged.
   """
+  heads = subject.heads
   if not 1 <= w <= LONGEST:
     raise ValueError(f'--window={w}: needs 1 to {LONGEST} keys')
   if head is not None and not 1 <= head <= len(heads):
@@ -91,9 +93,9 @@ def write(
   chosen = range(len(heads)) if head is None else [head - 1]
   lengths = {i: witness.n_half(heads[i], w) for i in chosen}
   i = min(lengths, key=lambda i: _order(lengths[i]))
-  name = re.sub(r'[^A-Za-z0-9_.]+', '-', f'{subject[:60]}-{i + 1}-{w}')
+  name = re.sub(r'[^A-Za-z0-9_.]+', '-', f'{subject.name[:60]}-{i + 1}-{w}')
   path = f'{folder}/witness-{name.strip("-")}'
-  text, made = _text(subject, i, heads[i], w, lengths[i])
+  text, made = _text(subject.name, i, heads[i], w, lengths[i])
   if len(lengths) > 1:
     lines = [f'    head {j + 1}: {_said(lengths[j])}' for j in lengths]
     text += '\n**Shortest text of every head.**\n\n' + '\n'.join(lines) + '\n'
@@ -114,10 +116,7 @@ def _order(n: Bracket) -> float:
 def _said(n: Bracket) -> str:
   if n == INFINITE:
     return 'there is none'
-  if n.high is None:
-    return f'at least {n.low:,} tokens'
-  between = '' if n.low == n.high else f'{n.low:,} to '
-  return f'{between}{n.high:,} tokens'
+  return f'{bracket(dataclasses.asdict(n))} tokens'
 
 
 def _text(

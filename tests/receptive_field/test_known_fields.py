@@ -7,7 +7,7 @@ import pytest
 
 from extrapolation import rpe, theory
 from extrapolation.receptive_field import fields, measure, record
-from extrapolation.theory import finite_horizon, head_formulas
+from extrapolation.theory import finite_horizon, subjects
 from tests.receptive_field import small
 
 EPS = (0.5, 0.1, 0.01)
@@ -125,7 +125,7 @@ def test_mass_of_heads_without_queries_is_the_field_of_theory(name, queries):
   np.testing.assert_allclose(found, theory.coverage(want, EPS)[1], atol=1)
   if queries == 1:
     values = {k: np.asarray(v[0]) for k, v in m.rpe_params(params).items()}
-    heads = head_formulas.heads(m.encoding, values)
+    heads = subjects.heads(m.encoding, values)
     read = [finite_horizon.horizon(head, n, 16, EPS).trf for head in heads]
     np.testing.assert_allclose(found, read, atol=1)
 

@@ -97,7 +97,7 @@ def test_heads_stand_beside_theory_for_their_own_layer(measured):
 def test_without_a_function_of_distance_the_rest_is_measured(measured):
   said, _ = measured
   b = record(measured, 'b')
-  assert 'sinusoidal is not a function of distance alone' in said
+  assert 'sinusoidal is not judged: order enters through embed' in said
   assert 'vacuous' in said and 'within' in said
   assert set(b['network']) == {*NETWORK, 'truncation'}
   assert 'trf' not in b['heads'][0] and 'far_mass' not in b['heads'][0]

@@ -13,7 +13,7 @@ from scipy import special
 
 from extrapolation.attention.window_bound import dropped, dropped_seen
 from extrapolation.receptive_field import loss_bound
-from extrapolation.theory import far_share, head_formulas
+from extrapolation.theory import far_share, subjects
 from extrapolation.theory.enclosures.prefix_sums import PrefixSums
 from extrapolation.theory.signs import signs
 from extrapolation.theory.witness import first
@@ -118,7 +118,7 @@ def test_2_shrunken_truncation_is_half_of_it_and_nothing_is_better():
 def test_corollary_zero_one_law():
   """sup_n p*(w, n) falls to 0 with w, or is 1 for every w."""
   for text, sums_up in (('-2*log(1+t)', True), ('-log(1+t)', False)):
-    (root,) = head_formulas.heads(text)
+    (root,) = subjects.heads(text)
     prefix = PrefixSums(root)
     near = float(prefix(64).mid())
     # beyond: the sum of 1/t^2 from 65 on is pi^2/6 - B_64; that of 1/t has
@@ -136,7 +136,7 @@ def test_corollary_zero_one_law():
 def test_3_one_text_against_every_window(M):
   """Blocks 10^k, weights 1 / (1 + t): numbers computed for the proof, and
   errors that rise with the length of the text."""
-  (root,) = head_formulas.heads('-log(1+t)')
+  (root,) = subjects.heads('-log(1+t)')
   ends = [10**k for k in range(1, 8)]
   e = np.concatenate(
     [np.full(b - a, s) for a, b, s in signs(root, blocks=ends)]
@@ -162,7 +162,7 @@ def test_3_one_text_against_every_window(M):
 def test_3_blocks_of_the_proof():
   """For equal weights B_n = n: N_k is the first N with N - N' - k >=
   k e^{2k} (k + N')."""
-  (root,) = head_formulas.heads('0*t')
+  (root,) = subjects.heads('0*t')
   before = 0
   for k, (start, stop, sign) in zip(range(1, 6), signs(root), strict=False):
     need = k * np.exp(2 * k) * (k + before)

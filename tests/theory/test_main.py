@@ -210,7 +210,7 @@ def test_a_run_with_layers_and_one_in_training(capsys, tmp_path):
 def test_text_is_a_table(capsys):
   main.main(['--rpe=type1', '--heads=8'])
   out = capsys.readouterr().out
-  assert '1615 / 16277 / 162773' in out and 'p-series' in out
+  assert '1,615 / 16,277 / 162,773' in out and 'p-series' in out
   assert max(map(len, out.splitlines())) <= 120
   main.main(['--formula=-r1*log(1+t)'])
   assert 'iff r1 > 1' in capsys.readouterr().out

@@ -168,3 +168,11 @@ def test_a_window_below_a_horizon_where_float64_overflows():
   assert certified('t-log(1+exp(t))', **bound) == [want]
   # of n equal weights a quarter is no less than a quarter
   assert certified('0*t', error=0.5, M=0, horizon=100) == [76]
+
+
+@pytest.mark.parametrize('text', ['-a*t', '-a*log(1+t)'])
+def test_a_parameter_needs_a_value(text):
+  """None would say that there is no window; there is one for some values."""
+  for horizon in (None, 100):
+    with pytest.raises(theory.TheoryError, match="'a' has no value"):
+      theory.window(text, error=0.1, M=1, horizon=horizon)

@@ -6,7 +6,7 @@ import pytest
 from extrapolation import rpe, theory
 from extrapolation.attention import attend, reference
 from extrapolation.theory import __main__ as main
-from extrapolation.theory import head_formulas, witness
+from extrapolation.theory import subjects, witness
 from extrapolation.theory.errors import NotProved, UndefinedTotal
 from extrapolation.theory.signs import signs
 
@@ -21,7 +21,7 @@ from extrapolation.theory.signs import signs
 )
 def test_the_error_through_attend(name, w, errors):
   """2 (1 - B_w / B_4096) to five digits, in float32."""
-  heads = head_formulas.heads(rpe.get(name, 2))
+  heads = subjects.heads(rpe.get(name, 2))
   for root, value in zip(heads, errors, strict=True):
     made = witness.make(root, w, 4096)
     assert float(made.error.mid()) == pytest.approx(value, abs=5e-6)
@@ -32,7 +32,7 @@ def test_the_error_through_attend(name, w, errors):
 @pytest.mark.parametrize('n', [300, 9000])
 def test_both_ways_of_checking_agree_with_the_definition(n):
   """All queries up to 8,192 tokens, from a cache beyond; float64 by hand."""
-  (root,) = head_formulas.heads('-log(1+t/7)')
+  (root,) = subjects.heads('-log(1+t/7)')
   made = witness.make(root, 20, n)
   q, k, v = made.arrays().values()
   b = -np.log1p(np.arange(n) / 7)
@@ -47,7 +47,7 @@ def test_both_ways_of_checking_agree_with_the_definition(n):
 
 
 def test_the_shortest_text_is_the_shortest():
-  (root,) = head_formulas.heads('-log(1+t)')
+  (root,) = subjects.heads('-log(1+t)')
   made = witness.make(root, 5)
   B = np.cumsum(1 / (1.0 + np.arange(200)))
   assert made.n == 1 + int(np.argmax(B >= 2 * B[4]))
@@ -61,7 +61,7 @@ def test_files_are_the_text_and_its_proof(capsys, tmp_path):
   (text,) = (tmp_path / 'new').glob('*.md')
   assert text.read_text() in out and '||o - o_w|| = 2 (1 - B_w / B_n)' in out
   arrays = np.load(text.with_suffix('.npz'))
-  heads = head_formulas.heads(rpe.get('harmonic', 4))
+  heads = subjects.heads(rpe.get('harmonic', 4))
   lengths = [witness.n_half(root, 32).low for root in heads]
   n, i = min(lengths), int(np.argmin(lengths))
   assert f'harmonic, head {i + 1}:' in out  # the one with the shortest text
@@ -79,7 +79,7 @@ def test_where_there_is_none_the_largest_error_is_told(capsys, tmp_path):
   out = capsys.readouterr().out
   assert 'there is no such text of any length' in out
   assert '2 T_w / B = [0.270670566' in out and not [*tmp_path.glob('*.npz')]
-  root = head_formulas.heads(rpe.get('alibi', 8))[7]
+  root = subjects.heads(rpe.get('alibi', 8))[7]
   share = witness.largest(root, 512)
   assert abs(float(share.mid()) - np.exp(-2)) < 1e-12
   with pytest.raises(NotProved, match='no text'):
@@ -97,7 +97,7 @@ def test_a_convergent_head_may_have_one_and_a_long_one_is_not_written(
 
 
 def test_a_hard_window_has_none_beyond_its_width(capsys, tmp_path):
-  (root,) = head_formulas.heads(rpe.get('window', 1, width=64))
+  (root,) = subjects.heads(rpe.get('window', 1, width=64))
   assert witness.n_half(root, 64) == theory.trf('-log(1+t)', eps=['0.1'])[0][0]
   assert witness.make(root, 32).n == 64
   main.main(['--rpe=window:width=64', '--witness', '--window=64',
@@ -108,10 +108,10 @@ def test_a_hard_window_has_none_beyond_its_width(capsys, tmp_path):
 
 def test_a_window_without_weight_has_no_number():
   """Weights t - 20 beyond 20 tokens: B_8 = 0, and no share of it."""
-  (root,) = head_formulas.heads('log(max(0,t-20))')
+  (root,) = subjects.heads('log(max(0,t-20))')
   assert witness.n_half(root, 8).low == 1
   assert witness.n_half(root, 8).high is None
-  (root,) = head_formulas.heads('-log(1+t)')
+  (root,) = subjects.heads('-log(1+t)')
   with pytest.raises(ValueError, match='at least the window'):
     witness.make(root, 8, 7)
 
@@ -128,12 +128,12 @@ def test_a_trained_run_has_witnesses_too(capsys, tmp_path):
 
 
 def test_signs_check_what_they_rest_on():
-  (root,) = head_formulas.heads('1-log(1+t)')
+  (root,) = subjects.heads('1-log(1+t)')
   with pytest.raises(UndefinedTotal, match='not at most 1'):
     next(signs(root))
   assert next(signs(root, largest=3))[0] == 0
   assert [*signs(root, blocks=[3, 9])] == [(0, 3, -1), (3, 9, 1)]
-  (root,) = head_formulas.heads('-log(1+t)')
+  (root,) = subjects.heads('-log(1+t)')
   blocks = signs(root)
   start, stop, sign = next(blocks)
   B = np.cumsum(1 / (1.0 + np.arange(stop)))

@@ -1,5 +1,6 @@
-"""What theory is asked about, as one exact expression per head."""
+"""What theory is asked about: the exact log weight of every head, by name."""
 
+import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,35 +10,85 @@ import jax.numpy as jnp
 import numpy as np
 
 from extrapolation import rpe as encodings
-from extrapolation.theory.errors import FormulaError
+from extrapolation.theory.errors import FormulaError, NotJudged, UnreadableBias
 from extrapolation.theory.expression import trace
 from extrapolation.theory.expression.formula import Formula
 from extrapolation.theory.expression.graph import Node, nodes
 
 
-def heads(subject: Any, params: Mapping | None = None) -> list[Node]:
-  """The log weight of every head of an RPE, a jnp function or a formula.
+@dataclasses.dataclass(frozen=True)
+class Subject:
+  """The heads of one encoding, function or formula.
+
+  Attributes:
+    name: what is printed.
+    H: how many heads.
+    formulas: their log weights; none where they are not judged.
+    not_judged: why weights do not decide; '' where they do.
+  """
+
+  name: str
+  H: int
+  formulas: Sequence[Node] = ()
+  not_judged: str = ''
+
+  @property
+  def heads(self) -> Sequence[Node]:
+    """The log weights.
+
+    Raises:
+      NotJudged: order enters beside them.
+    """
+    if self.not_judged:
+      raise NotJudged(f'{self.name} is not judged: {self.not_judged}')
+    return self.formulas
+
+  @property
+  def parameters(self) -> list[str]:
+    """Names of the parameters without a value."""
+    seen = {n.data for f in self.formulas for n in nodes(f) if n.op == 'param'}
+    return sorted(name.lstrip('~') for name in seen)
+
+
+def read(what: Any, params: Mapping | None = None, name: str = '') -> Subject:
+  """An RPE, a jnp function or a formula, as `theory.verdict` takes them.
 
   Without `params` the learned ones stay symbols: positive where the encoding
   constrains them to be, real otherwise.
 
   Raises:
-    ValueError: what theory cannot read, in one line.
+    TheoryError: what theory cannot read, in one line.
   """
-  if isinstance(subject, str):
-    subject = formula(subject)
-  if isinstance(subject, Formula):
-    return [subject.read(params)]
-  if isinstance(subject, encodings.RPE):
+  if isinstance(what, encodings.RPE):
+    name = name or what.name
+    if not what.bias_only:
+      why = f'order enters through {what.beside_bias}, not through weights'
+      bias = jax.eval_shape(what.bias, jnp.arange(1), _learned(what))
+      return Subject(name, bias.shape[0], not_judged=why)
     if params is None:
-      params = symbols(subject)
-    return trace.read(subject.bias, params)
-  if not callable(subject):
-    raise ValueError(
-      f'{type(subject).__name__} is no encoding: theory reads an RPE, a jnp '
+      params = symbols(what)
+    formulas = trace.read(what.bias, params)
+  elif isinstance(what, str | Formula):
+    written = formula(what) if isinstance(what, str) else what
+    formulas = [written.read(params)]
+    name = name or written.text
+  elif callable(what):
+    formulas = trace.read(what, params)
+  else:
+    raise UnreadableBias(
+      f'{type(what).__name__} is no encoding: theory reads an RPE, a jnp '
       'function of distance, or a formula as text'
     )
-  return trace.read(subject, params)
+  return Subject(name or 'the function', len(formulas), formulas)
+
+
+def heads(what: Any, params: Mapping | None = None) -> Sequence[Node]:
+  """The log weight of every head; see `read`.
+
+  Raises:
+    NotJudged: order enters beside the weights.
+  """
+  return read(what, params).heads
 
 
 def formula(text: str) -> Formula:
@@ -62,23 +113,13 @@ def formula(text: str) -> Formula:
   return out
 
 
-def parameters(heads: Sequence[Node]) -> list[str]:
-  """Names of the parameters without a value."""
-  seen = {n.data for head in heads for n in nodes(head) if n.op == 'param'}
-  return sorted(name.lstrip('~') for name in seen)
-
-
-def not_judged(subject: Any) -> str:
-  """Why weights do not decide about an encoding; '' where they do."""
-  if isinstance(subject, encodings.RPE) and not subject.bias_only:
-    return f'order enters through {subject.beside_bias}, not through weights'
-  return ''
-
-
 def shapes(rpe: encodings.RPE) -> dict[str, tuple[int, ...]]:
   """The shape of every learned parameter."""
-  specs = jax.eval_shape(rpe.init, jax.random.key(0))
-  return {k: s.shape for k, s in specs.items()}
+  return {k: s.shape for k, s in _learned(rpe).items()}
+
+
+def _learned(rpe: encodings.RPE) -> dict[str, jax.ShapeDtypeStruct]:
+  return jax.eval_shape(rpe.init, jax.random.key(0))
 
 
 def symbols(rpe: encodings.RPE) -> dict[str, np.ndarray]:

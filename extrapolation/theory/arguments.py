@@ -1,0 +1,129 @@
+"""The subjects, and what is asked of them, that the flags of theory name."""
+
+import argparse
+import logging
+from fractions import Fraction
+from typing import Any
+
+from extrapolation import rpe
+from extrapolation.cli import values
+from extrapolation.theory import certified_window, trf_bounds
+from extrapolation.theory import subjects as reading
+from extrapolation.theory.answer import Asked
+from extrapolation.theory.certified_window import ErrorBound
+from extrapolation.theory.expression import grammar
+from extrapolation.theory.subjects import Subject
+
+log = logging.getLogger('extrapolation.theory')
+
+MOST_HEADS, MOST_NAMES, MOST_SHARES = 512, 64, 64
+
+
+def asked(args: argparse.Namespace) -> Asked:
+  """What the flags ask of every head.
+
+  Raises:
+    ValueError: a flag out of its range.
+  """
+  if args.eps.count(',') >= MOST_SHARES:
+    raise ValueError(f'--eps: at most {MOST_SHARES} shares')
+  shares = values.items(args.eps, spaces=True)
+  if not shares:
+    raise ValueError('--eps is empty: give one or more shares in (0, 1)')
+  if args.horizon < 2:
+    raise ValueError(f'horizon = {args.horizon}: at least 2 tokens')
+  train = 512 if args.train_length is None else args.train_length
+  if train < 1:
+    raise ValueError(f'train_length = {train}: at least 1 token')
+  eps = {e: trf_bounds.share(e) for e in shares}
+  return Asked(eps, args.horizon, train, _window(args), args.logit_bound)
+
+
+def _window(args: argparse.Namespace) -> ErrorBound | None:
+  error, M, v = args.window_error, args.logit_bound, args.value_bound
+  if error is None:
+    if v is not None:
+      raise ValueError('--value_bound needs --window_error')
+    if M is not None:  # for the share of far keys
+      certified_window.allowed(1, M, 1)
+    return None
+  if M is None:
+    raise ValueError(
+      '--window_error needs --logit_bound: a bound of the logits'
+    )
+  bound = ErrorBound(error, M, 1.0 if v is None else v)
+  certified_window.allowed(bound.error, bound.M, bound.v)
+  return bound
+
+
+def subjects(args: argparse.Namespace) -> list[Subject]:
+  """Those of --formula, --function, --rpe or --all.
+
+  An encoding of --all that cannot be read is left out, and put into
+  `args.broken` with the reason.
+
+  Raises:
+    ValueError: one that was named cannot be read; the message says why.
+  """
+  given = {k: grammar.number(v) for k, v in _pairs(args.set, '--set').items()}
+  if not 1 <= args.heads <= MOST_HEADS:
+    raise ValueError(
+      f'heads = {args.heads}: at least 1 is needed, at most {MOST_HEADS}'
+    )
+  if args.formula is not None:
+    return [reading.read(args.formula, given)]
+  if args.function:
+    function = reading.load(args.function)
+    return [reading.read(function, given or None, args.function)]
+  names = rpe.names() if args.all else values.items(args.rpe)
+  if len(names) > MOST_NAMES:
+    raise ValueError(f'--rpe: at most {MOST_NAMES} encodings')
+  texts = {} if args.all else _pairs(args.rpe_args, '--rpe_args')
+  out = []
+  for spec in names:
+    try:
+      out.append(_encoding(spec, args.heads, texts, given))
+    except Exception as e:  # whatever a file of the user's own raises
+      if not args.all or given:
+        raise
+      args.broken[spec] = ' '.join(str(e).split())
+      log.warning('left out: encoding %r: %s', spec, args.broken[spec])
+  return out
+
+
+def _encoding(
+  spec: str, H: int, texts: dict[str, str], given: dict[str, Fraction]
+) -> Subject:
+  """NAME:KEY=VALUE with more hyperparameters, and values of --set."""
+  name, own = rpe.parse(spec)
+  encoding = rpe.get(name, H, **_hyper(name, own | texts))
+  params = reading.symbols(encoding)
+  for key, value in given.items():
+    if key not in params:
+      has = ', '.join(params) or 'none'
+      raise ValueError(f'{name} has no parameter {key!r}; it has: {has}')
+    params[key] = params[key].copy()
+    params[key].fill(value)
+  return reading.read(encoding, params, spec)
+
+
+def _hyper(name: str, texts: dict[str, str]) -> dict[str, Any]:
+  """Hyperparameters, each of the type of its default."""
+  defaults, out = rpe.defaults(name), {}
+  for key, text in texts.items():
+    kind = type(defaults.get(key, 0.0))
+    try:
+      out[key] = kind(text)
+    except ValueError:
+      raise ValueError(f'{key} = {text!r} is not a {kind.__name__}') from None
+  return out
+
+
+def _pairs(text: str, flag: str) -> dict[str, str]:
+  out = {}
+  for pair in filter(None, text.split(',')):
+    key, equals, value = pair.partition('=')
+    if not equals or not key.strip() or not value.strip():
+      raise ValueError(f'{flag}={text}: write it as name=value,name=value')
+    out[key.strip()] = value.strip()
+  return out

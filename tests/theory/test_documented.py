@@ -1,0 +1,90 @@
+"""Every field and column that is printed is documented, and no other."""
+
+import csv
+import io
+import json
+import pathlib
+import re
+
+import pytest
+
+from extrapolation.theory import __main__ as main
+
+ROOT = pathlib.Path(__file__).parents[2]
+DOCS = ROOT / 'docs' / 'theory.md'
+RESULTS = ROOT / 'results' / 'theory'
+EPS = '0.25'
+ARGS = (
+  '--rpe=alibi,none,kerple_log,rotary',
+  '--formula=-2*log(t)',
+  '--formula=-log(t+1)',
+)
+FLAGS = (
+  f'--eps={EPS}', '--heads=2', '--horizon=64', '--train_length=8',
+  '--logit_bound=1', '--window_error=0.5',
+)  # fmt: skip
+
+
+def documented():
+  text = DOCS.read_text().split('## Numbers that are printed')[1]
+  columns = text[text.index('In CSV') : text.index('All are proved')]
+  return table_of(text), {*re.findall(r'`(\w+)`', columns)}
+
+
+def table_of(text):
+  """Names in the first cells of tables."""
+  rows = re.findall(r'^\| (`.*?) \|', text, re.MULTILINE)
+  return {name for row in rows for name in re.findall(r'`(.*?)`', row)}
+
+
+def paths(value, path=''):
+  """Of all that is no folder of others; lists of records share theirs."""
+  if isinstance(value, list) and value and isinstance(value[0], dict):
+    for item in value:
+      yield from paths(item, '')
+    yield path
+  elif isinstance(value, dict) and value:
+    for key, item in value.items():
+      name = 'EPS' if key == EPS else key
+      yield from paths(item, f'{path}.{name}'.strip('.'))
+  elif path != 'trf' and path != 'horizon.trf':  # nothing to be seen
+    yield path
+
+
+def out_of(capsys, args, form):
+  main.main([args, *FLAGS, f'--format={form}'])
+  return capsys.readouterr().out
+
+
+def test_fields(capsys, tmp_path):
+  about = dict(name='alibi', H=2, hyper={}, train_length=8, init={}, final={})
+  (tmp_path / 'rpe.json').write_text(json.dumps(about))
+  printed = {
+    path
+    for args in (*ARGS, f'--workdir={tmp_path}')
+    for path in paths(json.loads(out_of(capsys, args, 'json')))
+  }
+  assert printed - {''} == documented()[0]
+
+
+@pytest.mark.parametrize('args', ARGS)
+def test_columns(capsys, args):
+  rows = csv.DictReader(io.StringIO(out_of(capsys, args, 'csv')))
+  fields, columns = documented()
+  own = {'subject', 'head', 'verdict', 'condition', 'margin', 'argument'}
+  assert own - {'head'} <= fields
+  printed = {name.replace(EPS, 'EPS') for name in rows.fieldnames}
+  assert printed - own <= columns
+  if args.startswith('--rpe'):
+    assert columns - printed <= {'inf'}
+
+
+def test_results(capsys):
+  """The kept CSV has the columns, and the rows, of its command today."""
+  with open(RESULTS / 'encodings.csv') as f:
+    kept = [*csv.DictReader(f)]
+  names = {re.sub(r'0\.[01]+', 'EPS', name) for name in kept[0]}
+  assert names == table_of((RESULTS / 'README.md').read_text())
+  main.main(['--rpe=harmonic', '--logit_bound=1', '--format=csv'])
+  rows = [*csv.DictReader(io.StringIO(capsys.readouterr().out))]
+  assert rows == [row for row in kept if row['subject'] == 'harmonic']
