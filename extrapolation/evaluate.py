@@ -88,8 +88,7 @@ def evaluate(
   with preemption.Preemption() as notice:
     for n, windows in plan.items():
       row, curves[n] = one_length(r, s, n, windows, bias, notice)
-      label = rpe.label(e.model.rpe, e.model.rpe_args)
-      about = dict(rpe=label, seed=e.seed, train_length=e.train.T)
+      about = dict(rpe=e.model.label, seed=e.seed, train_length=e.train.T)
       about |= dict(split=s.split, protocol=s.protocol, step=r.step)
       about |= dict(run=runs.run_id(e), targets=s.tokens)
       crossing = eval_windows.crossing(windows, offsets)
@@ -194,12 +193,14 @@ def main(argv: list[str]) -> None:
   add('--out', type=paths.path, metavar='DIR',
       help='folder; default: DIR/eval')  # fmt: skip
   add('--step', type=int, help='of the checkpoint; default: the newest')
+  rpe.add_flag(parser)
   multihost.add_flags(parser)
   args = parser.parse_args(argv)
   processes = multihost.pop_flags(args)
   compilation_cache.enable()
   args = {k: v for k, v in vars(args).items() if v is not None}
-  with multihost.group(processes, evaluate=args):
+  about = dict(evaluate=args, encodings=rpe.digests())
+  with multihost.group(processes, **about):
     evaluate(**args)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from extrapolation import cli, config, data, model, runs
+from extrapolation import cli, config, data, model, rpe, runs
 from extrapolation.cli import compilation_cache, paths, prompts
 from extrapolation.evaluation import window_certificate
 
@@ -142,6 +142,7 @@ def main(argv: list[str]) -> None:
   add('--top_p', type=float, default=1.0)
   add('--seed', type=int, default=0)
   add('--step', type=int, help='of the checkpoint; default: the newest')
+  rpe.add_flag(parser)
   args = parser.parse_args(argv)
   args.prompt = prompts.read(args.prompt)
   compilation_cache.enable()

@@ -14,7 +14,7 @@ import os
 import pathlib
 import time
 
-from extrapolation import cli, config, evaluate, report, train
+from extrapolation import cli, config, evaluate, report, rpe, train
 from extrapolation.cli import allocator, compilation_cache, paths, values
 from extrapolation.output import exit_codes
 from extrapolation.parallel import preemption
@@ -138,7 +138,7 @@ def _turn(workdir: str, seconds: float) -> leases.Lease:
 def main(argv: list[str]) -> None:
   preemption.exit_on_sigterm()  # but in training, where there is what to save
   words, overrides = cli.split_overrides(argv)
-  parser = cli.parser(__doc__)
+  parser = cli.parser(__doc__, rpe.names())
   add = parser.add_argument
   add('--config', required=True, metavar='FILE.py[:ARG]')
   add('--workdir', type=paths.path, required=True, metavar='DIR')

@@ -120,7 +120,7 @@ def train(
     size = sum(x.size for x in jax.tree.leaves(p.abstract_state.params))
     log.info(
       '%s: %s parameters, steps %d..%d, %d x %d tokens per step, %s',
-      e.model.rpe, f'{size:,}', first, e.train.steps, e.train.B, e.train.T,
+      e.model.label, f'{size:,}', first, e.train.steps, e.train.B, e.train.T,
       p.layout,
     )  # fmt: skip
     with contextlib.closing(
@@ -166,7 +166,7 @@ def _begin(spec: str, workdir: str) -> str:
 def main(argv: list[str]) -> None:
   preemption.exit_on_sigterm()
   argv, overrides = cli.split_overrides(argv)
-  parser = cli.parser(__doc__)
+  parser = cli.parser(__doc__, rpe.names())
   parser.add_argument('--config', required=True, metavar='FILE.py[:ARG]')
   parser.add_argument(
     '--workdir', type=paths.path, required=True, metavar='DIR'
@@ -188,8 +188,11 @@ def main(argv: list[str]) -> None:
   about = dict(config=e.to_dict(), workdir=args.workdir)
   with multihost.group(processes, **about):
     train(e, args.workdir)
+    own = f' --rpe={e.model.rpe}' if rpe.is_file(e.model.rpe) else ''
     log.info(
-      'done; next: python -m extrapolation.evaluate --workdir=%s', args.workdir
+      'done; next: python -m extrapolation.evaluate --workdir=%s%s',
+      args.workdir,
+      own,
     )
 
 

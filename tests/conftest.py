@@ -12,6 +12,7 @@ import pytest
 from extrapolation import config, rpe
 from extrapolation.cli import compilation_cache
 from extrapolation.output import logs
+from extrapolation.rpe import user_file
 
 # Devices are counted once, before the first array; one program in 8 parts.
 jax.config.update('jax_num_cpu_devices', 8)
@@ -60,6 +61,12 @@ def _messages() -> Iterator[None]:
   log.propagate = True
   log.setLevel(levels[0])
   absl.setLevel(levels[1])
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+  """Files of a user's own are those that a test itself has named."""
+  monkeypatch.setattr(user_file, '_loaded', {})
 
 
 @pytest.fixture(params=rpe.names())

@@ -8,7 +8,8 @@ import pytest
 
 from extrapolation import config, evaluate, report, rpe, runs, sweep, train
 from extrapolation.output import table
-from extrapolation.runs import fingerprint, run_folder, sweep_grid
+from extrapolation.rpe import fingerprint
+from extrapolation.runs import run_folder, sweep_grid
 
 
 def test_every_encoding_is_the_one_that_it_was(encoding):

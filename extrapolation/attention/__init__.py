@@ -1,26 +1,36 @@
-"""Causal attention whose bias is one table of values by distance."""
+"""Causal attention whose bias is one function of distance."""
 
 import functools
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from extrapolation.attention import (
   blockwise,
+  checks,
   cudnn,
   pallas_tpu,
   reference,
   truncation,
 )
+from extrapolation.attention.kernel import Kernel
+from extrapolation.attention.positions import Positions, accumulate
 from extrapolation.attention.precision import wide
+from extrapolation.attention.terms import Terms
+
+__all__ = [
+  'Kernel',
+  'Positions',
+  'accumulate',
+  'attend',
+  'attend_with_lse',
+  'choose',
+]
 
 log = logging.getLogger(__name__)
-DTYPES = ('float16', 'bfloat16', 'float32', 'float64')
 # Below these one dense product is faster than blocks (on a CPU: measured).
 DENSE_MAX_LENGTH, DENSE_MAX_LENGTH_CPU = 96, 16
 
@@ -29,22 +39,39 @@ def attend(
   q: Float[Array, 'B T H K'],
   k: Float[Array, 'B T H K'],
   v: Float[Array, 'B T H K'],
-  bias: Float[Array, 'H n'],
+  bias: Float[Array, 'H n'] | Kernel,
   *,
+  clock: Float[Array, '#B T h'] | Positions | None = None,
+  heat: Float[Array, '#B T h'] | None = None,
+  heats_bias: bool = False,
+  documents: Int[Array, 'B T'] | None = None,
   window: Sequence[int] | int | None = None,
+  clock_window: Sequence[float] | float | None = None,
   shrink: bool = False,
   implementation: str = 'auto',
 ) -> Float[Array, 'B T H K']:
   """Attention over keys at distance t >= 0 with weight exp(q.k/sqrt(K) + bias).
+
+  t = i - j, or p_i - p_j of a clock; the logit of query i is
+  s_i q.k / sqrt(K) + bias(t), or s_i (q.k / sqrt(K) + bias(t)), s the heat.
 
   Under a mesh (`jax.set_mesh`) whose axes 'data', 'fsdp' spread the batch and
   'seq' the tokens, every device computes its own part of the same result.
 
   Args:
     q: queries; k: keys; v: values.
-    bias: the encoding's table, `rpe.bias(arange(n), params)`, n >= T.
+    bias: the encoding's function, `Kernel(rpe.bias, params)`, or its table,
+      `rpe.bias(arange(n), params)`, n >= T.
+    clock: positions p, per head or one for all (h = 1), that do not decrease
+      along T. Given as increments they keep their differences at any length:
+      `accumulate(increments)`. None for p = i.
+    heat: s > 0, per head or one for all; None for 1.
+    heats_bias: whether it scales the bias too.
+    documents: numbers; keys of another number than the query's weigh nothing.
     window: attend to the nearest `window` keys only (one number, or one
       per head); None for all.
+    clock_window: attend where p_i - p_j <= clock_window only (one number, or
+      one per head).
     shrink: times 1 - p, p the largest share that keys beyond the window can
       have: half the worst error of the same window (`truncation.py`).
     implementation: 'reference' is the dense definition; 'blockwise' takes O(T)
@@ -56,7 +83,9 @@ def attend(
   Raises:
     ValueError: shapes, dtypes, window or implementation that do not fit.
   """
-  window = _check(q, k, v, bias, window)
+  q, bias, window = checks.operands(
+    q, k, v, bias, clock, heat, heats_bias, documents, window, clock_window
+  )
   if shrink and window is None:
     raise ValueError('shrink=True without a window: give window=N, keys kept')
   if implementation == 'auto':
@@ -64,13 +93,25 @@ def attend(
       jax.default_backend(), str(q.dtype), q.shape[1],
       jax.devices()[0].device_kind,
     )  # fmt: skip
-    if shrink and implementation not in _WITH_LSE:
+    if implementation not in _WITH_LSE and (shrink or _more(bias)):
       implementation = 'blockwise'
   if implementation not in _IMPLEMENTATIONS:
     raise ValueError(
       f'no implementation {implementation!r} of attention; '
       f'there are: auto, {", ".join(_IMPLEMENTATIONS)}'
     )
+  if _more(bias):
+    if shrink:
+      raise ValueError(
+        'shrink=True knows the bias by i - j alone: without clock, documents '
+        'and heat of the bias, or give shrink=False'
+      )
+    if implementation not in _WITH_LSE:
+      raise ValueError(
+        f'{implementation} takes no clock, documents or heat of the bias; take '
+        f'{", ".join(_WITH_LSE)}, or auto'
+      )
+    return _WITH_LSE[implementation](q, k, v, bias, window)[0]
   if not shrink:
     return _IMPLEMENTATIONS[implementation](q, k, v, bias, window)
   if implementation not in _WITH_LSE:
@@ -86,17 +127,24 @@ def attend_with_lse(
   q: Float[Array, 'B T H K'],
   k: Float[Array, 'B T H K'],
   v: Float[Array, 'B T H K'],
-  bias: Float[Array, 'H n'],
+  bias: Float[Array, 'H n'] | Kernel,
   *,
+  clock: Float[Array, '#B T h'] | Positions | None = None,
+  heat: Float[Array, '#B T h'] | None = None,
+  heats_bias: bool = False,
+  documents: Int[Array, 'B T'] | None = None,
   window: Sequence[int] | int | None = None,
+  clock_window: Sequence[float] | float | None = None,
 ) -> tuple[Float[Array, 'B T H K'], Float[Array, 'B T H']]:
-  """What `attend` gives, and ln sum_j exp(q_i . k_j / sqrt K + bias[i - j]).
+  """What `attend` gives, and ln of the sum that its weights are divided by.
 
   The sum is over the keys that are seen, so that a bound of the others' weight
   becomes a bound of what they could change (window_bound.py).
   """
-  window = _check(q, k, v, bias, window)
-  return blockwise.attend(q, k, v, bias, window, return_lse=True)
+  q, bias, window = checks.operands(
+    q, k, v, bias, clock, heat, heats_bias, documents, window, clock_window
+  )
+  return _WITH_LSE['blockwise'](q, k, v, bias, window)
 
 
 @functools.cache
@@ -117,14 +165,32 @@ def choose(backend: str, dtype: str, T: int, kind: str = '') -> str:
   return chosen
 
 
+def _more(bias: Array | Terms) -> bool:
+  return isinstance(bias, Terms)
+
+
 def _reference(
-  q: Array, k: Array, v: Array, bias: Array, window: tuple[int, ...] | None
+  q: Array,
+  k: Array,
+  v: Array,
+  bias: Array | Terms,
+  window: tuple[int, ...] | None,
 ) -> tuple[Array, Array]:
-  if window is not None:
-    beyond = jnp.arange(bias.shape[1]) >= jnp.asarray(window)[:, None]
-    bias = jnp.where(beyond, -jnp.inf, bias)
-  o, _, lse = reference.attend_with_lse(q, k, v, bias)
+  o, _, lse = reference.attend_with_lse(q, k, v, bias, window)
   return o, lse
+
+
+def _blockwise(
+  q: Array,
+  k: Array,
+  v: Array,
+  bias: Array | Terms,
+  window: tuple[int, ...] | None,
+  gather: bool = False,
+) -> tuple[Array, Array]:
+  if isinstance(bias, Terms):
+    return blockwise.attend_terms(q, k, v, bias, window)
+  return blockwise.attend(q, k, v, bias, window, gather, return_lse=True)
 
 
 def _pallas(
@@ -161,45 +227,6 @@ _IMPLEMENTATIONS = dict(
 )
 _WITH_LSE = dict(
   reference=_reference,
-  blockwise=functools.partial(blockwise.attend, return_lse=True),
-  gather=functools.partial(blockwise.attend, gather=True, return_lse=True),
+  blockwise=_blockwise,
+  gather=functools.partial(_blockwise, gather=True),
 )
-
-
-def _check(
-  q: Array, k: Array, v: Array, bias: Array, window: Any
-) -> tuple[int, ...] | None:
-  """The window as one number per head, or None; raises what `attend` says."""
-  if q.ndim != 4 or k.shape != q.shape or v.shape != q.shape:
-    raise ValueError(
-      f'q {q.shape}, k {k.shape}, v {v.shape}: attention needs three equal '
-      'shapes [B, T, H, K]'
-    )
-  if 0 in q.shape:
-    raise ValueError(f'q {q.shape}: attention needs no size to be 0')
-  T, H = q.shape[1:3]
-  if str(q.dtype) not in DTYPES or k.dtype != q.dtype or v.dtype != q.dtype:
-    raise ValueError(
-      f'q {q.dtype}, k {k.dtype}, v {v.dtype}: attention needs one dtype of '
-      f'{", ".join(DTYPES)}; cast them alike'
-    )
-  if not jnp.issubdtype(bias.dtype, jnp.floating):
-    raise ValueError(f'bias is {bias.dtype}; it must be floating')
-  if bias.ndim != 2 or bias.shape[0] != H or bias.shape[1] < T:
-    raise ValueError(
-      f'bias {bias.shape} for {H} heads and {T} tokens: it must be [{H}, n], '
-      f'n >= {T}, that is rpe.bias(jnp.arange({T}), params)'
-    )
-  if window is None:
-    return None
-  windows = np.asarray(window)
-  if (
-    windows.dtype.kind not in 'iu'
-    or windows.shape not in ((), (H,))
-    or windows.min() < 1
-  ):
-    raise ValueError(
-      f'window {window}: it must be whole and at least 1, one number or {H}, '
-      'one per head'
-    )
-  return tuple(int(w) for w in np.broadcast_to(windows, (H,)))

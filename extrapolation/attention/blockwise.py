@@ -5,14 +5,17 @@ Two forms of one algorithm: `rows` keeps whole rows of a block of queries,
 the bookkeeping of the second costs.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from extrapolation.attention import rows, sequence, tiles
+from extrapolation.attention import clocked, rows, sequence, tiles
+from extrapolation.attention.kernel import Kernel
 from extrapolation.attention.precision import wide
+from extrapolation.attention.terms import Terms
 from extrapolation.parallel import axes
 
 ROWS = 512  # longest sequence for which `rows` wins (CPU, float32)
@@ -59,7 +62,8 @@ def attend(
   batch, shards = axes.in_use()
   bug = batch and on_cpu and XLA_BUG_ROWS_GRADIENT
 
-  def local(q: Array, k: Array, v: Array, table: Array):
+  def local(operands: tuple[Array, Array, Array], table: Array):
+    q, k, v = operands
     if shards > 1:
       o, lse = sequence.attend(q, k, v, table, window, shards, gather)
     elif kernel is not None:
@@ -70,13 +74,65 @@ def attend(
       o, lse = tiles.attend(q, k, v, table, window)
     return (o, lse) if return_lse else o
 
-  operands = [x.astype(short) for x in (q, k, v)]
+  operands = tuple(x.astype(short) for x in (q, k, v))
   if extra := sequence.padding(T, shards):
     table = jnp.pad(table, ((0, 0), (0, extra)), constant_values=-jnp.inf)
-    operands = [
+    operands = tuple(
       jnp.pad(x, ((0, 0), (0, extra), (0, 0), (0, 0))) for x in operands
-    ]
-  out = sequence.spread(local, *operands, table, batch, shards)
+    )
+  out = sequence.spread(local, operands, table, batch, shards)
   if return_lse:
     return out[0][:, :T].astype(v.dtype), out[1][:, :T]
   return out[:, :T].astype(v.dtype)
+
+
+def attend_terms(
+  q: Float[Array, 'B T H K'],
+  k: Float[Array, 'B T H K'],
+  v: Float[Array, 'B T H K'],
+  t: Terms,
+  window: tuple[int, ...] | None = None,
+) -> tuple[Float[Array, 'B T H K'], Float[Array, 'B T H']]:
+  """o, and ln sum exp of the logits, where a table is not all there is.
+
+  Under 'seq' every device holds all keys and values.
+
+  Args:
+    q: queries; k: keys; v: values.
+    t: bias, clock, heat of the bias, documents, clock_window.
+    window: keys that each head attends to, None for all.
+  """
+  T, H = q.shape[1:3]
+  window = tuple(min(w, T) for w in window or (T,) * H)
+  if not isinstance(t.bias, Kernel):
+    table = t.bias[:, :T].astype(wide(q, t.bias))
+    beyond = jnp.arange(T) >= jnp.asarray(window)[:, None]
+    t = dataclasses.replace(t, bias=jnp.where(beyond, -jnp.inf, table))
+  on_cpu = jax.default_backend() == 'cpu'
+  short = wide(q) if on_cpu else q.dtype  # once, as above
+  operands = tuple(x.astype(short) for x in (q, k, v))
+  by_token = jax.tree.map(
+    lambda x: jnp.broadcast_to(x, (len(q), *x.shape[1:])), t.by_token()
+  )
+  batch, shards = axes.in_use()
+  if extra := sequence.padding(T, shards):
+    operands, by_token = jax.tree.map(
+      lambda x: jnp.pad(x, ((0, 0), (0, extra), *[(0, 0)] * (x.ndim - 2)),
+                        mode='edge'), (operands, by_token)
+    )  # fmt: skip
+    if not isinstance(t.bias, Kernel):
+      far = ((0, 0), (0, extra))
+      table = jnp.pad(t.bias, far, constant_values=-jnp.inf)
+      t = dataclasses.replace(t, bias=table)
+
+  def local(operands: tuple, shared: Terms):
+    (q, k, v), by_query = operands
+    by_key, start = by_query, 0
+    if shards > 1:
+      k, v, by_key = sequence.gathered((k, v, by_key))
+      start = q.shape[1] * sequence.place()
+    return clocked.attend(q, k, v, by_query, by_key, shared, window, start)
+
+  shared = dataclasses.replace(t, clock=None, heat=None, documents=None)
+  o, lse = sequence.spread(local, (operands, by_token), shared, batch, shards)
+  return o[:, :T].astype(v.dtype), lse[:, :T]

@@ -6,14 +6,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from extrapolation.attention.kernel import Kernel
 from extrapolation.attention.precision import FLOOR
+from extrapolation.attention.terms import Terms
 
 
 def attend(
   q: Float[Array, 'B T H K'],
   k: Float[Array, 'B T H K'],
   v: Float[Array, 'B T H K'],
-  bias: Float[Array, 'H n'],
+  bias: Float[Array, 'H n'] | Terms,
 ) -> tuple[Float[Array, 'B T H K'], Float[Array, 'B H T T']]:
   r"""Causal softmax attention, and its probabilities.
 
@@ -21,7 +23,9 @@ def attend(
 
   Softmax and bias are float32 or wider whatever the dtype of q, k, v; the
   output has the dtype of v. `bias` holds one value per distance, n >= T; a
-  query all of whose keys are at -inf gives 0.
+  query all of whose keys are at -inf gives 0. Of `Terms` the bias is
+  heat_i b(p_i - p_j), and keys of other documents, or at a p_i - p_j above
+  clock_window, weigh nothing.
   """
   o, p, _ = attend_with_lse(q, k, v, bias)
   return o, p
@@ -31,15 +35,19 @@ def attend_with_lse(
   q: Float[Array, 'B T H K'],
   k: Float[Array, 'B T H K'],
   v: Float[Array, 'B T H K'],
-  bias: Float[Array, 'H n'],
+  bias: Float[Array, 'H n'] | Terms,
+  window: tuple[int, ...] | None = None,
 ) -> tuple[Array, Array, Float[Array, 'B T H']]:
-  """`attend`, and ln of the sum that the probabilities are divided by."""
-  T, K = q.shape[1], q.shape[3]
-  distance = jnp.arange(T)[:, None] - jnp.arange(T)[None, :]
-  wide = jnp.result_type(q.dtype, bias.dtype, jnp.float32)
+  """`attend` of `window` keys, and ln of the sum that p is divided by."""
+  T, H, K = q.shape[1:]
+  t = bias if isinstance(bias, Terms) else Terms(bias=bias)
+  added, seen = _bias(t, T, H)
+  if window is not None:
+    between = jnp.arange(T)[:, None] - jnp.arange(T)[None, :]
+    seen &= between < jnp.asarray(window)[:, None, None]
+  wide = jnp.result_type(q.dtype, added.dtype, jnp.float32)
   logits = jnp.einsum('bthk,bshk->bhts', q, k, preferred_element_type=wide)
-  logits = logits / math.sqrt(K) + bias[:, jnp.abs(distance)]
-  logits = jnp.where(distance >= 0, logits, -jnp.inf)
+  logits = jnp.where(seen, logits / math.sqrt(K) + added, -jnp.inf)
   top = jax.lax.stop_gradient(jnp.max(logits, -1, keepdims=True))
   top = jnp.where(top == -jnp.inf, 0, top)
   weights = jnp.exp(logits - top)
@@ -49,3 +57,32 @@ def attend_with_lse(
   o = jnp.einsum('bhts,bshk->bthk', p.astype(v.dtype), v)
   lse = jnp.where(some, top + jnp.log(jnp.where(some, total, 1)), FLOOR)
   return o, p, jnp.moveaxis(lse[..., 0], 1, 2)
+
+
+def _bias(t: Terms, T: int, H: int) -> tuple[Array, Array]:
+  """The bias, and which keys are seen, of what broadcasts to [B, H, T, T]."""
+  between = jnp.arange(T)[:, None] - jnp.arange(T)[None, :]
+  seen = between >= 0
+  if t.clock is None:
+    added = jnp.asarray(t.bias)[:, jnp.abs(between)]
+  else:
+    assert isinstance(t.bias, Kernel)
+    x = jnp.moveaxis(t.clock.whole, 1, 2), jnp.moveaxis(t.clock.part, 1, 2)
+    whole, part = (x[..., :, None] - x[..., None, :] for x in x)
+    distance = whole + part
+    if t.clock_window is not None:
+      seen &= distance <= t.clock_window[:, None, None]
+    distance = jnp.where(distance > 0, distance, 0)
+    shape = distance.shape[0], H, *distance.shape[2:]
+    every = jnp.broadcast_to(distance, shape)
+    # [H, B, H, T, T]: the bias of every head at the distances of every head.
+    added = t.bias.bias(every.reshape(-1), t.bias.params).reshape(H, *shape)
+    added = jnp.einsum('hbhts->bhts', added)
+  if t.heat is not None:
+    heat = jnp.moveaxis(t.heat, 1, 2)[..., None]
+    hidden = added == -jnp.inf
+    added = jnp.where(hidden, -jnp.inf, heat * jnp.where(hidden, 0, added))
+  if t.documents is not None:
+    same = t.documents[:, :, None] == t.documents[:, None, :]
+    seen = seen & same[:, None]
+  return added, seen

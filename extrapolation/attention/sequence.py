@@ -8,6 +8,7 @@ window ends the journey when nothing is left to see.
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,29 +32,42 @@ def padding(T: int, shards: int) -> int:
 
 def spread(
   f: Callable,
-  q: Array,
-  k: Array,
-  v: Array,
-  bias: Array,
+  batched: Any,
+  shared: Any,
   batch: tuple[str, ...],
   shards: int,
-):
-  """f(q, k, v, bias) on the part of the batch, and of T, of each device."""
+) -> Any:
+  """f(batched, shared) on the part of the batch, and of T, of each device.
+
+  `batched` is a tree of arrays [B, T, ...], and so is what f returns.
+  """
   sizes = jax.sharding.get_abstract_mesh().shape
   parts = 1
   for name in batch:
     parts *= sizes[name]
-  batch = batch if q.shape[0] % parts == 0 else ()
+  batch = batch if len(jax.tree.leaves(batched)[0]) % parts == 0 else ()
   names = {*batch, *([SEQUENCE] if shards > 1 else [])}
   if not names:
-    return f(q, k, v, bias)
+    return f(batched, shared)
   # Axes of length 1 go along: outside of jit all must be taken over.
   names |= {name for name in axes.free() if sizes[name] == 1}
   x = P(batch or None, SEQUENCE if shards > 1 else None)
   g = jax.shard_map(
-    f, in_specs=(x, x, x, P()), out_specs=x, axis_names=names, check_vma=False
+    f, in_specs=(x, P()), out_specs=x, axis_names=names, check_vma=False
   )
-  return g(q, k, v, bias)
+  return g(batched, shared)
+
+
+def gathered(tree: Any) -> Any:
+  """Arrays [B, T / shards, ...] of all devices, [B, T, ...]; in shard_map."""
+  return jax.tree.map(
+    lambda x: lax.all_gather(x, SEQUENCE, axis=1, tiled=True), tree
+  )
+
+
+def place() -> Array:
+  """Which part of the sequence is this device's; in shard_map."""
+  return lax.axis_index(SEQUENCE)
 
 
 def attend(

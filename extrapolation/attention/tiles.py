@@ -20,6 +20,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from extrapolation.attention import toeplitz
+from extrapolation.attention.online import absorb, at, pull, put
 from extrapolation.attention.precision import FLOOR, dot, width_sum
 
 # On a CPU a tile should fit the second cache; of many, larger ones keep more
@@ -134,17 +135,12 @@ def _forward(
     N, heads = q.shape[:2]
 
     def diagonal(d: ArrayLike, state: tuple):
-      tile = toeplitz.by_query(_around(u, d - first, block), block)
+      tile = toeplitz.by_query(around(u, d - first, block), block)
 
       def step(i: ArrayLike, state: tuple):
-        m, l, acc = (_at(x, i) for x in state)
-        k_j, v_j = _at(k, i - d), _at(v, i - d)
-        s = scale * dot('hrk,hks->hrs', _at(q, i), k_j) + tile
-        m_new = jnp.maximum(m, jnp.max(s, -1, keepdims=True))
-        p, shrink = jnp.exp(s - m_new), jnp.exp(m - m_new)
-        l = l * shrink + jnp.sum(p, -1, keepdims=True)
-        acc = acc * shrink + dot('hrs,hsk->hrk', p.astype(v.dtype), v_j)
-        return _put(state, (m_new, l, acc), i)
+        s = scale * dot('hrk,hks->hrs', at(q, i), at(k, i - d)) + tile
+        here = tuple(at(x, i) for x in state)
+        return put(state, absorb(here, s, at(v, i - d)), i)
 
       return lax.fori_loop(
         jnp.maximum(d, 0), jnp.minimum(N, N + d), step, state
@@ -179,33 +175,24 @@ def _backward(
     lse, delta, kT = (jnp.einsum('nhtk->nhkt', x) for x in (lse, delta, k))
     N = len(q)
 
-    # Keys are the rows here: with P^T and dS^T at hand no product below needs
-    # a transposed operand of the size of the scores.
     def diagonal(d: ArrayLike, state: tuple):
-      tile = toeplitz.by_key(_around(u, d - first, block), block)
+      tile = toeplitz.by_key(around(u, d - first, block), block)
       *grads, du = state
 
       def step(i: ArrayLike, state: tuple):
         dq, dk, dv, dtile = state
-        at_q, at_k = (functools.partial(_at, i=n) for n in (i, i - d))
+        at_q, at_k = (functools.partial(at, i=n) for n in (i, i - d))
         s = scale * dot('hsk,hrk->hsr', at_k(k), at_q(q)) + tile
-        p = jnp.exp(s - at_q(lse))
-        dp = dot('hsk,hrk->hsr', at_k(v), at_q(g))
-        ds = p * (dp - at_q(delta))
-        p, low = p.astype(v.dtype), ds.astype(q.dtype)
-        dv_j = at_k(dv) + dot('hsr,hrk->hsk', p, at_q(g))
-        dk_j = at_k(dk) + dot('hsr,hrk->hsk', low, at_q(q))
-        dq_i = at_q(dq) + dot('hks,hsr->hkr', at_k(kT), low)
-        dk, dv = _put((dk, dv), (dk_j, dv_j), i - d)
-        return *_put((dq,), (dq_i,), i), dk, dv, dtile + ds
+        query = tuple(map(at_q, (q, g, lse, delta)))
+        grads = at_q(dq), at_k(dk), at_k(dv)
+        new, ds = pull(s, query, (at_k(kT), at_k(v)), grads)
+        dk, dv = put((dk, dv), new[1:], i - d)
+        return *put((dq,), new[:1], i), dk, dv, dtile + ds
 
       start, stop = jnp.maximum(d, 0), jnp.minimum(N, N + d)
       grads = (*grads, jnp.zeros_like(tile))
       *grads, dtile = lax.fori_loop(start, stop, step, grads)
-      at = (0, (d - first) * block)
-      along = toeplitz.unskew(dtile)
-      along += lax.dynamic_slice(du, at, along.shape)
-      return *grads, lax.dynamic_update_slice(du, along, at)
+      return *grads, add_along(du, dtile, d - first, block)
 
     zeros = (jnp.zeros(x.shape, u.dtype) for x in (kT, k, v, u))
     dq, dk, dv, du = lax.fori_loop(first, last, diagonal, tuple(zeros))
@@ -248,25 +235,23 @@ def _over_sequences(f: Callable, u: Array, block: int, *arrays: Array):
     xs = u.reshape(H // h, h, -1), *map(blocks, arrays)
     return jax.tree.map(tokens, over(lambda x: f(*x), xs))
 
-  over = lax.map if jax.default_backend() == 'cpu' else _vmap
   return over(sequence, arrays)
 
 
-def _vmap(f: Callable, xs: Any):
+def over(f: Callable, xs: Any) -> Any:
+  """f of each: few at a time fit a cache, all fill a device."""
+  if jax.default_backend() == 'cpu':
+    return lax.map(f, xs)
   return jax.vmap(f)(xs)
 
 
-def _around(u: Array, n: ArrayLike, block: int):
+def around(u: Array, n: ArrayLike, block: int) -> Array:
   """Values by distance of the n-th diagonal of u."""
   return lax.dynamic_slice_in_dim(u, n * block, 2 * block - 1, 1)
 
 
-def _at(x: Array, i: ArrayLike):
-  return lax.dynamic_index_in_dim(x, i, keepdims=False)
-
-
-def _put(state: tuple, new: tuple, i: ArrayLike):
-  return tuple(
-    lax.dynamic_update_index_in_dim(x, y, i, 0)
-    for x, y in zip(state, new, strict=True)
-  )
+def add_along(du: Array, dtile: Array, n: ArrayLike, block: int) -> Array:
+  """du with what a tile of the n-th diagonal adds, keys its rows."""
+  along, start = toeplitz.unskew(dtile), (0, n * block)
+  along += lax.dynamic_slice(du, start, along.shape)
+  return lax.dynamic_update_slice(du, along, start)

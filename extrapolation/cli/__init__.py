@@ -6,18 +6,17 @@ import signal
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from extrapolation.cli import flags, platform
 from extrapolation.output import exit_codes, streams
 
 
-def parser(doc: str) -> flags.Parser:
-  """A parser whose help says what the command is and which encodings exist."""
-  from extrapolation import rpe  # brings jax, which takes half a second
-
-  known = 'encodings (--config.model.rpe=NAME): ' + ', '.join(rpe.names())
-  return flags.Parser(doc, epilog=textwrap.fill(known, 79))
+def parser(doc: str, encodings: Iterable[str] = ()) -> flags.Parser:
+  """A parser whose help says what the command is, and which encodings exist."""
+  known = 'encodings (--config.model.rpe=NAME, or FILE.py of your own): '
+  epilog = textwrap.fill(known + ', '.join(encodings), 79) if encodings else ''
+  return flags.Parser(doc, epilog=epilog)
 
 
 def split_overrides(argv: list[str]) -> tuple[list[str], dict[str, str]]:

@@ -38,6 +38,14 @@ class Parser(argparse.ArgumentParser):
     logs.setup(parsed.__dict__.pop('verbose'))
     return parsed
 
+  def _get_values(self, action: argparse.Action, arg_strings: list) -> Any:
+    # Before Python 3.13 the value of --flag=-- is dropped as a mark of its own.
+    if action.option_strings and action.nargs is None and arg_strings == ['--']:
+      value = self._get_value(action, '--')
+      self._check_value(action, value)
+      return value
+    return super()._get_values(action, arg_strings)
+
   def error(self, message: str) -> NoReturn:
     start, _, words = message.partition('unrecognized arguments: ')
     if not start and words.startswith('-'):
@@ -45,6 +53,9 @@ class Parser(argparse.ArgumentParser):
       own = words.split()[0].partition('=')[0]
       if close := difflib.get_close_matches(own, flags, 1):
         message += f'; did you mean {close[0]}?'
+    flag, said, _ = message.removeprefix('argument ').partition(': expected ')
+    if said and flag.startswith('-'):
+      message += f'; a value that begins with - is written {flag}=VALUE'
     self.exit(exit_codes.USAGE, f'error: {message} (see --help)\n')
 
 
@@ -67,10 +78,10 @@ wholes = checked(values.wholes)
 def _command(path: str) -> str:
   """How the program at `path` is started."""
   file = pathlib.Path(path)
-  parts = [p for p in file.with_suffix('').parts if p != '__main__']
-  if file.suffix == '.py' and 'extrapolation' in parts[-2:]:
-    at = len(parts) - 1 - parts[::-1].index('extrapolation')
-    return 'python -m ' + '.'.join(parts[at:])
+  package = pathlib.Path(__file__).resolve().parents[1]
+  if file.suffix == '.py' and file.resolve().is_relative_to(package):
+    inner = file.resolve().relative_to(package.parent).with_suffix('')
+    return 'python -m ' + '.'.join(p for p in inner.parts if p != '__main__')
   return f'python launch/{file.name}' if file.parent.name == 'launch' else (
     file.name
   )  # fmt: skip

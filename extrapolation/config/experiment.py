@@ -117,6 +117,12 @@ def _plain(value: Any) -> Any:
   return value
 
 
+def _frozen(value: Any) -> Any:
+  if isinstance(value, Mapping):
+    return immutabledict({k: _frozen(v) for k, v in value.items()})
+  return value
+
+
 def _section(cls: type, values: Any, prefix: str) -> Any:
   hints = typing.get_type_hints(cls)
   fields = {}
@@ -139,7 +145,7 @@ def _typed(want: Any, value: Any, key: str) -> Any:
   elif kind is tuple and isinstance(value, list):  # JSON knows no tuples
     value = tuple(value)
   elif kind is Mapping and isinstance(value, Mapping):
-    value = immutabledict(section(value, key))
+    value = _frozen(section(value, key))
   if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
     raise ValueError(
       f'config key {key} = {sizes.shown(value)}: needs {kind.__name__}, '

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from extrapolation import rpe
 from extrapolation.cli import values
-from extrapolation.config import config_files, sizes
+from extrapolation.config import config_files, sizes, user_files
 from extrapolation.config.experiment import (
   Experiment,
   base,
@@ -31,14 +31,22 @@ def load(spec: str, overrides: Mapping[str, str] | None = None) -> Experiment:
   A config file defines `get_config()`, or `get_config(arg)` called with what
   follows the colon, and returns an ml_collections ConfigDict; `config.base` is
   the one to start from. NAME is one of those that come with the package.
+  Files of the user's own that hold encodings are run as well (`rpe.load`): who
+  gives a config names them.
 
   Raises:
     ValueError: no such file or key, or a value of another type or out of
       range; the message names the key and what there is.
   """
   path, arg = config_files.find(spec)
-  c = _module(path).get_config(*([arg] if arg else []))
-  return override(c, overrides or {})
+  tree = _values(_module(path).get_config(*([arg] if arg else [])))
+  overrides = overrides or {}
+  listed = overrides.get('sweep.rpe', tree['sweep']['rpe'])
+  user_files.load(
+    overrides.get('model.rpe', tree['model']['rpe']),
+    *(values.items(listed) if isinstance(listed, str) else ()),
+  )
+  return _overridden(tree, overrides)
 
 
 def override(
@@ -52,13 +60,13 @@ def override(
     ValueError: as `load`.
   """
   tree = c.to_dict() if isinstance(c, Experiment) else _values(c)
-  model = tree['model']
-  name = overrides.get('model.rpe', model['rpe'])
-  if not isinstance(name, str):
-    raise ValueError(f'config key model.rpe = {sizes.shown(name)}: needs str')
-  if name != model['rpe']:
-    model.update(rpe=name, rpe_args={})  # those were of another encoding
-  model['rpe_args'] = {**rpe.defaults(name), **model['rpe_args']}
+  return _overridden(tree, overrides)
+
+
+def _overridden(
+  tree: dict[str, Any], overrides: Mapping[str, str]
+) -> Experiment:
+  overrides = _encoding(tree, overrides)
   for key, text in overrides.items():
     *parents, leaf = key.split('.')
     node = tree
@@ -71,6 +79,37 @@ def override(
     old = _child(node, leaf, '.'.join(parents))
     node[leaf] = _parse(text, old, key)
   return from_dict(tree)
+
+
+def _encoding(
+  tree: dict[str, Any], overrides: Mapping[str, str]
+) -> dict[str, str]:
+  """The overrides, with those of `model.rpe` = KERNEL:KEY=VALUE:... by key.
+
+  The model's part of `tree` becomes that of the encoding, with its defaults.
+  """
+  model, overrides = tree['model'], dict(overrides)
+  spec = overrides.pop('model.rpe', model['rpe'])
+  if not isinstance(spec, str):
+    raise ValueError(f'config key model.rpe = {sizes.shown(spec)}: needs str')
+  kernel, hyper = rpe.parse(spec)
+  if kernel != model['rpe']:  # what is there was of another encoding
+    known = section(tree['sweep'].get('files', {}), 'sweep.files')
+    model.update(rpe_args={}, rpe_file=known.get(kernel, {}))
+  about = user_files.record('model.rpe_file', kernel, model['rpe_file'])
+  defaults = about['defaults'] if about else rpe.defaults(kernel)
+  model.update(rpe=kernel, rpe_args={**defaults, **model['rpe_args']})
+  for key, text in hyper.items():
+    key = f'model.rpe_args.{key}'
+    if overrides.setdefault(key, text) != text:
+      raise ValueError(
+        f'model.rpe = {sizes.shown(spec)} and {key} = '
+        f'{sizes.shown(overrides[key])}: two values; give one'
+      )
+  for key in overrides:
+    if key.startswith(('model.rpe_file', 'sweep.files')):
+      raise ValueError(f'config key {key}: it is read from the file itself')
+  return overrides
 
 
 def _values(c: ConfigDict) -> dict[str, Any]:

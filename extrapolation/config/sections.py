@@ -14,7 +14,8 @@ import jax
 from immutabledict import immutabledict
 
 from extrapolation import rpe as encodings
-from extrapolation.config import sizes
+from extrapolation.cli import values
+from extrapolation.config import sizes, user_files
 from extrapolation.data import SPLITS
 
 ACTIVATIONS = ('relu', 'gelu')
@@ -91,18 +92,31 @@ class Network:
 class Model(Network):
   """The section `model`: a network and its encoding."""
 
-  rpe: str = 'type2'  # any file in extrapolation/rpe
+  rpe: str = 'type2'  # a name, or the path of a file of your own, FILE.py
   rpe_args: Mapping[str, Any] = immutabledict()  # its hyperparameters
+  # Of such a file, as it was: {sha256, defaults}; filled in by itself.
+  rpe_file: Mapping[str, Any] = immutabledict()
 
   def __post_init__(self):
     super().__post_init__()
-    known = encodings.defaults(self.rpe)
+    about = user_files.record('model.rpe_file', self.rpe, self.rpe_file)
+    # What a run of somebody else names is not run, see `rpe.user_file`.
+    unread = bool(about) and not encodings.loaded(self.rpe)
+    known = about['defaults'] if unread else encodings.defaults(self.rpe)
     for key, value in self.rpe_args.items():
       if key in known:
         sizes.check_like(f'model.rpe_args.{key}', value, known[key])
-    encodings.get(self.rpe, self.H, **self.rpe_args)
+    if not unread:
+      encodings.get(self.rpe, self.H, **self.rpe_args)
     full = immutabledict({**known, **self.rpe_args})
     object.__setattr__(self, 'rpe_args', full)
+    object.__setattr__(self, 'rpe_file', about)
+
+  @property
+  def label(self) -> str:
+    """Its encoding as tables and figures name it."""
+    known = self.rpe_file.get('defaults')
+    return encodings.label(self.rpe, self.rpe_args, known)
 
   @property
   def network(self) -> Network:
@@ -254,14 +268,27 @@ class Eval:
 class Sweep:
   """Which runs a sweep has: encodings x grid x seeds; see `runs.sweep_grid`."""
 
-  # `all`, or names with hyperparameters: type1,power:exponent=0.5,...
+  # `all`, or with hyperparameters: type1,power:exponent=0.5,path/to/mine.py
   rpe: str = 'all'
+  # Of files of your own by path, as `model.rpe_file`; filled in by itself.
+  files: Mapping[str, Any] = immutabledict()
   seeds: tuple[int, ...] = (0,)
   grid: str = ''  # more keys: train.T=256,512;optim.lr=1e-3,3e-3
 
   def __post_init__(self):
     sizes.check_list('sweep.seeds', self.seeds, 0)
     grid_of(self.grid)
+    about = {
+      path: user_files.record('sweep.files', path, self.files.get(path, {}))
+      for path, _ in map(encodings.parse, self.encodings)
+      if encodings.is_file(path)
+    }
+    object.__setattr__(self, 'files', immutabledict(about))
+
+  @property
+  def encodings(self) -> tuple[str, ...]:
+    """The encodings of `rpe`, as they are written there."""
+    return values.items(self.rpe)
 
 
 def grid_of(text: str) -> dict[str, list[str]]:

@@ -129,7 +129,9 @@ def one_length(
     size,
     run.config.train.T,
     progress.Loop(
-      f'{run.config.model.rpe} {n}', len(windows), shown=not jax.process_index()
+      f'{run.config.model.label} {n}',
+      len(windows),
+      shown=not jax.process_index(),
     ),
   )
   row |= dict(window='full', window_error=0.0, window_error_mean=0.0)

@@ -19,6 +19,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from extrapolation import attention, config, rpe
 from extrapolation.model import cross_entropy
 from extrapolation.model.transformer import FFN_CHUNK, Transformer
+from extrapolation.rpe import check
+
+CHECKED = 64  # distances at which the bias of a user's record is looked at
 
 Params = dict
 
@@ -104,7 +107,7 @@ class Model:
 
   Attributes:
     config: its section of a config.
-    encoding: the record that `config.rpe` names.
+    encoding: the record that `config.rpe` names, or one of your own.
     network: what all encodings of its form share.
   """
 
@@ -200,13 +203,23 @@ def token_nll(
 
 
 @functools.lru_cache(maxsize=32)
-def make(V: int, section: config.Model) -> Model:
+def make(
+  V: int, section: config.Model, encoding: rpe.RPE | None = None
+) -> Model:
   """The model of a config section, for a vocabulary of V; one for equal ones.
 
+  Args:
+    encoding: in place of the one that the section names, a record of your own
+      for `section.H` heads.
+
   Raises:
-    ValueError: hyperparameters that the encoding cannot take.
+    ValueError: hyperparameters that the encoding cannot take, or a record
+      whose bias is none (`rpe.check`).
   """
-  encoding = rpe.get(section.rpe, section.H, **section.rpe_args)
+  if encoding is None:
+    encoding = rpe.get(section.rpe, section.H, **section.rpe_args)
+  else:
+    check.check(encoding, section.H, CHECKED)
   shared = network(V, section.network, encoding.form)
   return Model(section, encoding, shared)
 
@@ -239,7 +252,8 @@ def unrolled(m: Model, params: Params) -> tuple[Model, Params]:
       for i in range(m.config.N)
     }
     params = {**params, 'layers': layers}
-  return make(m.V, replace(m.config, scan=False, remat=False)), params
+  section = replace(m.config, scan=False, remat=False)
+  return make(m.V, section, m.encoding), params
 
 
 def for_length(n: Network, params: Params, T: int) -> tuple[Network, Params]:

@@ -18,7 +18,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from extrapolation import cli, config, runs
+from extrapolation import cli, config, rpe, runs
 from extrapolation.cli import allocator, compilation_cache, flags, paths
 from extrapolation.output import files, table
 from extrapolation.receptive_field import (
@@ -167,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     metavar='DIR',
     help='where a comparison of runs goes',
   )
+  rpe.add_flag(parser)
   return parser
 
 

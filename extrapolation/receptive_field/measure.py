@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Integer
 
-from extrapolation import rpe, runs
+from extrapolation import runs
 from extrapolation.model import Model, Network, make, unrolled
 from extrapolation.output import progress
 from extrapolation.receptive_field import (
@@ -72,7 +72,7 @@ def plain(model: Model, params: dict) -> tuple[Model, dict]:
   model, params = unrolled(model, params)
   wide = jnp.promote_types(model.config.dtype, jnp.float32)
   section = dataclasses.replace(model.config, dtype=str(wide), remat=False)
-  return make(model.V, section), params
+  return make(model.V, section, model.encoding), params
 
 
 def measure(
@@ -195,7 +195,7 @@ def study(
   widths = window_check.widths(settings.length, train)
   checked = window_check.check(model, params, measured.first, widths)
   origin = dict(
-    rpe=rpe.label(run.config.model.rpe, run.config.model.rpe_args),
+    rpe=run.config.model.label,
     seed=run.config.seed,
     train_length=train,
     length=settings.length,

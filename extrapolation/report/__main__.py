@@ -5,7 +5,7 @@ the sweep, finished or not: perplexity by length, what theory predicts and
 whether it came true, training, what was learned, and what is missing.
 """
 
-from extrapolation import cli, report
+from extrapolation import cli, report, rpe
 from extrapolation.cli import paths
 
 
@@ -18,6 +18,7 @@ def main(argv: list[str]) -> None:
     metavar='DIR',
     help='the folder of a sweep',
   )
+  rpe.add_flag(parser)
   report.write(parser.parse_args(argv).workdir)
 
 

@@ -148,7 +148,7 @@ def _origin(runs: Sequence[Run], rows: Sequence[dict]) -> Iterator[Markup]:
     yield html.text('Not all runs are of one commit.', 'missing')
   shared: dict[str, Any] = runs[0].config.to_dict()
   shared['seed'] = 'by run'
-  shared['model'] |= dict(rpe='by run', rpe_args='by run')
+  shared['model'] |= dict.fromkeys(('rpe', 'rpe_args', 'rpe_file'), 'by run')
   lines = config.differences(config.base().to_dict(), shared)
   yield html.folded('Config: what differs from config.base()', '\n'.join(lines))
   yield html.folded('Config: every key', json.dumps(shared, indent=2))

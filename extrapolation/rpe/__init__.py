@@ -3,32 +3,68 @@
 A file `extrapolation/rpe/NAME.py` with a function `make(H, **hyper) -> RPE`
 is an encoding called NAME everywhere: config, theory, sweeps, figures, tests.
 The keyword arguments of `make`, with their defaults, are its hyperparameters.
+A file of the user's own is one too once `load` has run it, and so is an entry
+point of an installed package (`plugins`).
 """
 
 import dataclasses
 import difflib
 import importlib.util
 import inspect
+import os
+import pathlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from extrapolation.rpe import plugins, user_file
+from extrapolation.rpe.spec import (
+  check_keys,
+  is_file,
+  name_of,
+  parse,
+  typed,
+  write,
+)
+from extrapolation.rpe.user_file import (
+  KEPT,
+  add_flag,
+  digests,
+  find,
+  load,
+  loaded,
+)
 
 if TYPE_CHECKING:  # JAX is imported with the first of these, or encoding
   from extrapolation.rpe.base import RPE, Params, slopes
 
 __all__ = [
+  'KEPT',
   'RPE',
   'Params',
+  'about',
+  'add_flag',
   'defaults',
+  'digests',
+  'find',
   'get',
+  'is_file',
   'label',
+  'load',
+  'loaded',
+  'name_of',
   'names',
   'parse',
   'slopes',
+  'source',
+  'typed',
+  'write',
 ]
 
 
-OTHERS = ('base', 'check')  # files that are no encodings
+# Files beside the encodings that are none.
+OTHERS = ('base', 'check', 'fingerprint', 'laws', 'plugins', 'spec',
+          'user_file')  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -38,103 +74,137 @@ def __getattr__(name: str) -> Any:
 
 
 def names() -> list[str]:
-  """Every encoding there is, in alphabetical order.
+  """Every encoding there is by name, in alphabetical order.
 
   >>> 'alibi' in names()
   True
   """
+  return sorted([*_packaged(), *plugins.found(_packaged())])
+
+
+def _packaged() -> tuple[str, ...]:
   files = (m.name for m in pkgutil.iter_modules(__path__))
-  return sorted(n for n in files if n not in OTHERS and n[0] != '_')
+  return tuple(n for n in files if n not in OTHERS and n[0] != '_')
 
 
-def _make(name: str) -> Callable:
-  if name not in names():
-    name = name[:80]
-    close = difflib.get_close_matches(name, names(), 1)
-    hint = f' (did you mean {close[0]!r}?)' if close else ''
-    raise ValueError(
-      f'no encoding {name!r}{hint}; there are: ' + ', '.join(names())
-    )
+def _make(kernel: str) -> Callable:
+  if is_file(kernel):
+    return find(kernel).make
+  if kernel not in names():
+    raise ValueError(_unknown(kernel))
   try:
-    make = importlib.import_module(f'{__name__}.{name}').make
-    defaults = list(inspect.signature(make).parameters.values())[1:]
-  except Exception as e:  # whatever a file of the user's own raises
-    raise _unusable(name, f'{type(e).__name__}: {e}') from e
-  for p in defaults:
-    if p.default is p.empty:
-      raise _unusable(name, f'make() has no default for {p.name!r}')
+    if point := plugins.found(_packaged()).get(kernel):
+      make = plugins.make(point)
+    else:
+      make = importlib.import_module(f'{__name__}.{kernel}').make
+  except Exception as e:  # whatever a file raises
+    raise _unusable(kernel, f'{type(e).__name__}: {e}') from e
+  if why := user_file.fault_in_make(file_of(kernel), make):
+    raise _unusable(kernel, why)
+  assert make is not None
   return make
 
 
-def _unusable(name: str, why: str) -> ValueError:
-  why = ' '.join(why.split())[:300]
-  return ValueError(f'encoding {name!r} cannot be used: {file_of(name)}: {why}')
+def _unknown(kernel: str) -> str:
+  name = kernel[:80]
+  if os.path.isfile(f'{name}.py'):
+    hint = f' (for the file of your own write {name}.py)'
+  elif os.sep in name:
+    hint = ' (a file of your own ends in .py)'
+  else:
+    close = difflib.get_close_matches(name, names(), 1)
+    hint = f' (did you mean {close[0]!r}?)' if close else ''
+  return f'no encoding {name!r}{hint}; there are: ' + ', '.join(names())
 
 
-def file_of(name: str) -> str:
+def _unusable(kernel: str, why: str) -> ValueError:
+  path = file_of(kernel)
+  where = '' if path and path in why else f'{path}: '
+  why = ' '.join(why.split())[:400]
+  return ValueError(f'encoding {kernel!r} cannot be used: {where}{why}')
+
+
+def file_of(kernel: str) -> str:
   """The path of the file of an encoding; '' where there is none."""
-  spec = importlib.util.find_spec(f'{__name__}.{name}')
-  return spec.origin or '' if spec else ''
+  if is_file(kernel):
+    return find(kernel).path if loaded(kernel) else ''
+  if point := plugins.found(_packaged()).get(kernel):
+    try:
+      return inspect.getsourcefile(plugins.make(point)) or ''  # pyrefly: ignore
+    except Exception:  # whatever importing it raises
+      return f'{plugins.package(point)}, {point.value}'
+  there = importlib.util.find_spec(f'{__name__}.{kernel}')
+  return there.origin or '' if there else ''
 
 
-def parse(spec: str) -> tuple[str, dict[str, str]]:
-  """`NAME:KEY=VALUE:...`, as lists of encodings write it, in its parts.
+def source(kernel: str) -> tuple[str, bytes] | None:
+  """The name and the bytes of the file of an encoding that is not packaged."""
+  if is_file(kernel):
+    return name_of(kernel), find(kernel).source
+  path = file_of(kernel)
+  if kernel in _packaged() or not os.path.isfile(path):
+    return None
+  return f'{kernel}.py', pathlib.Path(path).read_bytes()
 
-  >>> parse('harmonic:exponent=1.05')
-  ('harmonic', {'exponent': '1.05'})
-  """
-  name, *hyper = spec.strip().split(':')
-  pairs = (item.partition('=') for item in hyper)
-  return name, {key: value for key, _, value in pairs}
+
+def about(kernel: str) -> dict[str, Any]:
+  """What a config records of a file of the user's own that was loaded."""
+  return dict(sha256=find(kernel).sha256, defaults=defaults(kernel))
 
 
-def label(name: str, hyper: Mapping) -> str:
-  """`NAME:KEY=VALUE:...` with the hyperparameters that are not the default.
+def label(kernel: str, hyper: Mapping, known: Mapping | None = None) -> str:
+  """`KERNEL:KEY=VALUE:...` with hyperparameters that are not the default.
+
+  Args:
+    known: the defaults; those of `make` if None.
 
   >>> label('window', {'width': 64})
   'window:width=64'
   """
-  known = defaults(name)
-  changed = [f'{k}={v}' for k, v in hyper.items() if v != known[k]]
-  return ':'.join([name, *changed])
+  known = defaults(kernel) if known is None else known
+  changed = {k: v for k, v in hyper.items() if k not in known or v != known[k]}
+  return write(kernel, changed)
 
 
-def defaults(name: str) -> dict:
+def defaults(kernel: str) -> dict:
   """The hyperparameters of an encoding with their default values.
 
-  >>> defaults('rotary')
-  {'base_period': 10000.0}
+  >>> defaults('window')
+  {'width': 128}
   """
-  parameters = list(inspect.signature(_make(name)).parameters.values())
+  parameters = list(inspect.signature(_make(kernel)).parameters.values())
   return {p.name: p.default for p in parameters[1:]}
 
 
-def get(name: str, H: int, /, **hyper: Any) -> 'RPE':
-  """Builds the encoding `name` for H heads.
+def get(kernel: str, H: int, /, **hyper: Any) -> 'RPE':
+  """Builds an encoding for H heads.
 
   >>> get('alibi', 8).source
   'Press et al. 2022, arXiv 2108.12409'
+
+  Args:
+    kernel: a name, or the path of a file that was loaded (`load`).
 
   Raises:
     ValueError: no such encoding, or a hyperparameter that it does not have or
       cannot take; the message lists what there is.
   """
-  make = _make(name)
-  known = defaults(name)
-  for key in hyper:
-    if key not in known:
-      has = ', '.join(known) or 'none'
-      raise ValueError(
-        f'encoding {name!r} has no hyperparameter {key!r}; it has: {has}'
-      )
+  make = _make(kernel)
+  known = defaults(kernel)
+  check_keys(kernel, hyper, known)
   try:
     made = make(H, **hyper)
-  except ValueError:  # of a hyperparameter
-    raise
-  except Exception as e:  # whatever a file of the user's own raises
-    raise _unusable(name, f'{type(e).__name__}: {e}') from e
+  except Exception as e:  # whatever a file raises
+    if isinstance(e, ValueError) and kernel in _packaged():
+      raise  # of a hyperparameter
+    why = user_file.fault(file_of(kernel), e)
+    raise _unusable(kernel, f'{why}; mend that file') from e
   from extrapolation.rpe.base import RPE
 
   if not isinstance(made, RPE):
-    raise _unusable(name, f'make() gives {type(made).__name__}, not an RPE')
-  return dataclasses.replace(made, name=name)
+    raise _unusable(
+      kernel,
+      f'make() gives {type(made).__name__}, not an RPE; return '
+      'extrapolation.rpe.base.RPE(bias=.., source=..)',
+    )
+  return dataclasses.replace(made, name=name_of(kernel))

@@ -1,5 +1,13 @@
-"""What an encoding must be, looked at before anything is trained with it."""
+"""What an encoding must be: `python -m extrapolation.rpe.check FILE.py ..`.
 
+Runs every law on files of your own, or on encodings by name, and says in one
+page what holds. Exit code 0: nothing failed; 1: something did. Training and
+evaluation make a shorter check of their own before they compute.
+"""
+
+import collections
+import functools
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
-from extrapolation import rpe
+from extrapolation import cli, rpe
+from extrapolation.cli import paths
+from extrapolation.output import exit_codes
+from extrapolation.rpe import laws, user_file
 from extrapolation.rpe.base import RPE
 
 COMPARED = 4096  # distances at which one answer is compared with another
@@ -83,11 +94,10 @@ def _values(
   try:
     table = np.asarray(encoding.bias(jnp.asarray(distance), dict(params)))
   except Exception as e:  # whatever a file of the user's own raises
-    words = ' '.join(str(e).split())[:200]
+    file = rpe.file_of(encoding.name) if encoding.name else ''
     raise _wrong(
-      encoding, f'of {len(distance)} distances raises {type(e).__name__}: '
-      f'{words}',
-    ) from e  # fmt: skip
+      encoding, f'of {len(distance)} distances raises {_raised(file, e)}'
+    ) from e
   want = (H, len(distance))
   if table.shape != want or not jnp.issubdtype(table.dtype, jnp.floating):
     raise _wrong(
@@ -100,11 +110,8 @@ def _values(
 
 
 def _finite(encoding: RPE, table: np.ndarray, distance: np.ndarray) -> None:
-  bad = np.isnan(table) | np.isposinf(table)
-  bad[:, distance == 0] |= np.isneginf(table[:, distance == 0])
-  if bad.any():
-    i = np.flatnonzero(bad.any(0))[0]
-    h = np.flatnonzero(bad[:, i])[0]
+  if bad := laws.no_log_weight(table, distance):
+    h, i = bad
     raise _wrong(
       encoding,
       f'is {table[h, i]:g} at distance {distance[i]}, head {h}; it must be a '
@@ -112,8 +119,85 @@ def _finite(encoding: RPE, table: np.ndarray, distance: np.ndarray) -> None:
     )
 
 
+def results(make: laws.Make, path: str = '') -> list[tuple[str, str, str]]:
+  """(passed | failed | not applicable, law, number or reason) of every law.
+
+  Args:
+    path: of the file that `make` is of, to name a line.
+  """
+  out = []
+  for law in laws.LAWS:
+    name = law.__name__.replace('_', ' ')
+    try:
+      why = law(make)
+      out.append(('not applicable' if why else 'passed', name, why))
+    except Exception as e:  # whatever an encoding raises
+      broken = isinstance(e, laws.Broken)
+      out.append(('failed', name, str(e) if broken else _raised(path, e)))
+  return out
+
+
+def _raised(path: str, e: Exception) -> str:
+  """An error that an encoding raises, with the line of its file."""
+  n = user_file.line(path, e)
+  words = ' '.join(str(e).split())[:200]
+  return f'{type(e).__name__}: {words}' + (f' (line {n})' if n else '')
+
+
+def _maker(written: str) -> laws.Make:
+  """How an encoding is built, with the hyperparameters that are written."""
+  kernel, texts = rpe.parse(written)
+  if rpe.is_file(kernel):
+    rpe.load(kernel)
+  hyper = rpe.typed(kernel, texts, rpe.defaults(kernel))
+  return functools.partial(rpe.get, kernel, **hyper)
+
+
+def _page(written: str, brief: bool) -> bool:
+  """Prints the results of one encoding; whether nothing failed."""
+  kernel, _ = rpe.parse(written)
+  try:
+    make = _maker(written)
+    found = results(make, rpe.file_of(kernel))
+  except ValueError as e:
+    if not (brief or os.path.isfile(paths.expand(kernel))):
+      raise
+    found = [('failed', 'it can be loaded', str(e))]
+  count = collections.Counter(how for how, *_ in found)
+  print(f'{written}: ' + ', '.join(f'{n} {how}' for how, n in count.items()))
+  for how, law, why in found:
+    if how == 'failed' or not brief:
+      print(f'  {how:14}  {law}' + (f': {why}' if why else ''))
+  return not count['failed']
+
+
+def main(argv: list[str]) -> None:
+  parser = cli.parser(__doc__)
+  parser.add_argument(
+    'encodings',
+    nargs='*',
+    metavar='ENCODING',
+    help='FILE.py or NAME, each with hyperparameters :KEY=VALUE',
+  )
+  parser.add_argument('--all', action='store_true', help='all that have a name')
+  args = parser.parse_args(argv)
+  if not args.encodings and not args.all:
+    parser.error('give the path of a file, the name of an encoding, or --all')
+  passed = [_page(written, False) for written in args.encodings]
+  passed += [_page(name, True) for name in rpe.names() if args.all]
+  if all(passed):
+    for written in args.encodings:
+      print(f'next: python -m extrapolation.theory --rpe={written}')
+  else:
+    raise SystemExit(exit_codes.FAILED)
+
+
 def _wrong(encoding: RPE, what: str) -> ValueError:
   file = rpe.file_of(encoding.name) if encoding.name else ''
   where = f' ({file})' if file else ''
   name = repr(encoding.name) if encoding.name else 'without a name'
   return ValueError(f'encoding {name}{where}: its bias {what}')
+
+
+if __name__ == '__main__':
+  cli.run(main, prints=True)

@@ -1,32 +1,32 @@
-import jax.numpy as jnp
 from jaxtyping import Array, Num
 
 from extrapolation.rpe import base
+from extrapolation.rpe._frequencies import Setting
+from extrapolation.rpe._rotation import rotation
 
 
-def rotation(x: base.QK, positions: Num[Array, ' T'], base_period: float):
-  """x [B, T, H, K] turned by position * base_period^(-2 (m - 1) / K), float32.
-
-  Dimension m is paired with m + K/2.
-  """
-  K = x.shape[-1]
-  if K % 2:
-    raise ValueError(f'head width K = {K}: a rotation needs an even one')
-  w = base_period ** (-jnp.arange(0, K, 2, dtype=jnp.float32) / K)
-  angle = positions.astype(jnp.float32)[:, None] * w
-  cos, sin = jnp.cos(angle)[:, None], jnp.sin(angle)[:, None]
-  a, b = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-  return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
-
-
-def make(H: int, base_period: float = 10000.0) -> base.RPE:
+def make(
+  H: int,
+  base_period: float = 10000.0,
+  scaling: str = 'none',
+  factor: float = 0.0,
+  train_length: int = 512,
+  p: float = 1.0,
+  long_factor: str = '',
+) -> base.RPE:
   r"""RoPE: each pair m of q and of k turns by the angle n w_m at position n.
 
-  w_m = base_period^(-2 (m - 1) / K), so q.k depends on differences alone.
+  w_m = base_period^(-2 m / K), so q.k depends on differences alone. `scaling`
+  changes w for contexts `factor` times as long as train_length, and p < 1
+  turns only that part of the pairs, the fastest (p-RoPE, arXiv 2410.06205).
   """
+  c = Setting(base_period, scaling, factor, train_length, p, long_factor)
 
-  def rotate(q: base.QK, k: base.QK, positions: Num[Array, ' T']):
-    turned = (rotation(x, positions, base_period) for x in (q, k))
+  def rotate(q: base.QK, k: base.QK, positions: Num[Array, '...']):
+    w = c.frequencies(q.shape[-1], positions)
+    turned = (rotation(x, positions, w) for x in (q, k))
+    if c.temperature != 1:
+      turned = (c.temperature * x for x in turned)
     return tuple(y.astype(x.dtype) for x, y in zip((q, k), turned, strict=True))
 
   return base.RPE(

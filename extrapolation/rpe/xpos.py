@@ -2,7 +2,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Num
 
 from extrapolation.rpe import base
-from extrapolation.rpe.rotary import rotation
+from extrapolation.rpe._rotation import plain, rotation
 
 
 def make(
@@ -13,18 +13,23 @@ def make(
   zeta_m = (2 m / K + 0.4) / 1.4, m = 0 .. K/2 - 1 for each rotated pair.
   """
 
-  def rotate(q: base.QK, k: base.QK, positions: Num[Array, ' T']):
-    K, T = q.shape[-1], positions.shape[0]
-    if T > 60 * scale_base:  # 0.286^-70 is the end of float32
+  def rotate(q: base.QK, k: base.QK, positions: Num[Array, '...']):
+    K, T = q.shape[-1], q.shape[1]
+    reach = 60 * scale_base  # 0.286^60 is near the end of float32
+    if T > 2 * reach:
       raise ValueError(
         f'length {T}: xpos scales keys by zeta^-(n / {scale_base:g}), which '
-        f'leaves float32 beyond {int(60 * scale_base)}; raise scale_base'
+        f'leaves float32 beyond {int(2 * reach)}; raise scale_base'
       )
     zeta = (jnp.arange(0, K, 2, dtype=jnp.float32) / K + 0.4) / 1.4
-    power = positions.astype(jnp.float32)[:, None] / scale_base
-    log_scale = jnp.tile(power * jnp.log(zeta), 2)[:, None]  # [T, 1, K]
-    q_turned = rotation(q, positions, base_period) * jnp.exp(log_scale)
-    k_turned = rotation(k, positions, base_period) * jnp.exp(-log_scale)
+    n = positions.astype(jnp.float32)
+    n = n - T // 2 if T > reach else n  # differences are what counts
+    log_scale = jnp.tile(n[..., None] / scale_base * jnp.log(zeta), 2)
+    if positions.ndim < 3:  # all heads alike
+      log_scale = log_scale[..., None, :]
+    w = plain(base_period, K)
+    q_turned = rotation(q, positions, w) * jnp.exp(log_scale)
+    k_turned = rotation(k, positions, w) * jnp.exp(-log_scale)
     return q_turned.astype(q.dtype), k_turned.astype(k.dtype)
 
   return base.RPE(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from extrapolation import config, data
+from extrapolation import config, data, rpe
 from extrapolation.output import signed
 
 # The sections of a config that decide what is trained.
@@ -16,6 +16,7 @@ HARMLESS = {
   'train': ('log_every', 'checkpoint_every', 'keep', 'keep_every',
             'valid_every', 'valid_tokens'),
   'data': ('cache',),
+  'model': ('rpe_file',),
 }  # fmt: skip
 
 
@@ -26,6 +27,9 @@ def trained_by(e: config.Experiment) -> dict:
   for section, keys in HARMLESS.items():
     for key in keys:
       del chosen[section][key]
+  # A file of the user's own may move; whether it is the same, a fingerprint
+  # says (`run_folder.same_encoding`).
+  chosen['model']['rpe'] = rpe.name_of(e.model.rpe)
   return chosen
 
 

@@ -3,13 +3,17 @@
 import contextlib
 import functools
 import json
+import logging
 
 import numpy as np
 from etils import epath
 
 from extrapolation import config, data, rpe
 from extrapolation.output import files, signed
-from extrapolation.runs import fingerprint, identity, leases
+from extrapolation.rpe import fingerprint
+from extrapolation.runs import identity, leases
+
+log = logging.getLogger(__name__)
 
 
 def folder(workdir: str) -> epath.Path:
@@ -179,17 +183,29 @@ def write_rpe(
 
   `when` is 'init' or 'final'. `values` are those of `Model.rpe_params`; with a
   leading axis of layers if each has its own. Theory reads this file and no
-  checkpoint.
+  checkpoint. The source of an encoding that is not packaged is kept beside it.
   """
   path, c = epath.Path(workdir) / 'rpe.json', e.model
   known = signed.read(path) if path.exists() else {}
   rows = slice(None) if c.rpe_per_layer else 0
   values = {k: np.asarray(v)[rows].tolist() for k, v in values.items()}
-  about = dict(name=c.rpe, H=c.H, hyper=dict(c.rpe_args))
+  about = dict(name=rpe.name_of(c.rpe), H=c.H, hyper=dict(c.rpe_args))
   about |= dict(train_length=e.train.T, run=identity.run_id(e))
   if 'fingerprint' not in known:
+    _keep_source(path.parent, c.rpe)
     about |= dict(fingerprint=fingerprint.take(_encoding(e.model)))
+    if c.rpe_file:
+      about |= dict(sha256=rpe.digests()[rpe.name_of(c.rpe)])
   signed.write(path, {**known, **about, when: values})
+
+
+def _keep_source(folder: epath.Path, kernel: str) -> None:
+  if source := rpe.source(kernel):
+    name, text = source
+    kept = folder / rpe.KEPT
+    kept.mkdir(parents=True, exist_ok=True)
+    with files.atomic(kept / name) as temporary:
+      temporary.write_bytes(text)
 
 
 def _encoding(c: config.Model) -> rpe.RPE:
@@ -200,7 +216,8 @@ def same_encoding(workdir: str, e: config.Experiment) -> None:
   """Raises signed.Damaged unless rpe.json is of this run and of this code.
 
   A run of before there were fingerprints, or that has just begun, is not
-  compared.
+  compared; nor is one with a file of the user's own that he did not name, none
+  of which is run.
   """
   path = epath.Path(workdir) / 'rpe.json'
   if not path.exists():
@@ -209,14 +226,21 @@ def same_encoding(workdir: str, e: config.Experiment) -> None:
   run = identity.run_id(e)
   if known.get('run', run) != run:
     raise signed.Damaged(f'{path} is of another run: restore it')
-  if 'fingerprint' in known and not _same(e.model, json.dumps(known)):
-    raise signed.Damaged(
-      f'{workdir!r} was trained with another formula of {e.model.rpe} than the '
-      'one that there is now (its values are in rpe.json): restore it, or '
-      'train with the new one in another --workdir'
-    )
+  kernel, recorded = e.model.rpe, e.model.rpe_file.get('sha256')
+  now = recorded and rpe.digests().get(rpe.name_of(kernel))
+  if 'fingerprint' not in known or (recorded and not now):
+    return
+  if not _same(e.model, json.dumps(known), now or ''):
+    raise signed.Damaged(fingerprint.other(kernel, workdir))
 
 
 @functools.lru_cache(maxsize=256)  # a sweep asks again and again
-def _same(c: config.Model, known: str) -> bool:
-  return fingerprint.same(_encoding(c), json.loads(known)['fingerprint'])
+def _same(c: config.Model, known: str, sha256: str) -> bool:
+  there = json.loads(known)
+  same = fingerprint.same(_encoding(c), there['fingerprint'])
+  if same and there.get('sha256', sha256) != sha256:
+    log.info(
+      '%s is not the file that the run began with; its values are the same',
+      rpe.name_of(c.rpe),
+    )
+  return same

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from extrapolation import config, rpe
-from extrapolation.cli import values
 from extrapolation.output import files, signed
 from extrapolation.rpe import check
 from extrapolation.runs import eval_table, identity, leases, run_folder
@@ -28,7 +27,7 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
     ValueError: seeds that are not whole numbers, or a run given twice.
   """
   s = e.sweep
-  names = values.items(s.rpe) or ('',)  # which is refused
+  names = s.encodings or ('',)  # which is refused
   if s.rpe == 'all':
     left_out = broken(e)
     names = [name for name in rpe.names() if name not in left_out]
@@ -42,15 +41,15 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
   # So that a partial sweep tells something, a seed comes after the other.
   for seed, point in itertools.product(s.seeds, points):
     for spec in names:
-      name, hyper = rpe.parse(spec)
-      overrides = {'model.rpe': name, 'seed': str(seed), **point}
-      overrides |= {f'model.rpe_args.{k}': v for k, v in hyper.items()}
-      about = ' '.join([spec.strip(), *_settings(point.items())])
+      overrides = {'model.rpe': spec, 'seed': str(seed), **point}
+      shown = rpe.write(*rpe.parse(spec))
+      about = ' '.join([shown, *_settings(point.items())])
       folder = re.sub(r'[^\w.=-]+', '-', about) + f'-s{seed}'
       if folder in made:
         raise ValueError(
           f'sweep.rpe = {s.rpe}, sweep.seeds = {s.seeds}: run {folder!r} is '
-          'given twice; name each encoding, seed and value once'
+          'given twice; name each encoding, seed and value once, files by '
+          'names that differ'
         )
       made.add(folder)
       yield folder, overrides
@@ -70,8 +69,7 @@ def label(e: config.Experiment) -> str:
     for part in key.split('.'):
       node = node[part]
     point[key] = f'{node:g}' if isinstance(node, float) else str(node)
-  encoding = rpe.label(e.model.rpe, e.model.rpe_args)
-  return ' '.join([encoding, *_settings(point.items())])
+  return ' '.join([e.model.label, *_settings(point.items())])
 
 
 def broken(e: config.Experiment) -> dict[str, str]:

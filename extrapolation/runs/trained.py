@@ -5,7 +5,7 @@ import logging
 
 import jax
 
-from extrapolation import config, data, model
+from extrapolation import config, data, model, rpe
 from extrapolation.parallel import mesh, multihost
 from extrapolation.runs import identity, run_folder
 from extrapolation.runs.checkpoint_reader import CheckpointReader
@@ -75,10 +75,13 @@ def load(
       folder of a run has its tokenizer and can do without.
 
   Raises:
-    ValueError: no such step, or text that has changed.
+    ValueError: no such step, text that has changed, or an encoding in a file
+      that was not loaded or is not the one of the run.
     OSError: not a run, no checkpoint that is sound, or text that is gone.
   """
   e = run_folder.load_config(workdir)
+  if rpe.is_file(e.model.rpe):
+    rpe.find(e.model.rpe, workdir)  # which the user must have named
   read, tokenizer = None, None
   if not text:
     tokenizer = run_folder.tokenizer(workdir)

@@ -22,11 +22,12 @@ from extrapolation.cli import flags, paths
 def parser() -> flags.Parser:
   """The flags of the command."""
   out = flags.Parser(__doc__)
-  what = out.add_mutually_exclusive_group(required=True)
-  what.add_argument(
+  what = out.add_mutually_exclusive_group()
+  out.add_argument(
     '--rpe',
     metavar='NAME,..',
-    help='encodings, such as alibi,power:exponent=0.5',
+    help='encodings, such as alibi,power:exponent=0.5,path/to/mine.py; beside '
+    '--workdir, the file of the encoding of your own that the run has',
   )
   what.add_argument(
     '--formula',
@@ -98,8 +99,10 @@ def parser() -> flags.Parser:
 def main(argv: list[str]) -> None:
   """Prints the records that the flags ask for."""
   args = parser().parse_args(argv)
+  _one_subject(args)
   args.broken = {}  # encodings of --all that are left out, and why
   try:
+    _load_files(args)
     if args.witness:
       print(_witness(args))
       return
@@ -125,6 +128,27 @@ def main(argv: list[str]) -> None:
       f'{len(args.broken)} encodings were left out: {", ".join(args.broken)} '
       '(why: see above)'
     )
+
+
+def _one_subject(args: argparse.Namespace) -> None:
+  """An error unless the flags ask about one thing, or a run and its file."""
+  given = [args.formula, args.function, args.workdir, args.all or None]
+  others = sum(x is not None for x in given)
+  if not others and args.rpe is None:
+    parser().error(
+      'one of --rpe --formula --function --all --workdir is required'
+    )
+  if args.rpe is not None and others and args.workdir is None:
+    parser().error('--rpe: not allowed with --formula, --function, --all')
+
+
+def _load_files(args: argparse.Namespace) -> None:
+  """Runs the files of --rpe; from then on `args.rpe` has their names."""
+  if args.rpe is not None:
+    from extrapolation.theory import arguments
+
+    heads = None if args.workdir else args.heads
+    args.rpe = arguments.run_files(args.rpe, heads)
 
 
 def run(args: argparse.Namespace) -> tuple[list[dict], int]:

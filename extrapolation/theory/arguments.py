@@ -3,10 +3,10 @@
 import argparse
 import logging
 from fractions import Fraction
-from typing import Any
 
 from extrapolation import rpe
 from extrapolation.cli import values
+from extrapolation.rpe import check
 from extrapolation.theory import certified_window, trf_bounds
 from extrapolation.theory import subjects as reading
 from extrapolation.theory.answer import Asked
@@ -16,6 +16,7 @@ from extrapolation.theory.subjects import Subject
 
 log = logging.getLogger('extrapolation.theory')
 
+NEAR = 64  # distances at which the bias of a user's file is looked at
 MOST_HEADS, MOST_NAMES, MOST_SHARES = 512, 64, 64
 
 
@@ -54,6 +55,33 @@ def _window(args: argparse.Namespace) -> ErrorBound | None:
   bound = ErrorBound(error, M, 1.0 if v is None else v)
   certified_window.allowed(bound.error, bound.M, bound.v)
   return bound
+
+
+def run_files(specs: str, heads: int | None) -> str:
+  """The encodings of --rpe, with files that are run now by their names.
+
+  Args:
+    heads: with which the bias of a file is looked at; None beside --workdir,
+      whose run has one encoding: nothing but its file may be named then.
+
+  Raises:
+    ValueError: a file that is no encoding.
+  """
+  named = []
+  for spec in values.items(specs):
+    kernel, hyper = rpe.parse(spec)
+    if heads is None and not rpe.is_file(kernel):
+      raise ValueError(
+        f'--rpe={spec} beside --workdir: there it is FILE.py, the encoding of '
+        'that run'
+      )
+    if rpe.is_file(kernel):
+      rpe.load(kernel)
+      typed = rpe.typed(kernel, hyper, rpe.defaults(kernel))
+      if heads and heads > 0:
+        check.check(rpe.get(kernel, heads, **typed), heads, NEAR)
+    named.append(rpe.write(kernel, hyper))
+  return ','.join(named)
 
 
 def subjects(args: argparse.Namespace) -> list[Subject]:
@@ -96,7 +124,8 @@ def _encoding(
 ) -> Subject:
   """NAME:KEY=VALUE with more hyperparameters, and values of --set."""
   name, own = rpe.parse(spec)
-  encoding = rpe.get(name, H, **_hyper(name, own | texts))
+  typed = rpe.typed(name, own | texts, rpe.defaults(name))
+  encoding = rpe.get(name, H, **typed)
   params = reading.symbols(encoding)
   for key, value in given.items():
     if key not in params:
@@ -105,18 +134,6 @@ def _encoding(
     params[key] = params[key].copy()
     params[key].fill(value)
   return reading.read(encoding, params, spec)
-
-
-def _hyper(name: str, texts: dict[str, str]) -> dict[str, Any]:
-  """Hyperparameters, each of the type of its default."""
-  defaults, out = rpe.defaults(name), {}
-  for key, text in texts.items():
-    kind = type(defaults.get(key, 0.0))
-    try:
-      out[key] = kind(text)
-    except ValueError:
-      raise ValueError(f'{key} = {text!r} is not a {kind.__name__}') from None
-  return out
 
 
 def _pairs(text: str, flag: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from extrapolation import rpe as encodings
 from extrapolation.output import signed
+from extrapolation.rpe import fingerprint
 from extrapolation.theory import subjects
 from extrapolation.theory.subjects import Subject
 
@@ -55,7 +56,7 @@ def read(folder: str) -> Run:
   """Raises ValueError, in one line, for a folder without a usable rpe.json."""
   data, path = about(folder), pathlib.Path(folder) / 'rpe.json'
   try:
-    rpe = encodings.get(data['name'], int(data['H']), **data['hyper'])
+    rpe = fingerprint.recorded(data, folder)
     name = f'{folder}: {data["name"]}'
     first, last = (
       _subject(rpe, params, name, path)

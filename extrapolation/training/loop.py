@@ -37,7 +37,7 @@ class Loop:
     self.lease = lease  # of the process that writes
     self.metrics = multihost.first(lambda: runs.Metrics(workdir, first))
     if self.metrics:
-      self.progress = progress.Loop(e.model.rpe, e.train.steps, first)
+      self.progress = progress.Loop(e.model.label, e.train.steps, first)
     self.clock, self.timed = time.monotonic(), first
     self.identity: dict[str, Any] = {}  # of the run, for its checkpoints
     self.shown: dict[str, float] = {}  # the newest validation loss

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from extrapolation.cli import flags
+
 
 @pytest.mark.parametrize(
   'command, said',
@@ -17,6 +19,10 @@ import pytest
      "'abc' is no whole number"),
     ('-m extrapolation.data --sauce=x', 'did you mean --source?'),
     ('-m extrapolation.theory --rpe=alibi --headss=3', 'did you mean --heads?'),
+    ('-m extrapolation.generate --workdir=a --prompt -x',
+     'a value that begins with - is written --prompt=VALUE'),
+    ('-m extrapolation.generate --workdir=a --prompt --',
+     'a value that begins with - is written --prompt=VALUE'),
     ('launch/local.py --processes=1 -- /no/such', 'No such file'),
     ('launch/local.py --processes=1 --port=99999 -- true', '--port=99999'),
     ('launch/slurm.py --nods=2', 'required: --config'),
@@ -38,3 +44,29 @@ def test_help_says_how_the_command_is_started_line_by_line():
   )  # fmt: skip
   assert 'usage: python -m extrapolation.receptive_field [-h]' in done.stdout
   assert '\n  --workdir=runs/a,runs/b,runs/c --out=fields ' in done.stdout
+
+
+@pytest.mark.parametrize(
+  'value', ['--', '-', '-x', '--x', '- a', '', '=', '-1']
+)
+def test_any_value_reaches_its_flag(value):
+  parser = flags.Parser('A command.')
+  parser.add_argument('--prompt')
+  parser.add_argument('--kind', choices=('--', 'a'), default='a')
+  parser.add_argument('names', nargs='*')
+  args = parser.parse_args([f'--prompt={value}', '--', '-n'])
+  assert (args.prompt, args.names) == (value, ['-n'])
+  assert parser.parse_args(['--kind=--']).kind == '--'
+
+
+def test_a_value_is_read_as_its_type_and_checked(capsys):
+  parser = flags.Parser('A command.')
+  parser.add_argument('--count', type=int)
+  parser.add_argument('--kind', choices=('a', 'b'))
+  for argv, said in (
+    (['--count=--'], "'--' is no whole number"),
+    (['--kind=--'], "invalid choice: '--'"),
+  ):
+    with pytest.raises(SystemExit):
+      parser.parse_args(argv)
+    assert said in capsys.readouterr().err

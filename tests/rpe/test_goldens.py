@@ -154,9 +154,23 @@ def test_xpos_decays_by_zeta():
 
 
 def test_xpos_refuses_what_float32_cannot_hold():
-  q = jnp.ones((1, 40_000, 1, 4))
-  with pytest.raises(ValueError, match='40000.*scale_base'):
-    rpe.get('xpos', 1).rotate(q, q, jnp.arange(40_000))
+  q = jnp.ones((1, 70_000, 1, 4))
+  with pytest.raises(ValueError, match='70000.*beyond 61440; raise scale_base'):
+    rpe.get('xpos', 1).rotate(q, q, jnp.arange(70_000))
+
+
+def test_xpos_centres_positions_that_float32_cannot_hold_from_0():
+  """zeta^-(n / 512) leaves float32 at n = 35,000 in the fastest pair."""
+  T, far = 60_000, 400  # the pairs at both ends, where a slip would show
+  q = jnp.zeros((1, T, 1, 8)).at[..., 0].set(1.0)
+  a, b = (np.asarray(x[0, :, 0]) for x in
+          rpe.get('xpos', 1).rotate(q, q, jnp.arange(T)))  # fmt: skip
+  for i in (far, T - 1):
+    d = np.arange(far)
+    got = b[i - d] @ a[i]
+    want = np.cos(d) * (0.4 / 1.4) ** (d / 512)
+    np.testing.assert_allclose(got, want, atol=2e-2)  # float32 angles
+    assert np.isfinite(b).all() and np.isfinite(a).all()
 
 
 def test_sinusoidal_table():

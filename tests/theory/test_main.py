@@ -287,7 +287,7 @@ ERRORS = [
   ('--rpe=alibbi', "did you mean 'alibi'"),
   ('--rpe=alibi --heads=0', 'heads'),
   ('--rpe=power --rpe_args=exponent=-1', 'exponent'),
-  ('--rpe=power --rpe_args=exponent=x', 'not a float'),
+  ('--rpe=power --rpe_args=exponent=x', 'is no number'),
   ('--rpe=power --rpe_args=width=1', "no hyperparameter 'width'"),
   ('--rpe=alibi,power:width=1', "no hyperparameter 'width'"),
   ('--rpe=alibi --set=r1=1', "no parameter 'r1'"),

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from extrapolation import rpe
 from extrapolation.rpe.base import RPE
 
 DISTANCES = (0, 1, 2, 3, 5, 8, 16, 33, 64, 127, 255, 511, 1000, 4096)
@@ -35,6 +36,31 @@ def same(encoding: RPE, taken: Mapping[str, Any]) -> bool:
     )
   except (KeyError, TypeError, ValueError):  # other parameters, other shapes
     return False
+
+
+def recorded(about: Mapping[str, Any], workdir: str) -> RPE:
+  """The encoding that the rpe.json of a run names, if it is still that one.
+
+  Raises:
+    ValueError: it is another formula now, or in a file that was not loaded.
+  """
+  kernel = about['name']
+  if rpe.is_file(kernel):
+    rpe.find(kernel, workdir)
+  encoding = rpe.get(kernel, int(about['H']), **about['hyper'])
+  if 'fingerprint' in about and not same(encoding, about['fingerprint']):
+    raise ValueError(other(kernel, workdir))
+  return encoding
+
+
+def other(kernel: str, workdir: str) -> str:
+  """What is said of a run whose encoding is another formula now."""
+  kept = f', its source in {rpe.KEPT}/' if rpe.is_file(kernel) else ''
+  return (
+    f'{workdir!r} was trained with another formula of {rpe.name_of(kernel)} '
+    f'than the one that there is now (its values are in rpe.json{kept}): '
+    'restore it, or train with the new one in another --workdir'
+  )
 
 
 def _values(encoding: RPE, params: Mapping[str, Any]) -> dict[str, list]:

@@ -1,0 +1,267 @@
+"""Tiles whose bias is more than a table by i - j.
+
+A kernel is evaluated in the tile, at p_i - p_j of a clock; a heat scales the
+bias; keys of another document, or far by the clock, are not seen (`pair.py`).
+Loops and softmax are those of `tiles.py`, one diagonal of tiles after another.
+"""
+# ruff: noqa: E741  (l is the field's name)
+
+import functools
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+from extrapolation.attention import kernel, tiles, toeplitz
+from extrapolation.attention.kernel import Kernel
+from extrapolation.attention.online import absorb, at, pull, put
+from extrapolation.attention.pair import Pair, Plan
+from extrapolation.attention.precision import FLOOR, dot, wide, width_sum
+from extrapolation.attention.terms import Terms
+
+# All heads are in one tile, which is smaller for it (CPU, float32).
+BLOCK = 256
+
+
+def attend(
+  q: Array,
+  k: Array,
+  v: Array,
+  by_query: dict[str, Array],
+  by_key: dict[str, Array],
+  t: Terms,
+  windows: tuple[int, ...],
+  start: ArrayLike = 0,
+) -> tuple[Array, Array]:
+  """o [B, T, H, K] and lse [B, T, H], of the nearest `windows` keys.
+
+  Args:
+    q: [B, T, H, K], the tokens from `start` on, of which k and v hold all.
+    k, v: [B, S, H, K]; where S > T, tiles divide T.
+    by_query, by_key: `Terms.by_token` of the same tokens.
+    t: the other terms. A table holds -inf beyond the windows already.
+    windows: one per head.
+    start: a multiple of T.
+  """
+  (B, T, H), S = q.shape[:3], k.shape[1]
+  block = tiles.block_size(B, H, S, max(windows))
+  if jax.default_backend() == 'cpu':
+    block = min(block, BLOCK)
+  if S > T:
+    block = max(b for b in range(1, block + 1) if T % b == 0)
+  plan = Plan(
+    windows=windows if min(windows) < S else None,
+    block=block,
+    last=min(-(-S // block), (max(windows) + block - 2) // block + 1),
+  )
+  if isinstance(t.bias, Kernel):
+    shared = dict(params=t.bias.params)
+    at_once = kernel.broadcasts(t.bias.bias, t.bias.params, H)
+    plan = plan.of(t.bias.bias, at_once)
+  else:
+    pad = ((0, 0), (block - 1, -S % block))
+    shared = dict(u=jnp.pad(t.bias, pad, constant_values=-jnp.inf))
+  by_query, by_key = dict(by_query), dict(by_key)
+  fixed = dict(
+    documents=[x.pop('documents', None) for x in (by_query, by_key)],
+    clock_window=t.clock_window,
+    first=jnp.asarray(start, jnp.int32) // block,
+  )
+  return _attend((q, k, v), (by_query, by_key), shared, fixed, plan)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _attend(
+  qkv: tuple[Array, Array, Array],
+  tokens: tuple[dict, dict],
+  shared: dict,
+  fixed: dict,
+  plan: Plan,
+) -> tuple[Array, Array]:
+  return _forward(qkv, tokens, shared, fixed, plan)[0]
+
+
+def _forward(
+  qkv: tuple, tokens: tuple[dict, dict], shared: dict, fixed: dict, plan: Plan
+):
+  T, H, K = qkv[0].shape[1:]
+  scale, dtype = 1 / math.sqrt(K), wide(*jax.tree.leaves((qkv, shared)))
+
+  def one(qkv: tuple, tokens: tuple[dict, dict]):
+    q, k, v = qkv
+    k = jnp.einsum('nhsk->nhks', k)
+
+    def diagonal(d: ArrayLike, state: tuple, causal: bool = False):
+      tile = _table(shared, plan, d, toeplitz.by_query)
+
+      def step(i: ArrayLike, state: tuple):
+        j = fixed['first'] + i - d
+        pair = Pair(plan, shared, fixed, tokens, (i, j), causal, -1)
+        here = tuple(at(x, i) for x in state)
+
+        def seen():
+          z = scale * dot('hrk,hks->hrs', at(q, i), at(k, j))
+          s = pair.logits(z, pair.bias(H) if tile is None else tile)
+          return absorb(here, s, at(v, j))
+
+        return put(state, pair.if_seen(seen, here), i)
+
+      begin = jnp.maximum(d - fixed['first'], 0)
+      return lax.fori_loop(begin, len(q), step, state)
+
+    state = tuple(
+      jnp.full((len(q), H, plan.block, size), value, dtype)
+      for size, value in ((1, FLOOR), (1, 0), (K, 0))
+    )
+    state = diagonal(0, state, causal=True)
+    m, l, acc = lax.fori_loop(1, plan.last, diagonal, state)
+    l = jnp.where(l == 0, 1, l)
+    return acc / l, m + jnp.log(l)
+
+  def sequence(x: tuple):
+    return jax.tree.map(_by_token, one(*_blocks(x, fixed, plan)))
+
+  o, lse = tiles.over(sequence, (qkv, _with_documents(tokens, fixed)))
+  o, lse = o[:, :T], lse[:, :T, :, 0]
+  return (o, lse), (qkv, tokens, shared, fixed, o, lse)
+
+
+def _backward(plan: Plan, residuals: tuple, g: tuple[Array, Array]):
+  qkv, learned, shared, fixed, o, lse = residuals
+  T, H, K = qkv[0].shape[1:]
+  scale, dtype = 1 / math.sqrt(K), o.dtype
+  g, g_lse = g
+  # p and dlse / ds are one: the cotangent of lse joins that of the softmax.
+  delta = width_sum(o * g) - g_lse
+
+  def one(qkv: tuple, by_query: tuple, tokens: tuple[dict, dict]):
+    q, k, v = qkv
+    lse, delta, g = by_query
+    lse, delta, kT = (jnp.einsum('nhtk->nhkt', x) for x in (lse, delta, k))
+
+    def diagonal(d: ArrayLike, state: tuple, causal: bool = False):
+      tile = _table(shared, plan, d, toeplitz.by_key)
+
+      def step(i: ArrayLike, state: tuple):
+        (dq, dk, dv), (d_query, d_key), total = state
+        j = fixed['first'] + i - d
+        pair = Pair(plan, shared, fixed, tokens, (i, j), causal, -2)
+        at_q, at_k = (functools.partial(at, i=n) for n in (i, j))
+        grads = at_q(dq), at_k(dk), at_k(dv)
+
+        def seen():
+          z = scale * dot('hsk,hrk->hsr', at_k(k), at_q(q))
+          b = pair.bias(H) if tile is None else tile
+          query = tuple(map(at_q, (q, g, lse, delta)))
+          s = pair.logits(z, b)
+          new, ds = pull(s, query, (at_k(kT), at_k(v)), grads)
+          return new, *pair.pull(ds, b, total)
+
+        none = grads, *pair.nothing(total, dtype)
+        new, along, total = pair.if_seen(seen, none)
+        grads = *put((dq,), new[:1], i), *put((dk, dv), new[1:], j)
+        along = _add(d_query, along[0], i), _add(d_key, along[1], j)
+        return grads, along, total
+
+      grads, along, (dparams, du) = state
+      dtile = None if tile is None else jnp.zeros_like(tile)
+      state = grads, along, (dparams, dtile)
+      begin = jnp.maximum(d - fixed['first'], 0)
+      state = lax.fori_loop(begin, len(q), step, state)
+      grads, along, (dparams, dtile) = state
+      if dtile is not None:
+        du = tiles.add_along(du, dtile, d, plan.block)
+      return grads, along, (dparams, du)
+
+    zeros = functools.partial(jax.tree.map, lambda x: jnp.zeros(x.shape, dtype))
+    along = tuple({n: x[n] for n in ('part', 'heat') if n in x} for x in tokens)
+    sums = shared.get('params'), shared.get('u')
+    like = jnp.einsum('nhtk->nhkt', q), k, v
+    state = zeros(like), zeros(along), zeros(sums)
+    state = diagonal(0, state, causal=True)
+    state = lax.fori_loop(1, plan.last, diagonal, state)
+    (dq, dk, dv), along, sums = state
+    dq = jnp.einsum('nhkt->nhtk', dq)
+    return (scale * dq, scale * dk, dv), along, sums
+
+  def sequence(x: tuple):
+    grads, along, sums = one(*_blocks(x, fixed, plan))
+    # A whole number of a clock has the cotangent of what is added to it.
+    along = tuple(
+      x | dict(whole=x['part']) if 'part' in x else x for x in along
+    )
+    return *jax.tree.map(_by_token, (grads, along)), sums
+
+  # Rows that are padded weigh nothing, however large the bias.
+  lse = jnp.pad(
+    lse, ((0, 0), (0, -T % plan.block), (0, 0)), constant_values=-FLOOR
+  )
+  by_query = lse[..., None], delta[..., None], g.astype(qkv[2].dtype)
+  grads, along, (dparams, du) = tiles.over(
+    sequence, (qkv, by_query, _with_documents(learned, fixed))
+  )
+  dshared = dict(params=dparams) if du is None else dict(u=du)
+  dshared = jax.tree.map(lambda x: x.sum(0), dshared)
+  grads, along = jax.tree.map(
+    lambda d, x: d[:, : x.shape[1]], (grads, along), (qkv, learned)
+  )
+  new, given = (grads, along, dshared), (qkv, learned, shared)
+  return *jax.tree.map(lambda d, x: d.astype(x.dtype), new, given), None
+
+
+_attend.defvjp(_forward, _backward)
+
+
+def _table(
+  shared: dict, plan: Plan, d: ArrayLike, layout: Callable
+) -> Array | None:
+  """The tile of a table that a diagonal shares; None of a kernel."""
+  if plan.bias is not None:
+    return None
+  return layout(tiles.around(shared['u'], d, plan.block), plan.block)
+
+
+def _add(state: dict, new: dict, i: ArrayLike) -> dict:
+  """state with x[i] larger by what is new."""
+  names = list(new)
+  sums = tuple(at(state[n], i) + new[n] for n in names)
+  kept = put(tuple(state[n] for n in names), sums, i)
+  return state | dict(zip(names, kept, strict=True))
+
+
+def _with_documents(tokens: tuple[dict, dict], fixed: dict) -> tuple:
+  """All that has a value per token: `tokens`, and the documents."""
+  pairs = zip(tokens, fixed['documents'], strict=True)
+  return tuple(x if d is None else x | dict(documents=d) for x, d in pairs)
+
+
+def _blocks(tree: tuple, fixed: dict, plan: Plan) -> tuple:
+  """[T, h, ...] -> [N, h, block, ...], and the index of each token.
+
+  Padding repeats the last token, so that a clock does not go back and a heat
+  is positive; its index is beyond every query's.
+  """
+
+  def blocks(x: Array):
+    pad = ((0, -len(x) % plan.block), *[(0, 0)] * (x.ndim - 1))
+    x = jnp.pad(x, pad, mode='edge')
+    return jnp.moveaxis(x.reshape(-1, plan.block, *x.shape[1:]), 2, 1)
+
+  *rest, (by_query, by_key) = jax.tree.map(blocks, tree)
+  (q, k, _) = rest[0]
+  index = [
+    (first * plan.block + jnp.arange(len(x) * plan.block, dtype=jnp.int32))
+    for first, x in ((fixed['first'], q), (0, k))
+  ]
+  index = [x.reshape(-1, 1, plan.block) for x in index]
+  return *rest, (by_query | dict(index=index[0]), by_key | dict(index=index[1]))
+
+
+def _by_token(x: Array) -> Array:
+  """[N, h, block, ...] -> [N block, h, ...]."""
+  x = jnp.moveaxis(x, 1, 2)
+  return x.reshape(-1, *x.shape[2:])

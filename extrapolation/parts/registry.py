@@ -1,0 +1,109 @@
+"""One kind of part: a folder in which the file is the registration."""
+
+import dataclasses
+import difflib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Registry:
+  """Every file NAME.py of a package that has `make(H, **hyper) -> record`.
+
+  The keyword arguments of `make`, with their defaults, are the
+  hyperparameters of the part NAME.
+
+  Attributes:
+    package: dotted name of the package.
+    noun: what messages call one of its parts.
+    record: name of the class in `PACKAGE.base` that `make` returns.
+    others: files that are no parts, beside those that begin with `_`.
+  """
+
+  package: str
+  noun: str
+  record: str
+  others: tuple[str, ...] = ('base', 'check')
+
+  def names(self) -> list[str]:
+    """Every part there is, in alphabetical order."""
+    path = importlib.import_module(self.package).__path__
+    files = (m.name for m in pkgutil.iter_modules(path))
+    return sorted(n for n in files if n not in self.others and n[0] != '_')
+
+  def defaults(self, name: str) -> dict[str, Any]:
+    """The hyperparameters of a part with their default values."""
+    parameters = list(inspect.signature(self._make(name)).parameters.values())
+    return {p.name: p.default for p in parameters[1:]}
+
+  def label(self, name: str, hyper: Mapping[str, Any]) -> str:
+    """`NAME:KEY=VALUE:...` with the hyperparameters that are not the default.
+
+    Values are written as they are read: true and false without capitals.
+    """
+    known = self.defaults(name)
+    changed = [f'{k}={_text(v)}' for k, v in hyper.items() if v != known[k]]
+    return ':'.join([name, *changed])
+
+  def get(self, name: str, H: int, /, **hyper: Any) -> Any:
+    """The record of the part `name` for H heads.
+
+    Raises:
+      ValueError: no such part, or a hyperparameter that it does not have or
+        cannot take; the message lists what there is.
+    """
+    make, known = self._make(name), self.defaults(name)
+    for key in hyper:
+      if key not in known:
+        has = ', '.join(known) or 'none'
+        raise ValueError(
+          f'{self.noun} {name!r} has no hyperparameter {key!r}; it has: {has}'
+        )
+    try:
+      made = make(H, **hyper)
+    except ValueError:  # of a hyperparameter
+      raise
+    except Exception as e:  # whatever a file of the user's own raises
+      raise self._unusable(name, f'{type(e).__name__}: {e}') from e
+    base = importlib.import_module(f'{self.package}.base')
+    if not isinstance(made, getattr(base, self.record)):
+      what = type(made).__name__
+      raise self._unusable(name, f'make() gives {what}, not a {self.record}')
+    return dataclasses.replace(made, name=name)
+
+  def file_of(self, name: str) -> str:
+    """The path of the file of a part; '' where there is none."""
+    spec = importlib.util.find_spec(f'{self.package}.{name}')
+    return spec.origin or '' if spec else ''
+
+  def _make(self, name: str) -> Callable:
+    names = self.names()
+    if name not in names:
+      name = name[:80]
+      close = difflib.get_close_matches(name, names, 1)
+      hint = f' (did you mean {close[0]!r}?)' if close else ''
+      raise ValueError(
+        f'no {self.noun} {name!r}{hint}; there are: ' + ', '.join(names)
+      )
+    try:
+      make = importlib.import_module(f'{self.package}.{name}').make
+      defaults = list(inspect.signature(make).parameters.values())[1:]
+    except Exception as e:  # whatever a file of the user's own raises
+      raise self._unusable(name, f'{type(e).__name__}: {e}') from e
+    for p in defaults:
+      if p.default is p.empty:
+        raise self._unusable(name, f'make() has no default for {p.name!r}')
+    return make
+
+  def _unusable(self, name: str, why: str) -> ValueError:
+    why = ' '.join(why.split())[:300]
+    file = self.file_of(name)
+    return ValueError(f'{self.noun} {name!r} cannot be used: {file}: {why}')
+
+
+def _text(value: Any) -> str:
+  return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,65 @@
+"""Kernels for clocks, with a learned exponent, and with windows per head."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation import rpe, theory
+
+t = jnp.arange(2000)
+
+
+def test_linear_has_slope_1_in_every_head():
+  np.testing.assert_array_equal(
+    rpe.get('linear', 3).bias(t, {}), np.tile(-np.arange(2000.0), (3, 1))
+  )
+
+
+def test_bam_of_the_paper():
+  params = dict(a=jnp.asarray([0.0, 1.0]), p=jnp.asarray([0.5, 0.5]))
+  b = rpe.get('bam', 2).bias(jnp.asarray([4]), params)
+  np.testing.assert_allclose(b[:, 0], [-2.0000025, -5.4365705], rtol=3e-7)
+
+
+@pytest.mark.parametrize('p', [-0.7, 0.3, 1.0, 1.6])
+def test_bam_is_a_generalised_gaussian(p):
+  """Also from 256 on, where the shift is left out of what float32 holds."""
+  params = dict(a=jnp.asarray([-0.2]), p=jnp.asarray([p]))
+  want = -np.exp(-0.2) * (np.arange(2000) + 1e-5) ** p
+  np.testing.assert_allclose(rpe.get('bam', 1).bias(t, params)[0], want, 2e-6)
+
+
+def test_bam_begins_without_a_preference():
+  encoding = rpe.get('bam', 4)
+  b = encoding.bias(t, encoding.init(jax.random.key(0)))
+  np.testing.assert_array_equal(b, -np.ones((4, 2000)))
+
+
+def test_bam_converges_iff_its_exponent_is_positive():
+  encoding = rpe.get('bam', 1)
+  (head,) = theory.verdict(encoding)
+  assert (head.verdict, head.condition) == ('conditional', 'p > 0')
+  for p, verdict in ((0.5, 'converges'), (0.0, 'diverges'), (-1.0, 'diverges')):
+    params = dict(a=jnp.asarray([2.0]), p=jnp.asarray([p]))
+    (head,) = theory.verdict(encoding, params)
+    assert head.verdict == verdict, p
+
+
+def test_hard_alibi_has_windows_of_1_2_3_then_none():
+  b = np.asarray(rpe.get('hard_alibi', 8).bias(t, {}))
+  assert (b[:4] == 0).sum(1).tolist() == [1, 2, 3, 4]
+  assert (b[4:] == 0).all()
+  for h in range(4):
+    assert (b[h, : h + 1] == 0).all() and np.isneginf(b[h, h + 1 :]).all()
+  every = np.asarray(rpe.get('hard_alibi', 3, share=1.0).bias(t, {}))
+  assert (every == 0).sum(1).tolist() == [1, 2, 3]
+  verdicts = [v.verdict for v in theory.verdict(rpe.get('hard_alibi', 2))]
+  assert verdicts == ['converges', 'diverges']
+  with pytest.raises(ValueError, match='share = 2.0: .* 0 to 1'):
+    rpe.get('hard_alibi', 8, share=2.0)
+
+
+def test_linear_converges():
+  (head,) = theory.verdict(rpe.get('linear', 1))
+  assert head.verdict == 'converges'
