@@ -64,7 +64,10 @@ setup(
   license='Apache-2.0',
   python_requires='>=3.11',
   packages=find_packages(include=[NAME, f'{NAME}.*']),
-  package_data={'extrapolation': ['py.typed']},
+  package_data={
+    'extrapolation': ['py.typed'],
+    'extrapolation.data.sources.sample': ['*.txt.xz', 'catalog.json'],
+  },
   install_requires=[
     'etils[epath]>=1.9',
     'flax>=0.12.8',

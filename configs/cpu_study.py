@@ -16,6 +16,7 @@ from extrapolation import config
 
 def get_config(rpe: str = 'type2'):
   c = config.base()
+  c.data.source = 'stdlib'
   c.model.update(rpe=rpe, N=3, D=128, H=4, F=512, dropout=0.0)
   c.optim.update(lr=3e-3, warmup=40, schedule='cosine', weight_decay=0.05)
   c.train.update(T=512, B=8, steps=400, log_every=20)

@@ -27,7 +27,8 @@ from extrapolation.runs import eval_table, leases
 log = logging.getLogger('extrapolation.evaluate')  # also as __main__
 
 COLUMNS = ('length', 'ppl', 'ppl_last', 'bits_per_byte', 'tokens',
-           'tokens_last', 'bytes', 'windows', 'seconds')  # fmt: skip
+           'tokens_last', 'bytes', 'windows', 'crosses_documents',
+           'seconds')  # fmt: skip
 
 
 def evaluate(
@@ -43,11 +44,13 @@ def evaluate(
 ) -> list[dict]:
   """Scores a run at every length; writes CSV, PNG and .npy into `DIR/eval`.
 
-  Rows of other lengths, steps and settings stay in the table; equal ones are
-  replaced. `source` is another text, read with the run's tokenizer, whole or by
-  its own split; `separator` and `field` are of its documents. `out` is another
-  folder to write in. `encoding` is another than the run was trained with, of
-  parameters that it has (`runs.scored_as`).
+  Windows lie within documents if those of training do (`data.windows`), else
+  they are of one stream; `crosses_documents` counts those that hold tokens of
+  several. Rows of other lengths, steps and settings stay in the table; equal
+  ones are replaced. `source` is another text, read with the run's tokenizer,
+  whole or by its own split; `separator` and `field` are of its documents. `out`
+  is another folder to write in. `encoding` is another than the run was trained
+  with, of parameters that it has (`runs.scored_as`).
 
   A window limits the keys of every query (`window_certificate.windows`). The
   columns `window_error` and `window_error_mean` then bound what that can change
@@ -85,14 +88,12 @@ def evaluate(
     r = r.on(
       multihost.every(lambda: _other(workdir, s, source, separator, field))
     )
-  elif e.data.windows == 'within':
-    log.warning(
-      'windows of this evaluation cross documents, where training was within'
-    )
-  tokens = r.text().tokens(s.split)
+  offsets = r.text().offsets(s.split)
+  within = e.data.windows == 'within'
+  read = offsets if within else offsets[[0, -1]]
   longest = max(s.lengths)
   plan = {
-    n: eval_windows.windows(len(tokens), n, s.protocol, longest, s.tokens)
+    n: eval_windows.windows(read, n, s.protocol, longest, s.tokens)
     for n in sorted(set(s.lengths))
   }
   for record, params in r.model.rpe_rows(r.params):
@@ -106,11 +107,24 @@ def evaluate(
       about = dict(rpe=about_encoding, seed=e.seed, train_length=e.train.T)
       about |= dict(split=s.split, protocol=s.protocol, step=r.step)
       about |= dict(run=runs.run_id(e), targets=s.tokens)
-      about |= dict(source=source or e.data.source, crosses_documents=True)
+      crossing = eval_windows.crossing(windows, offsets)
+      about |= dict(source=source or e.data.source, crosses_documents=crossing)
       rows.append({**about, **row, **runs.provenance()})
   multihost.first(lambda: _write(path, rows, curves, e.train.T, lease))
   extra = () if s.window == 'full' else ('window_error', 'window_error_mean')
   log.info('%s', table.text(rows, COLUMNS + extra))
+  if any(row['crosses_documents'] for row in rows):
+    log.info(
+      'crosses_documents: windows with tokens of several documents, which '
+      'training reads too (data.windows = %s)', e.data.windows,
+    )  # fmt: skip
+  count, targets = eval_windows.shorter(plan[longest], offsets, longest)
+  if within and count:
+    log.info(
+      'length %s: %s of %s targets are in shorter documents (%s), which are '
+      'read whole', f'{longest:,}', f'{targets:,}',
+      f'{rows[-1]["tokens"]:,}', f'{count:,}',
+    )  # fmt: skip
   log.info('wrote %s; .png, -position.png, -position-*.npy beside it', path)
   return rows
 

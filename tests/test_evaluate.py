@@ -1,6 +1,8 @@
 """The length sweep: right sums, equal targets, and no flags given again."""
 
+import itertools
 import math
+import operator
 import shutil
 
 import jax
@@ -31,7 +33,7 @@ def by_hand(workdir, length, kind):
   tokens = np.asarray(r.text().tokens('test'))
   logits = jax.jit(r.model.logits)
   nats = {}
-  for w in eval_windows.windows(len(tokens), length, kind, 64, 200):
+  for w in eval_windows.windows((0, len(tokens)), length, kind, 64, 200):
     x = jnp.asarray(tokens[None, w.start : w.stop - 1], jnp.int32)
     lp = jax.nn.log_softmax(logits(r.params, x))[0]
     for t in range(w.score, w.stop):
@@ -64,6 +66,64 @@ def test_ppl_last_is_over_the_end_of_each_full_window(trained):
   mean = np.mean([nats[t] for t in ends])
   assert row['tokens_last'] == len(ends)  # the window of 8 targets is not full
   np.testing.assert_allclose(row['ppl_last'], math.exp(mean), rtol=1e-5)
+
+
+def cut(path):
+  """Text in documents of 7 lines, 110 to 160 bytes, parted by blank ones."""
+  lines = path.read_text().splitlines(keepends=True)
+  ends = ('\n' * (i % 7 == 6) for i in range(len(lines)))
+  path.write_text(''.join(map(operator.add, lines, ends)))
+
+
+def test_a_run_within_documents_is_scored_within_them(tiny, tmp_path, capsys):
+  for path in (tmp_path / 'text').iterdir():
+    cut(path)
+  changes = {'data.separator': 'blank', 'data.windows': 'within'}
+  changes |= {'train.steps': '2', 'train.valid_every': '0'}
+  within = tmp_path / 'run'
+  train.train(config.override(tiny, changes), str(within))
+  r = runs.load(str(within))
+  offsets = r.text().offsets('test').tolist()
+  tokens = np.asarray(r.text().tokens('test'))
+  logits = jax.jit(r.model.logits)
+  rows = evaluate.evaluate(str(within), lengths=(8, 64, 128), tokens=400)
+  assert 'are in shorter documents' in capsys.readouterr().out
+  assert [row['crosses_documents'] for row in rows] == [0, 0, 0]
+  for row in rows:
+    nats = []
+    for a, b in itertools.pairwise(offsets):
+      for start in range(a, b - 1, row['length']):
+        stop = min(start + row['length'] + 1, b)
+        x = np.zeros((1, row['length']), np.int32)  # what follows is not seen
+        x[0, : stop - 1 - start] = tokens[start : stop - 1]
+        lp = np.asarray(jax.nn.log_softmax(logits(r.params, x))[0])
+        nats += [-lp[t - start - 1, tokens[t]] for t in range(start + 1, stop)]
+      if len(nats) >= 400:
+        break
+    assert row['tokens'] == 400
+    want = math.exp(np.mean(nats[:400]))
+    np.testing.assert_allclose(row['ppl'], want, rtol=1e-5)
+
+
+def test_how_many_windows_cross_documents_is_said(trained, tmp_path, capsys):
+  text = tmp_path / 'other.txt'
+  text.write_text(''.join(f'{i} plus {i} is {i + i}.\n' for i in range(99)))
+  cut(text)
+  rows = evaluate.evaluate(
+    str(trained), lengths=(8, 64), tokens=300, source=f'files:{text}',
+    separator='blank', out=str(tmp_path / 'out'),
+  )  # fmt: skip
+  assert 'data.windows = contiguous' in capsys.readouterr().out
+  sizes = [len(part) + 2 for part in text.read_text().split('\n\n')]
+  offsets = np.cumsum(sizes)  # a newline and an eos after each document
+  for row in rows:
+    starts = range(0, 300, row['length'])
+    ends = [min(start + row['length'], 300) for start in starts]
+    crossing = [
+      any(a < o <= b for o in offsets)
+      for a, b in zip(starts, ends, strict=True)
+    ]
+    assert row['crosses_documents'] == sum(crossing) > 0
 
 
 def test_position_curve_is_a_mean_over_windows(trained):

@@ -238,7 +238,7 @@ def test_what_a_run_folder_says_is_shown_and_not_obeyed(tmp_path):
   page = Page(tmp_path / 'report.html')
   assert 'script' not in page.tags
   assert all(s.startswith('data:image/svg+xml') for s in page.sources)
-  for said in (f'ValueError: {attack}', f'data.source: {"stdlib"!r} -> '):
+  for said in (f'ValueError: {attack}', f'data.source: {"sample"!r} -> '):
     assert said in page.text
   assert page.text.count(attack) >= 5
 

@@ -37,9 +37,9 @@ def _one_of(key: str, value: str, allowed: Iterable[str]) -> None:
 class Data:
   """Which text, in which tokens; `data.prepare` checks the values."""
 
-  # stdlib | files:PATH (file, folder or glob) | tfds:NAME | wikibook |
-  # hf:OWNER/NAME/CONFIG | mix:0.5*SOURCE+0.5*SOURCE | prepared:DIR
-  source: str = 'stdlib'
+  # sample | stdlib | files:PATH (file, folder or glob) | tfds:NAME | wikibook
+  # | hf:OWNER/NAME/CONFIG | mix:0.5*SOURCE+0.5*SOURCE | prepared:DIR
+  source: str = 'sample'
   valid: str = ''  # another source for validation; '' splits `source`
   test: str = ''
   separator: str = ''  # a line between documents | blank | wikitext

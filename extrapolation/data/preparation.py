@@ -26,7 +26,7 @@ SPLIT_RULES = ('names', 'none')
 
 def prepare(
   *,
-  source: str = 'stdlib',
+  source: str = 'sample',
   valid: str = '',
   test: str = '',
   separator: str = '',

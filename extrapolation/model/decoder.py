@@ -58,8 +58,8 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
     caches: list,
     token: Array,
     position: Array,
-    previous: Array,
     log_tail: Array | None = None,
+    previous: Array | None = None,
   ) -> tuple[Array, list]:
     caches = list(caches)
     if any(cache.elapsed is not None for cache in caches):
@@ -93,7 +93,7 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
       bias,
       token[:, None],
       positions=position[None],
-      previous=previous[:, None],
+      previous=None if previous is None else previous[:, None],
       attend=attend,
     )
     return logits(params, x[:, -1]), caches
@@ -140,7 +140,7 @@ class Stream(Iterator[int]):
     if self.token is not None:
       self.scores, self.caches = self.step(
         self.params, self.bias, self.caches, self.token,
-        jnp.asarray(self.position), self.previous, self.log_tail,
+        jnp.asarray(self.position), self.log_tail, self.previous,
       )  # fmt: skip
       self.position, self.previous = self.position + 1, self.token
     key = jax.random.fold_in(self.key, self.position)

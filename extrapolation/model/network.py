@@ -89,8 +89,8 @@ class Network:
     inputs = Inputs(positions=positions, previous=previous, key=clock_key)
     module = nnx.merge(self.graph, params)
     attend = attend or _attend
-    x, found = module(tokens, bias, inputs, key, attend, add, **seen)
-    return x if found is None else (x, found)
+    x, arrays = module(tokens, bias, inputs, key, attend, add, **seen)
+    return x if arrays is None else (x, arrays)
 
   def nll(
     self,
@@ -180,22 +180,22 @@ class Model:
 
     Of several encodings that take turns: NAME_0, NAME_1 ...
     """
-    found = self._values(params)
-    if len(found) == 1:
-      return found[0]
-    return {f'{k}_{i}': v for i, p in enumerate(found) for k, v in p.items()}
+    values = self._values(params)
+    if len(values) == 1:
+      return values[0]
+    return {f'{k}_{i}': v for i, p in enumerate(values) for k, v in p.items()}
 
   def rpe_rows(self, params: Params) -> list[tuple[rpe.RPE, rpe.Params]]:
     """Every encoding with every row of its parameters."""
-    c, found = self.config, []
+    c, pairs = self.config, []
     values = self._values(params)
     for i, (encoding, value) in enumerate(
       zip(self.encodings, values, strict=True)
     ):
       rows = len(range(i, c.N, len(values))) if c.rpe_per_layer else 1
       for row in range(rows):
-        found.append((encoding, {k: v[row] for k, v in value.items()}))
-    return found
+        pairs.append((encoding, {k: v[row] for k, v in value.items()}))
+    return pairs
 
   def _values(self, params: Params) -> list[rpe.Params]:
     c = self.config

@@ -223,10 +223,10 @@ class Transformer(nnx.Module):
 
       x, arrays = jax.lax.scan(body, x, (stacked, rest))
     else:
-      found = []
+      layers = []
       for i, module in enumerate(self.layers):
         k = None if keys is None else keys[i]
         x, arrays = compute(i, module, x, rpe.of_layer(bias, i), k)
-        found.append(arrays)
-      arrays = jax.tree.map(lambda *layers: jnp.stack(layers), *found)
+        layers.append(arrays)
+      arrays = jax.tree.map(lambda *x: jnp.stack(x), *layers)
     return self.norm(x), arrays

@@ -93,7 +93,7 @@ def names() -> list[str]:
   >>> 'alibi' in names()
   True
   """
-  return sorted([*_packaged(), *plugins.found(_packaged())])
+  return sorted([*_packaged(), *plugins.installed(_packaged())])
 
 
 def _packaged() -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def _make(kernel: str) -> Callable:
   if kernel not in names():
     raise ValueError(_unknown(kernel))
   try:
-    if point := plugins.found(_packaged()).get(kernel):
+    if point := plugins.installed(_packaged()).get(kernel):
       make = plugins.make(point)
     else:
       make = importlib.import_module(f'{__name__}.{kernel}').make
@@ -142,7 +142,7 @@ def file_of(kernel: str) -> str:
   """The path of the file of an encoding; '' where there is none."""
   if is_file(kernel):
     return find(kernel).path if loaded(kernel) else ''
-  if point := plugins.found(_packaged()).get(kernel):
+  if point := plugins.installed(_packaged()).get(kernel):
     try:
       return inspect.getsourcefile(plugins.make(point)) or ''  # pyrefly: ignore
     except Exception:  # whatever importing it raises
@@ -152,7 +152,7 @@ def file_of(kernel: str) -> str:
 
 
 def source(kernel: str) -> tuple[str, bytes] | None:
-  """The name and the bytes of the file of an encoding that is not packaged."""
+  """The file of an encoding that is not packaged: its name and its bytes."""
   if is_file(kernel):
     return name_of(kernel), find(kernel).source
   path = file_of(kernel)
@@ -201,9 +201,9 @@ def at_train_length(text: str, T: int) -> str:
   'harmonic*log_n:train_length=128'
   """
   if is_composed(text):
-    found = composition.parse(text, defaults)
+    parts = composition.parse(text, defaults)
     return composition.write(
-      composition.at_train_length(found, T, defaults), label
+      composition.at_train_length(parts, T, defaults), label
     )
   kernel, hyper = spec.parse(text)
   if hyper and not is_file(kernel) and 'train_length' in defaults(kernel):
@@ -262,8 +262,8 @@ def layers(text: str, H: int, /, **hyper: Any) -> tuple['RPE', ...]:
     )
   from extrapolation.rpe import compose
 
-  found = composition.parse(text, defaults)
-  return tuple(compose.heads(parts, H, get, label) for parts in found)
+  parsed = composition.parse(text, defaults)
+  return tuple(compose.heads(parts, H, get, label) for parts in parsed)
 
 
 def get(kernel: str, H: int, /, **hyper: Any) -> 'RPE':

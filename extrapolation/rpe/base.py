@@ -91,10 +91,10 @@ class RPE:
   def beside_bias(self) -> str:
     """What else weights depend on: rotate, embed, clock, heat, or ''."""
     defaults = dict(rotate=_same_qk, embed=_same_input)
-    found = [k for k, f in defaults.items() if getattr(self, k) is not f]
-    found += ['clock'] * (not self.clock.is_index)
-    found += ['heat'] * (not self.heat.is_one)
-    return ' and '.join(found)
+    names = [k for k, f in defaults.items() if getattr(self, k) is not f]
+    names += ['clock'] * (not self.clock.is_index)
+    names += ['heat'] * (not self.heat.is_one)
+    return ' and '.join(names)
 
   @property
   def form(self) -> 'RPE':

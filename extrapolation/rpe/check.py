@@ -158,14 +158,14 @@ def _page(written: str, brief: bool) -> bool:
   kernel, _ = rpe.parse(written)
   try:
     make = _maker(written)
-    found = results(make, rpe.file_of(kernel))
+    rows = results(make, rpe.file_of(kernel))
   except ValueError as e:
     if not (brief or os.path.isfile(paths.expand(kernel))):
       raise
-    found = [('failed', 'it can be loaded', str(e))]
-  count = collections.Counter(how for how, *_ in found)
+    rows = [('failed', 'it can be loaded', str(e))]
+  count = collections.Counter(how for how, *_ in rows)
   print(f'{written}: ' + ', '.join(f'{n} {how}' for how, n in count.items()))
-  for how, law, why in found:
+  for how, law, why in rows:
     if how == 'failed' or not brief:
       print(f'  {how:14}  {law}' + (f': {why}' if why else ''))
   return not count['failed']

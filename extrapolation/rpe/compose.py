@@ -199,13 +199,13 @@ def rows(
   encodings: Sequence[RPE], raw: Params, N: int, per_layer: bool
 ) -> list[Params]:
   """Per encoding: its parameters in the formula's units, [rows, ...]."""
-  found = []
+  params = []
   for i, encoding in enumerate(encodings):
     n = len(range(i, N, len(encodings))) if per_layer else 1
     own = raw if len(encodings) == 1 else of_part(raw, i)
     own = own if encoding.learned else {}
-    found.append(jax.vmap(encoding.constrain, axis_size=n)(own))
-  return found
+    params.append(jax.vmap(encoding.constrain, axis_size=n)(own))
+  return params
 
 
 def of_layer(tree: Any, i: int) -> Any:

@@ -96,20 +96,20 @@ def at_train_length(
 ) -> tuple[tuple[Part, ...], ...]:
   """Hyperparameters called `train_length` set to T where they are not given."""
 
-  def item(found: Item | None, known: Callable, always: bool) -> Item | None:
-    if not found or not (always or found.hyper):
-      return found
-    if 'train_length' not in known(found.name):
-      return found
-    return Item(found.name, {'train_length': T, **found.hyper})
+  def item(given: Item | None, known: Callable, always: bool) -> Item | None:
+    if not given or not (always or given.hyper):
+      return given
+    if 'train_length' not in known(given.name):
+      return given
+    return Item(given.name, {'train_length': T, **given.hyper})
 
-  def part(found: Part) -> Part:
-    kernel = item(found.kernel, defaults, False)
+  def part(given: Part) -> Part:
+    kernel = item(given.kernel, defaults, False)
     assert kernel
     return Part(
       kernel,
-      item(found.clock, clock.defaults, True),
-      item(found.heat, heat.defaults, True),
+      item(given.clock, clock.defaults, True),
+      item(given.heat, heat.defaults, True),
     )
 
   return tuple(tuple(map(part, heads)) for heads in layers)
@@ -128,14 +128,14 @@ def folder_name(label: str) -> str:
 
 def _part(text: str, spec: str, defaults: Callable) -> Part:
   kernel, *rest = re.split(r'([@*])', text)
-  found = {}
+  others = {}
   rooms = {'@': ('clock', clock), '*': ('heat', heat)}
   for sign, item in zip(rest[::2], rest[1::2], strict=True):
     noun, room = rooms[sign]
-    if noun in found:
+    if noun in others:
       raise ValueError(f'{spec!r}: {text!r} has two of {sign}; give one {noun}')
-    found[noun] = _item(item, spec, noun, room.defaults)
-  return Part(_item(kernel, spec, 'encoding', defaults), **found)
+    others[noun] = _item(item, spec, noun, room.defaults)
+  return Part(_item(kernel, spec, 'encoding', defaults), **others)
 
 
 def _item(text: str, spec: str, noun: str, defaults: Callable) -> Item:

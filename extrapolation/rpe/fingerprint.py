@@ -22,8 +22,8 @@ def take(encodings: Sequence[RPE]) -> dict[str, Any]:
 
   Those of several, which layers take turns in, are a list of these.
   """
-  found = [_take(e) for e in encodings]
-  return found[0] if len(found) == 1 else dict(layers=found)
+  each = [_take(e) for e in encodings]
+  return each[0] if len(each) == 1 else dict(layers=each)
 
 
 def _take(encoding: RPE) -> dict[str, Any]:

@@ -18,7 +18,7 @@ GROUP = 'extrapolation.rpe'
 
 
 @functools.cache
-def found(packaged: tuple[str, ...]) -> dict[str, metadata.EntryPoint]:
+def installed(packaged: tuple[str, ...]) -> dict[str, metadata.EntryPoint]:
   """The entry points by name, but for names in `packaged`, which stay ours.
 
   Raises:

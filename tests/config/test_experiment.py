@@ -58,7 +58,7 @@ def test_encodings_differ_in_the_model_and_not_in_the_network():
 
 
 OLD = dict(  # the first config.json there was, its keys sorted
-  data=dict(cache='', source='stdlib', tokenizer='bytes', vocab=8192),
+  data=dict(cache='', source='sample', tokenizer='bytes', vocab=8192),
   eval=dict(batch_tokens=16384, lengths=[512, 9216], protocol='nonoverlap'),
   model=dict(D=512, H=8, N=6, rpe='window', rpe_args=dict(width=64)),
   optim=dict(lr=1, warmup=10),

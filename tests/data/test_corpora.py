@@ -142,7 +142,9 @@ def test_blocks_are_small_and_separators_found_across_them(write, monkeypatch):
   'source', ['wikitext', '', 'file:a', 'Files:a', 'STDLIB', 'tfds', 'hf']
 )
 def test_unknown_sources_list_the_forms(source):
-  with pytest.raises(ValueError, match=r"'stdlib', 'files:PATH'") as error:
+  with pytest.raises(
+    ValueError, match=r"'sample', 'stdlib', 'files:PATH'"
+  ) as error:
     entries(source)
   assert repr(source) in str(error.value)
 

@@ -70,8 +70,8 @@ def test_tokens_are_the_documents_and_bytes_add_up(
   assert not left
 
 
-def test_standard_library_by_default_and_fast_again(tmp_path):
-  first = data.prepare(cache=str(tmp_path))
+def test_standard_library_and_fast_again(tmp_path):
+  first = data.prepare(source='stdlib', cache=str(tmp_path))
   assert first.tokenizer.name == 'bytes' and first.bytes('train') > 4e6
   assert first.bytes('valid') > 2e5 and first.bytes('test') > 2e5
   about = first.manifest
@@ -84,7 +84,7 @@ def test_standard_library_by_default_and_fast_again(tmp_path):
     assert f'stdlib, Python {about["python"]}' in line
     assert f'{first.bytes(split):,} bytes' in line
     assert about['splits'][split]['sha256'][:12] in line
-  again = data.prepare(cache=str(tmp_path))
+  again = data.prepare(source='stdlib', cache=str(tmp_path))
   assert again.folder == first.folder and again.manifest == about
 
 
@@ -230,7 +230,7 @@ def test_damaged_manifest(write, tmp_path):
     (dict(tokenizer='gpt3'), ValueError, 'there are bytes, bpe, unigram'),
     (dict(tokenizer='no.json'), FileNotFoundError, r'no\.json'),
     (dict(separator='a\nb'), ValueError, 'must be a single line'),
-    (dict(source='wikitext'), ValueError, "'stdlib', 'files:PATH'"),
+    (dict(source='wikitext'), ValueError, "'sample', 'stdlib', 'files:PATH'"),
     (dict(sources='stdlib'), TypeError, 'sources'),
   ],
 )

@@ -27,10 +27,10 @@ def install(tmp_path, monkeypatch):
     )
     if str(folder) not in sys.path:
       monkeypatch.syspath_prepend(str(folder))
-    plugins.found.cache_clear()
+    plugins.installed.cache_clear()
 
   yield install
-  plugins.found.cache_clear()
+  plugins.installed.cache_clear()
   for name in ('bells', 'others'):
     sys.modules.pop(name, None)
 

@@ -6,21 +6,22 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from extrapolation.data import folder_cache
-from extrapolation.data.sources import files, split_names
+from extrapolation.data.sources import files, sample, split_names
 from extrapolation.data.sources.formats import PACKINGS
 from extrapolation.data.sources.inputs import SPLITS, Input
 from extrapolation.data.sources.reading import WIKITEXT
 
 FORMS = (
-  f"'stdlib', 'files:PATH' (a file, folder or glob; {PACKINGS}), "
+  f"'sample', 'stdlib', 'files:PATH' (a file, folder or glob; {PACKINGS}), "
   "'tfds:NAME', 'hf:OWNER/NAME/CONFIG', 'wikibook', "
   "'mix:[WEIGHT*]SOURCE+[WEIGHT*]SOURCE...' or 'prepared:DIR'"
 )
+_OWN = {'sample': sample.read, 'stdlib': files.stdlib}  # need no other name
 _NAMED = {'wikibook': 'tfds:wikibook'}  # Wikipedia and books, each text once
 
 # A '+' may be part of a path, so it separates only if a source follows it.
 _PLUS = re.compile(
-  r'\+(?=(?:[\d.eE-]+\*)?(?:stdlib|wikibook|files:|tfds:|hf:|mix:))'
+  r'\+(?=(?:[\d.eE-]+\*)?(?:sample|stdlib|wikibook|files:|tfds:|hf:|mix:))'
 )
 _WEIGHT = re.compile(r'([\d.eE-]+)\*(?=[a-z])')
 
@@ -82,7 +83,7 @@ def parts(
   that split. A split that a part is not given is held out of it later.
 
   Raises:
-    ValueError: no such source or weight.
+    ValueError: no such source or weight, or a separator of no part.
     OSError: text that is not there; says where to get it.
   """
   options = options or Options()
@@ -107,7 +108,15 @@ def parts(
           part, inputs=own, weight=0.0, why=f'given as data.{split}'
         )
       )
-  return [part for part in corpora if part.inputs]
+  corpora = [part for part in corpora if part.inputs]
+  own = sorted({part.separator for part in corpora})
+  if options.separator and options.separator not in own:
+    raise ValueError(
+      f'data.separator = {options.separator!r} is of no use: {source} has '
+      f'documents of its own, separated by {" and ".join(map(repr, own))}; '
+      'leave it empty'
+    )
+  return corpora
 
 
 def lines(part: Part) -> Iterator[str]:
@@ -173,12 +182,11 @@ def _part(source: str, options: Options) -> Part:
   kind, colon, rest = source.partition(':')
   separator, origin, made_of = options.separator, (), ()
   why, left_out = 'its own splits', ()
-  if source == 'stdlib' or (kind == 'files' and colon):
-    if source == 'stdlib':
-      reading = files.stdlib()
-    else:
-      reading = files.read(rest, options.splits != 'none')
+  if source in _OWN or (kind == 'files' and colon):
+    own = _OWN.get(source)
+    reading = own() if own else files.read(rest, options.splits != 'none')
     inputs, why, left_out = reading.inputs, reading.why, reading.left_out
+    separator = reading.separator or separator
   elif kind == 'tfds' and colon:
     from extrapolation.data.sources import tfds_builders
 

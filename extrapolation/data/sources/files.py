@@ -36,12 +36,14 @@ Named = list[tuple[str, pathlib.Path]]
 class Reading:
   """Which file goes to which split, and why.
 
-  why: in a few words, of the splits; left_out: (name, why) of other files.
+  why: in a few words, of the splits; left_out: (name, why) of other files;
+  separator: the line between its documents, if it has one of its own.
   """
 
   inputs: tuple[Input, ...]
   why: str
   left_out: tuple[tuple[str, str], ...] = ()
+  separator: str = ''
 
 
 def stdlib() -> Reading:
