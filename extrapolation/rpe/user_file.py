@@ -1,6 +1,6 @@
 """Encodings in files of the user's own, which run only where he names them.
 
-`load` runs a file, and `find` gives one that was loaded, and runs nothing: the
+`load` executes one, and `find` gives one that was loaded, and runs nothing: the
 config of a run that came from somebody else may name any file. A file is known
 by the last part of its path, as in tables and folder names, so that one which
 has moved is found again.
