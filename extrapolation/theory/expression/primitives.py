@@ -286,10 +286,6 @@ def _clamp(
   )
 
 
-def _same(graph: Graph, eqn: JaxprEqn, x: np.ndarray, *_: np.ndarray):
-  return x
-
-
 def _max(g: Graph, x: Node, y: Node):
   return g.pick('max', x, y)
 
@@ -357,18 +353,6 @@ RULES = {
   'is_finite': _each(lambda g, x: g.const(x.op != 'inf')),
   'select_n': _select,
   'convert_element_type': _convert,
-  'broadcast_in_dim': shape_primitives.broadcast,
-  'reshape': shape_primitives.reshape,
-  'squeeze': shape_primitives.reshape,
-  'expand_dims': shape_primitives.reshape,
-  'transpose': lambda g, e, x: x.transpose(e.params['permutation']),
-  'concatenate': lambda g, e, *x: np.concatenate(x, e.params['dimension']),
-  'tile': lambda g, e, x: np.tile(x, e.params['reps']),
-  'stack': lambda g, e, *x: np.stack(x, e.params.get('axis', 0)),
-  'slice': shape_primitives.cut,
-  'split': shape_primitives.split,
-  'rev': shape_primitives.flip,
-  'iota': shape_primitives.iota,
   'gather': shape_primitives.gather,
   'dot_general': shape_primitives.dot,
   'reduce_sum': shape_primitives.reduce(
@@ -385,9 +369,10 @@ RULES = {
   'cumprod': shape_primitives.running(lambda g, x, y: g.mul(x, y)),
   'cummax': shape_primitives.running(_max),
   'cummin': shape_primitives.running(_min),
-  'copy': _same,
-  'stop_gradient': _same,
   'optimization_barrier': lambda g, e, *x: list(x),
   'reduce_precision': _precision,
-  'name': _same,
 }
+for _name in ('broadcast_in_dim', 'reshape', 'squeeze', 'expand_dims',
+              'transpose', 'concatenate', 'tile', 'stack', 'slice', 'split',
+              'rev', 'copy', 'stop_gradient', 'name'):  # fmt: skip
+  RULES[_name] = shape_primitives.moved
