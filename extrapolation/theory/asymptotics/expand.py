@@ -9,7 +9,6 @@ import sympy as sp
 from extrapolation.theory.asymptotics import cover, sign_oracle
 from extrapolation.theory.asymptotics.interval_germ import (
   MINUS,
-  NOTHING,
   PLUS,
   Algebra,
   End,
@@ -33,8 +32,15 @@ from extrapolation.theory.errors import (
   UndefinedWeight,
 )
 from extrapolation.theory.expression.graph import Node, nodes
+from extrapolation.theory.expression.three_valued import (
+  Truth,
+  all_of,
+  any_of,
+  negation,
+)
 
 # Rules that read more of a node than the values of its arguments.
+FAILURES = (UndefinedWeight, NotProved, NeedsPrecision)
 WITH_NODE = ('const', 'inf', 'param', 'add', 'mul', 'sin', 'cos')
 
 
@@ -61,19 +67,26 @@ class Reading(Algebra):
     self.arcs = arcs or {}
 
   def __call__(self, root: Node) -> Germ:
-    values = {}
+    values: dict[Node, Any] = {}
     for node in nodes(root):
       self.places[node] = len(values)
       self.field.tick()
-      args = [values[a] for a in node.args]
-      if NOTHING in args and node.op not in ('select', 'table'):
-        values[node] = NOTHING
-        continue
-      rule = getattr(self, '_' + node.op)
-      values[node] = rule(node, *args) if node.op in WITH_NODE else rule(*args)
-    if values[root] is NOTHING:
-      raise UndefinedWeight('the weight is NaN')
+      values[node] = self._value(node, [values[a] for a in node.args])
+    if isinstance(values[root], FAILURES):
+      raise values[root]
     return values[root]
+
+  def _value(self, node: Node, args: list) -> Any:
+    """A germ or truth value, or why there is none: that counts where no select
+    leaves the node out."""
+    seen = args[:1] if node.op in ('select', 'table') else args
+    if failed := next((x for x in seen if isinstance(x, FAILURES)), None):
+      return failed
+    rule = getattr(self, '_' + node.op)
+    try:
+      return rule(node, *args) if node.op in WITH_NODE else rule(*args)
+    except FAILURES as e:
+      return e
 
   # Leaves.
 
@@ -89,7 +102,7 @@ class Reading(Algebra):
     return point(PLUS if node.data > 0 else MINUS)
 
   def _nan(self):
-    return NOTHING
+    raise UndefinedWeight('the weight is NaN')
 
   def _param(self, node: Node) -> Germ:
     return point(constant(self.symbols[node.data]))
@@ -246,24 +259,16 @@ class Reading(Algebra):
     whole = self._integer_part(e)
     if whole is not None:
       return point(whole)
-    if self._has_limit(e):
-      _, c, small = self.field.parts(e)
-      if not c.free_symbols:
-        ball = sign_oracle.ball(c)
-        floor: Any = ball.floor().unique_fmpz()
-        if floor is None:  # an integer limit: the side decides
-          n: Any = flint.arb(ball.mid()).floor().unique_fmpz()
-          for k in (int(n), int(n) + 1):
-            if self.field.signs.sign(canonical(c - k)) == 0:
-              below = self.field.sign(small) < 0
-              return point(constant(k - 1 if below else k))
-          raise NotProved('floor at an integer limit')
-        n = int(floor)
-        if self.field.signs.sign(canonical(c - n)) == 0:
-          below = self.field.sign(small) < 0
-          return point(self._settled(constant(n - 1 if below else n), e))
-        return point(self._settled(constant(n), e))
-    return Germ(self._below(e), e)
+    _, c, small = self.field.parts(e)
+    if not self._has_limit(e) or c.free_symbols:
+      return Germ(self._below(e), e)
+    limit, half = sign_oracle.ball(c), flint.arb(0.5)
+    near: Any = int((limit.mid() + half).floor().unique_fmpz())
+    if self.field.signs.sign(canonical(c - near)) == 0:  # the side decides
+      n: Any = near - (self.field.sign(small) < 0)
+    elif (n := limit.floor().unique_fmpz()) is None:
+      raise NotProved(f'floor of a limit that may be {near} or not')
+    return point(self._settled(constant(int(n)), e))
 
   def _floor_between(self, x: Germ) -> Germ:
     """floor increases: between those of the ends."""
@@ -324,54 +329,45 @@ class Reading(Algebra):
 
   # Cases: True, False or None (never settles).
 
-  def _lt(self, x: Germ) -> bool | None:
+  def _lt(self, x: Germ) -> Truth:
     if self._sign_of(x.high) < 0:
       return True
     return False if self._sign_of(x.low) >= 0 else None
 
-  def _le(self, x: Germ) -> bool | None:
+  def _le(self, x: Germ) -> Truth:
     if self._sign_of(x.high) <= 0:
       return True
     return False if self._sign_of(x.low) > 0 else None
 
-  def _eq(self, x: Germ) -> bool | None:
+  def _eq(self, x: Germ) -> Truth:
     low, high = self._sign_of(x.low), self._sign_of(x.high)
     if low == high == 0:
       return True
     return False if low > 0 or high < 0 else None
 
-  def _not(self, x: bool | None) -> bool | None:
-    return None if x is None else not x
+  _and = staticmethod(all_of)
+  _or = staticmethod(any_of)
+  _not = staticmethod(negation)
 
-  def _and(self, *args: bool | None) -> bool | None:
-    if False in args:
-      return False
-    return None if None in args else True
-
-  def _or(self, *args: bool | None) -> bool | None:
-    if True in args:
-      return True
-    return None if None in args else False
-
-  def _select(self, condition: Any, then: Any, other: Any):
-    if condition is NOTHING or (condition is None and NOTHING in (then, other)):
-      return NOTHING
+  def _select(self, condition: Truth, then: Any, other: Any):
     if condition is None:
-      if isinstance(then, Germ):
-        return self.hull(then, other)
-      return then if then == other else None
+      return self._either(then, other)
     return then if condition else other
 
   def _table(self, index: Any, *entries: Any):
-    if index is NOTHING:
-      return NOTHING
     if not isinstance(index, Germ):
-      if index is None:
-        return self.hull(*entries)
-      return entries[int(index)]
+      return self._either(*entries) if index is None else entries[int(index)]
     i = self._clipped(index.low, len(entries))
     j = self._clipped(index.high, len(entries))
-    return entries[i] if i == j else self.hull(*entries[i : j + 1])
+    return self._either(*entries[i : j + 1])
+
+  def _either(self, *cases: Any):
+    """What holds each of some germs or truth values."""
+    if failed := next((x for x in cases if isinstance(x, FAILURES)), None):
+      raise failed
+    if isinstance(cases[0], Germ):
+      return self.hull(*cases)
+    return cases[0] if all(x == cases[0] for x in cases) else None
 
   def _clipped(self, e: End, n: int) -> int:
     """The table entry at an index e for large t."""

@@ -7,6 +7,7 @@ remembers it: the rules of oscillation.py need it.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -57,9 +58,6 @@ class Germ:
     return self.low is self.high
 
 
-NOTHING = object()  # NaN: an error unless a case leaves it out
-
-
 def point(x: End) -> Germ:
   """The germ of a function that is known exactly."""
   return Germ(x, x)
@@ -81,24 +79,18 @@ class Algebra:
 
   def largest(self, items: Sequence[End]) -> End:
     """The one that is largest for all large t."""
-    best = items[0]
-    for x in items[1:]:
-      if self.order(x, best) > 0:
-        best = x
-    return best
+    return functools.reduce(
+      lambda x, y: y if self.order(y, x) > 0 else x, items
+    )
 
   def smallest(self, items: Sequence[End]) -> End:
     """The one that is smallest for all large t."""
-    best = items[0]
-    for x in items[1:]:
-      if self.order(x, best) < 0:
-        best = x
-    return best
+    return functools.reduce(
+      lambda x, y: y if self.order(y, x) < 0 else x, items
+    )
 
   def hull(self, *germs: Any) -> Any:
     """The smallest interval that holds all of them."""
-    if NOTHING in germs:
-      return NOTHING
     if all(g.exact for g in germs) and all(g == germs[0] for g in germs):
       return germs[0]
     return Germ(
@@ -150,12 +142,6 @@ class Algebra:
       self._times_number(x, c) for x, c in zip(args, coefficients, strict=True)
     ]
     waves = [x.wave for x in scaled if not x.exact]
-    if len(waves) == 1 and waves[0] is not None:
-      a, b, w = waves[0]
-      rest = [x.low for x in scaled if x.exact]
-      if not any(isinstance(r, str) for r in rest):
-        a = self._sum([shift, a, *rest])
-        return self.limits((a, b, w))
     known = [w for w in waves if w is not None]
     same = {w for _, _, w in known}
     if waves and len(known) == len(waves) and len(same) == 1:

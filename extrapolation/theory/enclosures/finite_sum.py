@@ -153,7 +153,7 @@ class Exact:
 
   @functools.cached_property
   def _exact(self) -> list | None:
-    return rational_weight.weights(self.program, self.n)
+    return rational_weight.weights(self.root, self.n)
 
   def decide(self, j: int, eps: Fraction) -> int:
     """1: T_j < eps B; -1: it is not; 0: not known, if exact sums differ in
