@@ -115,7 +115,7 @@ class Reading(Algebra):
         return PLUS
       return Expansion() if e == MINUS else self.field.exp(e)
 
-    return self.smooth(x, self.monotone(x, one), 'exp')
+    return self.monotone(x, one)
 
   def _log(self, x: Germ) -> Germ:
     def one(e: End) -> End:
@@ -127,8 +127,7 @@ class Reading(Algebra):
 
     if not x.exact and self._sign_of(x.low) < 0 <= self._sign_of(x.high):
       raise NotProved('the logarithm of a quantity of both signs')
-    out = self.monotone(x, one)
-    return out if isinstance(out.low, str) else self.smooth(x, out, 'log')
+    return self.monotone(x, one)
 
   def _lgamma(self, x: Germ) -> Germ:
     """Stirling: (x - 1/2) ln x - x + ln(2 pi) / 2 + r, 0 < r < 1 / (12 x)."""
