@@ -88,7 +88,10 @@ def explore(
 
   def visit(signs: Oracle, values: dict):
     if len(leaves) > MAX_CASES:
-      raise NotProved('too many cases of the parameters')
+      raise NotProved(
+        f'the signs of the parameters leave more than {MAX_CASES} cases; give '
+        'some of them values with params, or --set=NAME=VALUE'
+      )
     try:
       outcome = run(signs, values)
     except NeedsCaseSplit as fork:

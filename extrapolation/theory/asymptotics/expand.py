@@ -126,7 +126,9 @@ class Reading(Algebra):
       return MINUS if not e.terms and e.exact else self.field.log(e)
 
     if not x.exact and self._sign_of(x.low) < 0 <= self._sign_of(x.high):
-      raise NotProved('the logarithm of a quantity of both signs')
+      raise NotProved(
+        'it is open whether the argument of a logarithm is positive in the end'
+      )
     return self.monotone(x, one)
 
   def _lgamma(self, x: Germ) -> Germ:
@@ -136,7 +138,9 @@ class Reading(Algebra):
       if e == PLUS:
         return PLUS
       if self._has_limit(e) or self._sign_of(e) < 0:
-        raise NotProved('log gamma at a limit')
+        raise NotProved(
+          "Stirling's series of lgamma needs an argument that tends to infinity"
+        )
       f, half = self.field, sp.Rational(1, 2)
       log_two_pi: Any = sp.log(2 * sp.pi)
       main = f.mul(f.add(e, constant(-half)), f.log(e))
@@ -266,7 +270,9 @@ class Reading(Algebra):
     if self.field.signs.sign(canonical(c - near)) == 0:  # the side decides
       n: Any = near - (self.field.sign(small) < 0)
     elif (n := limit.floor().unique_fmpz()) is None:
-      raise NotProved(f'floor of a limit that may be {near} or not')
+      raise NotProved(
+        f'it is open whether the argument of floor tends to {near}'
+      )
     return point(self._settled(constant(int(n)), e))
 
   def _floor_between(self, x: Germ) -> Germ:

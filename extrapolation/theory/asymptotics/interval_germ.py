@@ -236,7 +236,9 @@ class Algebra:
         flip = self._times_number(x, -1)
         out = self.monotone(flip, lambda e: self._raise(e, number), False)
         return self._times_number(out, 1 if number % 2 == 0 else -1)
-      raise NotProved('a power of a quantity of both signs')
+      raise NotProved(
+        'it is open whether the base of a power is positive in the end'
+      )
     up = self.field.signs.sign(number) > 0
     return self.monotone(x, lambda e: self._raise(e, number), up)
 
