@@ -6,7 +6,11 @@ from typing import Any
 import flint
 import sympy as sp
 
-from extrapolation.theory.asymptotics import cover, sign_oracle
+from extrapolation.theory.asymptotics import (
+  cover,
+  sign_oracle,
+  special_functions,
+)
 from extrapolation.theory.asymptotics.interval_germ import (
   MINUS,
   PLUS,
@@ -131,27 +135,6 @@ class Reading(Algebra):
       )
     return self.monotone(x, one)
 
-  def _lgamma(self, x: Germ) -> Germ:
-    """Stirling: (x - 1/2) ln x - x + ln(2 pi) / 2 + r, 0 < r < 1 / (12 x)."""
-
-    def one(e: End) -> End:
-      if e == PLUS:
-        return PLUS
-      if self._has_limit(e) or self._sign_of(e) < 0:
-        raise NotProved(
-          "Stirling's series of lgamma needs an argument that tends to infinity"
-        )
-      f, half = self.field, sp.Rational(1, 2)
-      log_two_pi: Any = sp.log(2 * sp.pi)
-      main = f.mul(f.add(e, constant(-half)), f.log(e))
-      main = f.add(f.sub(main, e), constant(half * log_two_pi))
-      small = f.scale(f.inverse(e), sp.Rational(1, 12))
-      bound = None if f.T is None else f.supremum(small)
-      rest = Expansion((), small.top, bound)
-      return f.add(main, rest)
-
-    return self.monotone(x, one)
-
   def _abs(self, x: Germ) -> Germ:
     w = self._bare(x)
     if w is not None and (w.low, w.high) == (-1, 1):
@@ -178,10 +161,10 @@ class Reading(Algebra):
     )
 
   def _sin(self, node: Node, x: Germ, cosine: bool = False) -> Germ:
-    if x.exact and not isinstance(x.low, str) and self._settles(x.low):
-      return point(self.field.wave(x.low, cosine))
     if not x.exact or isinstance(x.low, str):
       return Germ(constant(-1), constant(1))
+    if self._settles(x.low):
+      return point(self.field.wave(x.low, cosine))
     arc = self.arcs.get((x.low.terms, x.low.rest))
     if arc is not None:
       return cover.value_range(arc, cosine)
@@ -194,36 +177,23 @@ class Reading(Algebra):
   def _cos(self, node: Node, x: Germ) -> Germ:
     return self._sin(node, x, True)
 
+  def _lgamma(self, x: Germ) -> Germ:
+    def one(e: End) -> End:
+      if e == PLUS:
+        return PLUS
+      if self._has_limit(e) or self._sign_of(e) < 0:
+        raise NotProved(
+          "Stirling's series of lgamma needs an argument that tends to infinity"
+        )
+      return special_functions.lgamma(self.field, e)
+
+    return self.monotone(x, one)
+
   def _erf(self, x: Germ) -> Germ:
-    return self._limit_function(x, sp.erf, self._erf_far)
-
-  def _erf_far(self, x: Expansion) -> Expansion:
-    """1 - e^(-x^2) / (x sqrt pi) sum_k (-1)^k (2k - 1)!! / (2 x^2)^k, x > 0.
-
-    The remainder is less than the first term left out (DLMF 7.12.1).
-    """
-    f, square = self.field, self.field.mul(x, x)
-    series = f.compose(
-      f.scale(f.inverse(square), sp.Rational(1, 2)),
-      lambda k: (-1) ** k * sp.factorial2(2 * k - 1),
-      lambda n, r: flint.arb(int(sp.factorial2(2 * n - 1))),
-    )
-    tail = f.mul(f.exp(f.neg(square)), f.mul(f.inverse(x), series))
-    size: Any = sp.pi ** sp.Rational(-1, 2)
-    return f.sub(constant(1), f.scale(tail, size))
+    return self._limit_function(x, sp.erf, special_functions.erf)
 
   def _atan(self, x: Germ) -> Germ:
-    return self._limit_function(x, sp.atan, self._atan_far)
-
-  def _atan_far(self, x: Expansion) -> Expansion:
-    """pi / 2 - sum_k (-1)^k x^(-2k - 1) / (2k + 1), x > 0."""
-    f, inverse = self.field, self.field.inverse(x)
-    series = f.compose(
-      f.mul(inverse, inverse),
-      lambda k: sp.Rational((-1) ** k, 2 * k + 1),
-      lambda n, r: 1 / (1 - r),
-    )
-    return f.sub(constant(sp.pi / 2), f.mul(inverse, series))
+    return self._limit_function(x, sp.atan, special_functions.atan)
 
   def _limit_function(self, x: Germ, f: Callable, far: Callable) -> Germ:
     """Odd, increasing and bounded; `far` is its expansion at infinity."""
@@ -233,8 +203,8 @@ class Reading(Algebra):
         return [constant(self._sign_of(e) * f(sp.oo))] * 2
       if not self._has_limit(e):
         if self._sign_of(e) > 0:
-          return [far(e)] * 2
-        return [self.field.neg(far(self.field.neg(e)))] * 2
+          return [far(self.field, e)] * 2
+        return [self.field.neg(far(self.field, self.field.neg(e)))] * 2
       _, c, small = self.field.parts(e)
       if not small.terms and small.exact:
         return [constant(f(c))] * 2
@@ -256,11 +226,9 @@ class Reading(Algebra):
   def _floor(self, x: Germ) -> Germ:
     if not x.exact:
       return self._floor_between(x)
-    if isinstance(x.low, str):
+    if isinstance(e := x.low, str):
       return x
-    e = x.low
-    whole = self._integer_part(e)
-    if whole is not None:
+    if (whole := self._integer_part(e)) is not None:
       return point(whole)
     _, c, small = self.field.parts(e)
     if not self._has_limit(e) or c.free_symbols:
@@ -323,8 +291,6 @@ class Reading(Algebra):
     return self._picked(self.smallest, x, y)
 
   def _picked(self, pick: Callable, x: Germ, y: Germ) -> Germ:
-    if x.exact and y.exact:
-      return point(pick([x.low, y.low]))
     for u, v in ((x, y), (y, x)):  # u where all of it is picked against v
       if all(
         pick([a, b]) is a for a in (u.low, u.high) for b in (v.low, v.high)

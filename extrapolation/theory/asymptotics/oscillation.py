@@ -24,7 +24,6 @@ from extrapolation.theory.asymptotics.notation import show
 from extrapolation.theory.asymptotics.transseries import HardyField
 from extrapolation.theory.errors import NotProved
 
-
 NO_DENSITY = (
   'b oscillates, and no theorem of equidistribution (Weyl, Boshernitzan) gives '
   'the density of the distances at which its phase mod 2 pi is near a value'

@@ -17,11 +17,6 @@ MAX_BITS = 4096
 MAX_LOG = 1e5  # and no constant is larger than e^MAX_LOG
 
 
-def _log(x: Fraction) -> float:
-  """ln x of any size."""
-  return math.log(x.numerator) - math.log(x.denominator)
-
-
 class Node:
   """One operation; `data` holds what is not a node (number, name, ...)."""
 
@@ -176,7 +171,8 @@ class Graph:
         if abs(y.data) * bits <= MAX_BITS:
           return self.const(Fraction(x.data) ** int(y.data))
       if x.op == 'const' and x.data > 0:
-        self._guard(float(min(abs(y.data), 10**300)) * abs(_log(x.data)))
+        log = math.log(x.data.numerator) - math.log(x.data.denominator)
+        self._guard(float(min(abs(y.data), 10**300)) * abs(log))
     if x is self.one:
       return x
     return self.make('pow', (x, y))

@@ -37,6 +37,20 @@ def _each(f: Callable[..., Node]):
   return rule
 
 
+UNARY = (
+  'exp',
+  'log',
+  'sin',
+  'cos',
+  'atan',
+  'erf',
+  'lgamma',
+  'abs',
+  'sign',
+  'floor',
+)
+
+
 def _unary(op: str):
   return _each(lambda g, x: g.unary(op, x))
 
@@ -207,23 +221,20 @@ def _clamp(
 
 
 RULES = {
-  'add': _each(lambda g, x, y: g.add(x, y)),
-  'add_any': _each(lambda g, x, y: g.add(x, y)),
-  'sub': _each(lambda g, x, y: g.sub(x, y)),
-  'mul': _each(lambda g, x, y: g.mul(x, y)),
-  'neg': _each(lambda g, x: g.neg(x)),
+  **{
+    op: _each(getattr(Graph, op)) for op in ('add', 'sub', 'mul', 'neg', 'pow')
+  },
+  **{op: _unary(op) for op in UNARY},
+  'add_any': _each(Graph.add),
   'div': _divide,
   'rem': _each(scalar.remainder),
-  'pow': _each(lambda g, x, y: g.pow(x, y)),
   'integer_pow': _integer_pow,
   'square': _each(lambda g, x: g.pow(x, g.const(2))),
   'sqrt': _each(scalar.root),
   'rsqrt': _each(lambda g, x: scalar.root(g, x, Fraction(-1, 2))),
   'cbrt': _each(scalar.cbrt),
-  'exp': _each(scalar.exp),
   'exp2': _each(lambda g, x: g.pow(g.const(2), x)),
   'expm1': _each(lambda g, x: g.sub(scalar.exp(g, x), g.one)),
-  'log': _each(scalar.log),
   'log1p': _each(lambda g, x: scalar.log(g, g.add(x, g.one))),
   'logistic': _each(
     lambda g, x: g.div(g.one, g.add(g.one, scalar.exp(g, g.neg(x))))
@@ -234,15 +245,8 @@ RULES = {
   'asinh': _each(scalar.inverse_hyperbolic(1)),
   'acosh': _each(scalar.inverse_hyperbolic(-1)),
   'atanh': _each(scalar.atanh),
-  'sin': _unary('sin'),
-  'cos': _unary('cos'),
   'tan': _each(lambda g, x: g.div(g.unary('sin', x), g.unary('cos', x))),
-  'atan': _unary('atan'),
-  'erf': _unary('erf'),
   'erfc': _each(lambda g, x: g.sub(g.one, g.unary('erf', x))),
-  'abs': _unary('abs'),
-  'sign': _unary('sign'),
-  'floor': _unary('floor'),
   'ceil': _each(scalar.ceil),
   'round': _round,
   'max': _each(scalar.maximum),
@@ -263,7 +267,6 @@ RULES = {
   'shift_right_logical': _shift,
   'argmax': _argmax('max'),
   'argmin': _argmax('min'),
-  'lgamma': _unary('lgamma'),
   'is_finite': _each(lambda g, x: g.const(x.op != 'inf')),
   'select_n': _select,
   'convert_element_type': _convert,
@@ -276,11 +279,9 @@ RULES = {
   'reduce_min': shape_primitives.reduce(shape_primitives.fold(scalar.minimum)),
   'reduce_or': shape_primitives.reduce(lambda g, x: g.logic('or', *x)),
   'reduce_and': shape_primitives.reduce(lambda g, x: g.logic('and', *x)),
-  'reduce_prod': shape_primitives.reduce(
-    shape_primitives.fold(lambda g, x, y: g.mul(x, y))
-  ),
-  'cumsum': shape_primitives.running(lambda g, x, y: g.add(x, y)),
-  'cumprod': shape_primitives.running(lambda g, x, y: g.mul(x, y)),
+  'reduce_prod': shape_primitives.reduce(shape_primitives.fold(Graph.mul)),
+  'cumsum': shape_primitives.running(Graph.add),
+  'cumprod': shape_primitives.running(Graph.mul),
   'cummax': shape_primitives.running(scalar.maximum),
   'cummin': shape_primitives.running(scalar.minimum),
   'optimization_barrier': lambda g, e, *x: list(x),
