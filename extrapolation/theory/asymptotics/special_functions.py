@@ -11,9 +11,9 @@ from extrapolation.theory.asymptotics.transseries import HardyField
 
 def lgamma(field: HardyField, x: Expansion) -> Expansion:
   """Stirling: (x - 1/2) ln x - x + ln(2 pi) / 2 + r, 0 < r < 1 / (12 x)."""
-  half, log_two_pi = sp.Rational(1, 2), sp.log(2 * sp.pi)
+  half: Any = sp.Rational(1, 2)
   main = field.mul(field.add(x, constant(-half)), field.log(x))
-  main = field.add(field.sub(main, x), constant(half * log_two_pi))
+  main = field.add(field.sub(main, x), constant(half * sp.log(2 * sp.pi)))
   small = field.scale(field.inverse(x), sp.Rational(1, 12))
   bound = None if field.T is None else field.supremum(small)
   return field.add(main, Expansion((), small.top, bound))

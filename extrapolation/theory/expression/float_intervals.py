@@ -180,7 +180,8 @@ class Rules:
     return self._wave(np.cos, x)
 
 
-def _ends(x: Interval) -> Interval:
+def _ends(x: Interval) -> tuple:
+  """The ends of an interval that differ."""
   return x[:1] if x[0] is x[1] else x
 
 
@@ -188,7 +189,7 @@ def _abs(x: Interval) -> Interval:
   return np.maximum(np.maximum(x[0], -x[1]), 0), np.maximum(-x[0], x[1])
 
 
-def _all(f: Callable) -> Callable[..., Interval]:
+def _all(f: Callable) -> Callable[..., Any]:
   """A function that increases in each of its arguments, without rounding."""
   return lambda *x: tuple(
     functools.reduce(f, end) for end in zip(*x, strict=True)

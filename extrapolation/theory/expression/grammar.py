@@ -37,7 +37,7 @@ NAME = re.compile(
   r'((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)'
   r'|([A-Za-z][A-Za-z0-9_]*)'
 )
-OPERATORS = {
+OPERATORS: dict[type, str] = {
   ast.Add: '+', ast.Sub: '-', ast.Mult: '*', ast.Div: '/', ast.Pow: '^',
 }  # fmt: skip
 

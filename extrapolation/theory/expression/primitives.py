@@ -220,7 +220,7 @@ def _clamp(
   )
 
 
-RULES = {
+RULES: dict[str, Callable] = {
   **{
     op: _each(getattr(Graph, op)) for op in ('add', 'sub', 'mul', 'neg', 'pow')
   },
