@@ -292,9 +292,7 @@ class Reading(Algebra):
 
   def _picked(self, pick: Callable, x: Germ, y: Germ) -> Germ:
     for u, v in ((x, y), (y, x)):  # u where all of it is picked against v
-      if all(
-        pick([a, b]) is a for a in (u.low, u.high) for b in (v.low, v.high)
-      ):
+      if all(pick([a, b]) is a for a in u.ends for b in v.ends):
         return u
     return Germ(pick([x.low, y.low]), pick([x.high, y.high]))
 

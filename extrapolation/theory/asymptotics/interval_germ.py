@@ -57,6 +57,11 @@ class Germ:
     """Whether both bounds are one."""
     return self.low is self.high
 
+  @property
+  def ends(self) -> tuple:
+    """The bounds, one of them where they are one."""
+    return (self.low,) if self.exact else (self.low, self.high)
+
 
 def point(x: End) -> Germ:
   """The germ of a function that is known exactly."""
@@ -176,16 +181,12 @@ class Algebra:
     return self._multiply(x, y)
 
   def _multiply(self, x: Germ, y: Germ) -> Germ:
-    if x.exact and y.exact:
-      return point(self._product(x.low, y.low))
     for u, v in ((x, y), (y, x)):
       if u.exact and v.wave is not None and not isinstance(u.low, str):
         a, b, w = v.wave
         a, b = self.field.mul(u.low, a), self.field.mul(u.low, b)
         return self.limits((a, b, w))
-    ends = [
-      self._product(a, b) for a in (x.low, x.high) for b in (y.low, y.high)
-    ]
+    ends = [self._product(a, b) for a in x.ends for b in y.ends]
     return Germ(self.smallest(ends), self.largest(ends))
 
   def _bare(self, x: Germ) -> Wave | None:
