@@ -91,7 +91,9 @@ def judge(root: Node, seconds: float = SECONDS) -> Verdict:
     with limit(seconds):
       return _judge(root, time.thread_time() + seconds)
   except TimeoutError:
-    return Verdict('unknown', None, f'no proof within {seconds:g} s')
+    return Verdict(
+      'unknown', None, f'no proof within {seconds:g} s of the processor'
+    )
   except (NotProved, NeedsPrecision, RecursionError) as e:
     why = str(e) or 'the formula is nested too deeply'
     return Verdict('unknown', None, f'no proof: {why}')
@@ -185,12 +187,12 @@ def _arcs(root: Node, field: HardyField, values: dict) -> Outcome:
   def read(part: tuple[int, int]) -> Outcome:
     outcome = bounded(field, germ(part))
     if outcome is None:
-      raise NotProved('upper and lower bounds of the weights disagree')
+      raise NotProved('direct comparison decides no arc of the phase')
     return outcome
 
   def told(part: tuple[int, int] | None) -> str:
     if part is None:
-      return 'on each of the arcs of a cover of the period: '
+      return 'on each arc of the phase: '
     a, b = (sp.Rational(x, cover.NARROWEST) for x in part)
     return (
       f'while the phase is between {a} and {b} of its period, a set of '
@@ -222,8 +224,8 @@ def _classes(root: Node, field: HardyField, values: dict) -> Outcome:
 
   def told(part: tuple[int, int] | None) -> str:
     if part is None:
-      return f'along each of the {m} classes t = {m} s + r: '
-    return f'along t = {m} s + {part[0]}: '
+      return f'along each residue class t = {m} s + r: '
+    return f'along the residue class t = {m} s + {part[0]}: '
 
   return cover.join(read, (0, m), 1, told)
 

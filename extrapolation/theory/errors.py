@@ -45,5 +45,9 @@ class NeedsPrecision(Exception):
   """More terms, or a larger threshold, are needed."""
 
 
-class NeedsSmallerBlock(Exception):
+class Unsettled(Exception):
+  """An operation without a value, which counts only where it is selected."""
+
+
+class NeedsSmallerBlock(Unsettled):
   """A case is not settled over a block of distances: cut it."""

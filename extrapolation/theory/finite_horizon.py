@@ -12,13 +12,14 @@ from jaxtyping import Float
 
 from extrapolation.theory import trf_bounds
 from extrapolation.theory.bracket import decider, search
-from extrapolation.theory.enclosures import ball, finite_sum, float_bounds, sums
+from extrapolation.theory.enclosures import ball, finite_sum, sums
 from extrapolation.theory.enclosures.taylor_model import Jets, variable
 from extrapolation.theory.errors import (
   NeedsSmallerBlock,
   NotProved,
   UndefinedTotal,
 )
+from extrapolation.theory.expression import float_intervals
 from extrapolation.theory.expression.graph import Node
 
 LONGEST = 10**7  # tokens of a horizon
@@ -61,7 +62,7 @@ def log_weights(
   root: Node, t: Float[np.ndarray, ' d']
 ) -> Float[np.ndarray, ' d']:
   """b(t) in float64, to draw; NaN where the formula has no value."""
-  return float_bounds.log_weights(root, t)[0]
+  return float_intervals.log_weights(root, t, rounded=False)[0]
 
 
 def horizon(

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from extrapolation import theory
+from extrapolation.theory.errors import UndefinedWeight
 from extrapolation.theory.expression.formula import Formula
 from extrapolation.theory.finite_horizon import horizon
 
@@ -39,7 +40,7 @@ def test_a_triangle_is_judged_at_every_width(text, w):
     assert b.high - b.low <= w // 10**5
 
 
-@pytest.mark.parametrize('w', [5, 6, 7, 10, 64, 100])
+@pytest.mark.parametrize('w', [5, 6, 7, 8, 10, 64, 100])
 def test_a_triangle_of_a_function(w):
   """In jnp, as a branch and as a clipped argument."""
 
@@ -50,11 +51,36 @@ def test_a_triangle_of_a_function(w):
   def clipped(t):
     return jnp.log(jnp.maximum(0, 1 - t / w))
 
-  for bias in (branch, clipped):
+  def bare(t):  # NaN in the branch that is not selected
+    return jnp.where(t < w, jnp.log(1 - t / w), -jnp.inf)
+
+  for bias in (branch, clipped, bare):
+    assert theory.verdict(bias)[0].verdict == 'converges'
     (brackets,) = theory.trf(bias, eps=EPS)
     assert [(b.low, b.high) for b in brackets] == [
       (first(w, e),) * 2 for e in EPS
     ]
+
+
+def test_a_branch_counts_only_where_it_is_selected():
+  """By residues, beyond 2^30 tokens, and never where it is selected."""
+
+  def steps(t):
+    return jnp.where(t % 2 == 0, -2 * jnp.log1p(t), jnp.log(-1.0 - t))
+
+  def both(t):
+    near = jnp.log(1 - t / 200)
+    return jnp.where(t < 100, near, -jnp.log(t + 1) * 2)
+
+  with pytest.raises(UndefinedWeight):
+    theory.verdict(steps)
+  assert theory.verdict(both)[0].verdict == 'converges'
+  (brackets,) = theory.trf(both, eps=['0.001', '1e-12'])
+  w = [1 - t / 200 if t < 100 else (t + 1.0) ** -2 for t in range(10**6)]
+  total = sum(w) + 1e-6
+  n = next(j for j in range(10**6) if sum(w[j:]) + 1e-6 < 0.001 * total)
+  assert (brackets[0].low, brackets[0].high) == (n, n)
+  assert brackets[1].sharp
 
 
 @pytest.mark.parametrize('w', [6, 7, 10, 100])

@@ -5,8 +5,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from flint import arb
 
 from extrapolation import theory
+from extrapolation.theory.enclosures import tail_bound
+from extrapolation.theory.expression.formula import Formula
 
 EPS = ('0.1', '0.01', '0.001')
 N = 4_000_000
@@ -68,3 +71,9 @@ def test_oscillating_weights_have_a_bracket(text, most):
   (brackets,) = theory.trf(text, eps=EPS)
   assert all(1 <= b.low <= b.high for b in brackets)
   assert brackets[0].high < most
+
+
+def test_a_range_times_a_function_has_a_bound_of_its_tail():
+  """t^-p with 1.2 <= p <= 1.2 + ln 3: the products of the ends are compared."""
+  root = Formula('-log(t+1)*(1.2+log(2+sin(t)))').read()
+  assert tail_bound.beyond(root, arb(1 << 60), 0) is not None

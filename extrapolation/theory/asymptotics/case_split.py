@@ -9,6 +9,7 @@ import sympy as sp
 
 from extrapolation.theory.asymptotics.sign_oracle import Expr, Oracle, canonical
 from extrapolation.theory.errors import NeedsCaseSplit, NotProved
+from extrapolation.theory.expression.three_valued import all_of, any_of
 
 MAX_CASES = 81
 
@@ -87,7 +88,10 @@ def explore(
 
   def visit(signs: Oracle, values: dict):
     if len(leaves) > MAX_CASES:
-      raise NotProved('too many cases of the parameters')
+      raise NotProved(
+        f'the signs of the parameters leave more than {MAX_CASES} cases; give '
+        'some of them values with params, or --set=NAME=VALUE'
+      )
     try:
       outcome = run(signs, values)
     except NeedsCaseSplit as fork:
@@ -167,9 +171,9 @@ def _shortest(
       return [[a]]
   for a, b in itertools.combinations(atoms, 2):
     pairs = list(zip(truth[a], truth[b], strict=True))
-    if [_all(p) for p in pairs] == wanted:
+    if [all_of(*p) for p in pairs] == wanted:
       return [[a, b]]
-    if [_not(_all(map(_not, p))) for p in pairs] == wanted:
+    if [any_of(*p) for p in pairs] == wanted:
       return [[a], [b]]
   return condition
 
@@ -187,18 +191,6 @@ def _holds(
     '>': s > 0, '>=': s >= 0, '<': s < 0, '<=': s <= 0, '==': s == 0,
     '!=': s != 0,
   }[atom.relation]  # fmt: skip
-
-
-def _not(x: bool | None) -> bool | None:
-  return None if x is None else not x
-
-
-def _all(items: Iterable[bool | None]) -> bool | None:
-  """Conjunction of True, False and None."""
-  items = list(items)
-  if False in items:
-    return False
-  return None if None in items else True
 
 
 def _join(e: Expr, cases: dict[int, Any]):

@@ -71,7 +71,7 @@ def join(
         outcome, argument=told(part) + outcome.argument
       )
     if not outcome.converges:
-      raise NotProved('an oscillation whose phases have no known distribution')
+      raise NotProved(oscillation.NO_DENSITY)
     proved.append(outcome)
   if problem is not None:
     raise problem

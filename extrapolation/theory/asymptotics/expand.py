@@ -6,10 +6,13 @@ from typing import Any
 import flint
 import sympy as sp
 
-from extrapolation.theory.asymptotics import cover, sign_oracle
+from extrapolation.theory.asymptotics import (
+  cover,
+  sign_oracle,
+  special_functions,
+)
 from extrapolation.theory.asymptotics.interval_germ import (
   MINUS,
-  NOTHING,
   PLUS,
   Algebra,
   End,
@@ -33,8 +36,15 @@ from extrapolation.theory.errors import (
   UndefinedWeight,
 )
 from extrapolation.theory.expression.graph import Node, nodes
+from extrapolation.theory.expression.three_valued import (
+  Truth,
+  all_of,
+  any_of,
+  negation,
+)
 
 # Rules that read more of a node than the values of its arguments.
+FAILURES = (UndefinedWeight, NotProved, NeedsPrecision)
 WITH_NODE = ('const', 'inf', 'param', 'add', 'mul', 'sin', 'cos')
 
 
@@ -61,19 +71,26 @@ class Reading(Algebra):
     self.arcs = arcs or {}
 
   def __call__(self, root: Node) -> Germ:
-    values = {}
+    values: dict[Node, Any] = {}
     for node in nodes(root):
       self.places[node] = len(values)
       self.field.tick()
-      args = [values[a] for a in node.args]
-      if NOTHING in args and node.op not in ('select', 'table'):
-        values[node] = NOTHING
-        continue
-      rule = getattr(self, '_' + node.op)
-      values[node] = rule(node, *args) if node.op in WITH_NODE else rule(*args)
-    if values[root] is NOTHING:
-      raise UndefinedWeight('the weight is NaN')
+      values[node] = self._value(node, [values[a] for a in node.args])
+    if isinstance(values[root], FAILURES):
+      raise values[root]
     return values[root]
+
+  def _value(self, node: Node, args: list) -> Any:
+    """A germ or truth value, or why there is none: that counts where no select
+    leaves the node out."""
+    seen = args[:1] if node.op in ('select', 'table') else args
+    if failed := next((x for x in seen if isinstance(x, FAILURES)), None):
+      return failed
+    rule = getattr(self, '_' + node.op)
+    try:
+      return rule(node, *args) if node.op in WITH_NODE else rule(*args)
+    except FAILURES as e:
+      return e
 
   # Leaves.
 
@@ -89,7 +106,7 @@ class Reading(Algebra):
     return point(PLUS if node.data > 0 else MINUS)
 
   def _nan(self):
-    return NOTHING
+    raise UndefinedWeight('the weight is NaN')
 
   def _param(self, node: Node) -> Germ:
     return point(constant(self.symbols[node.data]))
@@ -102,7 +119,7 @@ class Reading(Algebra):
         return PLUS
       return Expansion() if e == MINUS else self.field.exp(e)
 
-    return self.smooth(x, self.monotone(x, one), 'exp')
+    return self.monotone(x, one)
 
   def _log(self, x: Germ) -> Germ:
     def one(e: End) -> End:
@@ -113,27 +130,9 @@ class Reading(Algebra):
       return MINUS if not e.terms and e.exact else self.field.log(e)
 
     if not x.exact and self._sign_of(x.low) < 0 <= self._sign_of(x.high):
-      raise NotProved('the logarithm of a quantity of both signs')
-    out = self.monotone(x, one)
-    return out if isinstance(out.low, str) else self.smooth(x, out, 'log')
-
-  def _lgamma(self, x: Germ) -> Germ:
-    """Stirling: (x - 1/2) ln x - x + ln(2 pi) / 2 + r, 0 < r < 1 / (12 x)."""
-
-    def one(e: End) -> End:
-      if e == PLUS:
-        return PLUS
-      if self._has_limit(e) or self._sign_of(e) < 0:
-        raise NotProved('log gamma at a limit')
-      f, half = self.field, sp.Rational(1, 2)
-      log_two_pi: Any = sp.log(2 * sp.pi)
-      main = f.mul(f.add(e, constant(-half)), f.log(e))
-      main = f.add(f.sub(main, e), constant(half * log_two_pi))
-      small = f.scale(f.inverse(e), sp.Rational(1, 12))
-      bound = None if f.T is None else f.supremum(small)
-      rest = Expansion((), small.top, bound)
-      return f.add(main, rest)
-
+      raise NotProved(
+        'it is open whether the argument of a logarithm is positive in the end'
+      )
     return self.monotone(x, one)
 
   def _abs(self, x: Germ) -> Germ:
@@ -162,10 +161,10 @@ class Reading(Algebra):
     )
 
   def _sin(self, node: Node, x: Germ, cosine: bool = False) -> Germ:
-    if x.exact and not isinstance(x.low, str) and self._settles(x.low):
-      return point(self.field.wave(x.low, cosine))
     if not x.exact or isinstance(x.low, str):
       return Germ(constant(-1), constant(1))
+    if self._settles(x.low):
+      return point(self.field.wave(x.low, cosine))
     arc = self.arcs.get((x.low.terms, x.low.rest))
     if arc is not None:
       return cover.value_range(arc, cosine)
@@ -178,36 +177,23 @@ class Reading(Algebra):
   def _cos(self, node: Node, x: Germ) -> Germ:
     return self._sin(node, x, True)
 
+  def _lgamma(self, x: Germ) -> Germ:
+    def one(e: End) -> End:
+      if e == PLUS:
+        return PLUS
+      if self._has_limit(e) or self._sign_of(e) < 0:
+        raise NotProved(
+          "Stirling's series of lgamma needs an argument that tends to infinity"
+        )
+      return special_functions.lgamma(self.field, e)
+
+    return self.monotone(x, one)
+
   def _erf(self, x: Germ) -> Germ:
-    return self._limit_function(x, sp.erf, self._erf_far)
-
-  def _erf_far(self, x: Expansion) -> Expansion:
-    """1 - e^(-x^2) / (x sqrt pi) sum_k (-1)^k (2k - 1)!! / (2 x^2)^k, x > 0.
-
-    The remainder is less than the first term left out (DLMF 7.12.1).
-    """
-    f, square = self.field, self.field.mul(x, x)
-    series = f.compose(
-      f.scale(f.inverse(square), sp.Rational(1, 2)),
-      lambda k: (-1) ** k * sp.factorial2(2 * k - 1),
-      lambda n, r: flint.arb(int(sp.factorial2(2 * n - 1))),
-    )
-    tail = f.mul(f.exp(f.neg(square)), f.mul(f.inverse(x), series))
-    size: Any = sp.pi ** sp.Rational(-1, 2)
-    return f.sub(constant(1), f.scale(tail, size))
+    return self._limit_function(x, sp.erf, special_functions.erf)
 
   def _atan(self, x: Germ) -> Germ:
-    return self._limit_function(x, sp.atan, self._atan_far)
-
-  def _atan_far(self, x: Expansion) -> Expansion:
-    """pi / 2 - sum_k (-1)^k x^(-2k - 1) / (2k + 1), x > 0."""
-    f, inverse = self.field, self.field.inverse(x)
-    series = f.compose(
-      f.mul(inverse, inverse),
-      lambda k: sp.Rational((-1) ** k, 2 * k + 1),
-      lambda n, r: 1 / (1 - r),
-    )
-    return f.sub(constant(sp.pi / 2), f.mul(inverse, series))
+    return self._limit_function(x, sp.atan, special_functions.atan)
 
   def _limit_function(self, x: Germ, f: Callable, far: Callable) -> Germ:
     """Odd, increasing and bounded; `far` is its expansion at infinity."""
@@ -217,8 +203,8 @@ class Reading(Algebra):
         return [constant(self._sign_of(e) * f(sp.oo))] * 2
       if not self._has_limit(e):
         if self._sign_of(e) > 0:
-          return [far(e)] * 2
-        return [self.field.neg(far(self.field.neg(e)))] * 2
+          return [far(self.field, e)] * 2
+        return [self.field.neg(far(self.field, self.field.neg(e)))] * 2
       _, c, small = self.field.parts(e)
       if not small.terms and small.exact:
         return [constant(f(c))] * 2
@@ -240,30 +226,22 @@ class Reading(Algebra):
   def _floor(self, x: Germ) -> Germ:
     if not x.exact:
       return self._floor_between(x)
-    if isinstance(x.low, str):
+    if isinstance(e := x.low, str):
       return x
-    e = x.low
-    whole = self._integer_part(e)
-    if whole is not None:
+    if (whole := self._integer_part(e)) is not None:
       return point(whole)
-    if self._has_limit(e):
-      _, c, small = self.field.parts(e)
-      if not c.free_symbols:
-        ball = sign_oracle.ball(c)
-        floor: Any = ball.floor().unique_fmpz()
-        if floor is None:  # an integer limit: the side decides
-          n: Any = flint.arb(ball.mid()).floor().unique_fmpz()
-          for k in (int(n), int(n) + 1):
-            if self.field.signs.sign(canonical(c - k)) == 0:
-              below = self.field.sign(small) < 0
-              return point(constant(k - 1 if below else k))
-          raise NotProved('floor at an integer limit')
-        n = int(floor)
-        if self.field.signs.sign(canonical(c - n)) == 0:
-          below = self.field.sign(small) < 0
-          return point(self._settled(constant(n - 1 if below else n), e))
-        return point(self._settled(constant(n), e))
-    return Germ(self._below(e), e)
+    _, c, small = self.field.parts(e)
+    if not self._has_limit(e) or c.free_symbols:
+      return Germ(self._below(e), e)
+    limit, half = sign_oracle.ball(c), flint.arb(0.5)
+    near: Any = int((limit.mid() + half).floor().unique_fmpz())
+    if self.field.signs.sign(canonical(c - near)) == 0:  # the side decides
+      n: Any = near - (self.field.sign(small) < 0)
+    elif (n := limit.floor().unique_fmpz()) is None:
+      raise NotProved(
+        f'it is open whether the argument of floor tends to {near}'
+      )
+    return point(self._settled(constant(int(n)), e))
 
   def _floor_between(self, x: Germ) -> Germ:
     """floor increases: between those of the ends."""
@@ -313,65 +291,52 @@ class Reading(Algebra):
     return self._picked(self.smallest, x, y)
 
   def _picked(self, pick: Callable, x: Germ, y: Germ) -> Germ:
-    if x.exact and y.exact:
-      return point(pick([x.low, y.low]))
     for u, v in ((x, y), (y, x)):  # u where all of it is picked against v
-      if all(
-        pick([a, b]) is a for a in (u.low, u.high) for b in (v.low, v.high)
-      ):
+      if all(pick([a, b]) is a for a in u.ends for b in v.ends):
         return u
     return Germ(pick([x.low, y.low]), pick([x.high, y.high]))
 
   # Cases: True, False or None (never settles).
 
-  def _lt(self, x: Germ) -> bool | None:
+  def _lt(self, x: Germ) -> Truth:
     if self._sign_of(x.high) < 0:
       return True
     return False if self._sign_of(x.low) >= 0 else None
 
-  def _le(self, x: Germ) -> bool | None:
+  def _le(self, x: Germ) -> Truth:
     if self._sign_of(x.high) <= 0:
       return True
     return False if self._sign_of(x.low) > 0 else None
 
-  def _eq(self, x: Germ) -> bool | None:
+  def _eq(self, x: Germ) -> Truth:
     low, high = self._sign_of(x.low), self._sign_of(x.high)
     if low == high == 0:
       return True
     return False if low > 0 or high < 0 else None
 
-  def _not(self, x: bool | None) -> bool | None:
-    return None if x is None else not x
+  _and = staticmethod(all_of)
+  _or = staticmethod(any_of)
+  _not = staticmethod(negation)
 
-  def _and(self, *args: bool | None) -> bool | None:
-    if False in args:
-      return False
-    return None if None in args else True
-
-  def _or(self, *args: bool | None) -> bool | None:
-    if True in args:
-      return True
-    return None if None in args else False
-
-  def _select(self, condition: Any, then: Any, other: Any):
-    if condition is NOTHING or (condition is None and NOTHING in (then, other)):
-      return NOTHING
+  def _select(self, condition: Truth, then: Any, other: Any):
     if condition is None:
-      if isinstance(then, Germ):
-        return self.hull(then, other)
-      return then if then == other else None
+      return self._either(then, other)
     return then if condition else other
 
   def _table(self, index: Any, *entries: Any):
-    if index is NOTHING:
-      return NOTHING
     if not isinstance(index, Germ):
-      if index is None:
-        return self.hull(*entries)
-      return entries[int(index)]
+      return self._either(*entries) if index is None else entries[int(index)]
     i = self._clipped(index.low, len(entries))
     j = self._clipped(index.high, len(entries))
-    return entries[i] if i == j else self.hull(*entries[i : j + 1])
+    return self._either(*entries[i : j + 1])
+
+  def _either(self, *cases: Any):
+    """What holds each of some germs or truth values."""
+    if failed := next((x for x in cases if isinstance(x, FAILURES)), None):
+      raise failed
+    if isinstance(cases[0], Germ):
+      return self.hull(*cases)
+    return cases[0] if all(x == cases[0] for x in cases) else None
 
   def _clipped(self, e: End, n: int) -> int:
     """The table entry at an index e for large t."""

@@ -7,6 +7,7 @@ remembers it: the rules of oscillation.py need it.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -56,8 +57,10 @@ class Germ:
     """Whether both bounds are one."""
     return self.low is self.high
 
-
-NOTHING = object()  # NaN: an error unless a case leaves it out
+  @property
+  def ends(self) -> tuple:
+    """The bounds, one of them where they are one."""
+    return (self.low,) if self.exact else (self.low, self.high)
 
 
 def point(x: End) -> Germ:
@@ -81,24 +84,18 @@ class Algebra:
 
   def largest(self, items: Sequence[End]) -> End:
     """The one that is largest for all large t."""
-    best = items[0]
-    for x in items[1:]:
-      if self.order(x, best) > 0:
-        best = x
-    return best
+    return functools.reduce(
+      lambda x, y: y if self.order(y, x) > 0 else x, items
+    )
 
   def smallest(self, items: Sequence[End]) -> End:
     """The one that is smallest for all large t."""
-    best = items[0]
-    for x in items[1:]:
-      if self.order(x, best) < 0:
-        best = x
-    return best
+    return functools.reduce(
+      lambda x, y: y if self.order(y, x) < 0 else x, items
+    )
 
   def hull(self, *germs: Any) -> Any:
     """The smallest interval that holds all of them."""
-    if NOTHING in germs:
-      return NOTHING
     if all(g.exact for g in germs) and all(g == germs[0] for g in germs):
       return germs[0]
     return Germ(
@@ -122,25 +119,6 @@ class Algebra:
     low, high = f(x.low), f(x.high)
     return Germ(low, high) if up else Germ(high, low)
 
-  def smooth(self, x: Germ, out: Germ, name: str, up: bool = True) -> Germ:
-    """`out`, a smooth monotone function of a wave with constant ends, as a
-    wave again: its extrema stay where they are and keep their order."""
-    if x.wave is None or out.exact:
-      return out
-    a, b, w = x.wave
-    for s in (a, b, out.low, out.high):
-      if isinstance(s, str) or not s.exact or s != self._constant_of(s):
-        return out
-    orders = w.low_order, w.high_order
-    if (self.field.sign(b) > 0) != up:
-      orders = orders[::-1]
-    name = f'{name}({a.terms}, {b.terms}, {w.name})'
-    new = Wave(name, w.phase, 0, 1, *orders)
-    return self.limits((out.low, self.field.sub(out.high, out.low), new))
-
-  def _constant_of(self, s: Expansion) -> Expansion:
-    return Expansion(tuple(term for term in s.terms if term[1] == ONE))
-
   # Sums and products.
 
   def _add(self, node: Node, *args: Germ) -> Germ:
@@ -150,12 +128,6 @@ class Algebra:
       self._times_number(x, c) for x, c in zip(args, coefficients, strict=True)
     ]
     waves = [x.wave for x in scaled if not x.exact]
-    if len(waves) == 1 and waves[0] is not None:
-      a, b, w = waves[0]
-      rest = [x.low for x in scaled if x.exact]
-      if not any(isinstance(r, str) for r in rest):
-        a = self._sum([shift, a, *rest])
-        return self.limits((a, b, w))
     known = [w for w in waves if w is not None]
     same = {w for _, _, w in known}
     if waves and len(known) == len(waves) and len(same) == 1:
@@ -209,16 +181,12 @@ class Algebra:
     return self._multiply(x, y)
 
   def _multiply(self, x: Germ, y: Germ) -> Germ:
-    if x.exact and y.exact:
-      return point(self._product(x.low, y.low))
     for u, v in ((x, y), (y, x)):
       if u.exact and v.wave is not None and not isinstance(u.low, str):
         a, b, w = v.wave
         a, b = self.field.mul(u.low, a), self.field.mul(u.low, b)
         return self.limits((a, b, w))
-    ends = [
-      self._product(a, b) for a in (x.low, x.high) for b in (y.low, y.high)
-    ]
+    ends = [self._product(a, b) for a in x.ends for b in y.ends]
     return Germ(self.smallest(ends), self.largest(ends))
 
   def _bare(self, x: Germ) -> Wave | None:
@@ -269,11 +237,11 @@ class Algebra:
         flip = self._times_number(x, -1)
         out = self.monotone(flip, lambda e: self._raise(e, number), False)
         return self._times_number(out, 1 if number % 2 == 0 else -1)
-      raise NotProved('a power of a quantity of both signs')
+      raise NotProved(
+        'it is open whether the base of a power is positive in the end'
+      )
     up = self.field.signs.sign(number) > 0
-    out = self.monotone(x, lambda e: self._raise(e, number), up)
-    positive = self._sign_of(x.low) > 0
-    return self.smooth(x, out, f'^{number}', up) if positive else out
+    return self.monotone(x, lambda e: self._raise(e, number), up)
 
   def _odd(self, e: End, number: Expr) -> End:
     return e if isinstance(e, str) else self.field.power(e, number)

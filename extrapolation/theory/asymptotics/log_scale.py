@@ -70,7 +70,10 @@ def decide(field: HardyField, b: Expansion) -> Outcome:
     if side:
       return _placed(field, b, k, q, first, side)
     rest = field.sub(rest, monomial(unit))
-  raise NotProved(f'as close to the border as {_family(MAX_LOG_DEPTH - 1, 1)}')
+  raise NotProved(
+    'the logarithmic scale (Bertrand) does not decide: -b agrees with '
+    f'{_chain(MAX_LOG_DEPTH)} to its last term'
+  )
 
 
 def _relative(
@@ -84,7 +87,7 @@ def _relative(
       return c, order
   if x.rest is not None and field.compare(x.rest, unit) >= 0:
     raise NeedsPrecision(
-      'the expansion at infinity ends before its growth against ln t is known'
+      'the asymptotic expansion of b ends before it is compared with ln t'
     )
   return sp.Integer(0), -1
 

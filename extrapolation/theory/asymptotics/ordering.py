@@ -91,28 +91,25 @@ class Ordering:
       else:
         merged.append((c, m))
     merged = [(c, m) for c, m in merged if self._nonzero(c)]
-    rests = list(rests)
+    rests, count = list(rests), len(merged)
     if rests:
-      top = rests[0][1]
-      for _, m in rests[1:]:
-        if self.compare(m, top) > 0:
-          top = m
-      keep = [x for x in merged if self.compare(x[1], top) > 0]
-      rests += [(self.size_of(c), m) for c, m in merged[len(keep) :]]
-      merged = keep
-    if len(merged) > self.size:
-      rests += [(self.size_of(c), m) for c, m in merged[self.size :]]
-      merged = merged[: self.size]
+      top = self._largest(m for _, m in rests)
+      count = sum(self.compare(m, top) > 0 for _, m in merged)
+    count = min(count, self.size)
+    rests += [(self.size_of(c), m) for c, m in merged[count:]]
+    merged = tuple(merged[:count])
     if not rests:
-      return Expansion(tuple(merged))
-    top = rests[0][1]
-    for _, m in rests[1:]:
-      if self.compare(m, top) > 0:
-        top = m
+      return Expansion(merged)
+    top = self._largest(m for _, m in rests)
     err = None
     if self.T is not None:
       err = sum((b * self.ratio(m, top) for b, m in rests), flint.arb(0))
-    return Expansion(tuple(merged), top, err)
+    return Expansion(merged, top, err)
+
+  def _largest(self, items: Iterable[Monomial]) -> Monomial:
+    return functools.reduce(
+      lambda x, y: y if self.compare(y, x) > 0 else x, items
+    )
 
   def _nonzero(self, c: Expr) -> bool:
     if c == 0:

@@ -24,28 +24,26 @@ from extrapolation.theory.asymptotics.notation import show
 from extrapolation.theory.asymptotics.transseries import HardyField
 from extrapolation.theory.errors import NotProved
 
+NO_DENSITY = (
+  'b oscillates, and no theorem of equidistribution (Weyl, Boshernitzan) gives '
+  'the density of the distances at which its phase mod 2 pi is near a value'
+)
+
 
 def settle(field: HardyField, germ: Germ) -> Outcome:
   """A + B w whose bounds disagree."""
   if germ.wave is None:
-    raise NotProved('upper and lower bounds of the weights disagree')
+    low, high = (show(field, end) for end in (germ.low, germ.high))
+    raise NotProved(
+      f'direct comparison does not decide between the bounds {low} <= b <= '
+      f'{high}, and no rule for oscillations applies'
+    )
   a, b, w = germ.wave
   up = field.sign(b) > 0
   top = sp.Integer(w.high if up else w.low)
   kind = phase(field, w.phase)
   if kind is None:
-    raise NotProved('an oscillation whose phases have no known distribution')
-  for delta in (sp.Rational(1, 2**8), sp.Rational(1, 2**40)):
-    near = top - delta if up else top + delta
-    bound = field.add(a, field.scale(b, near))
-    low = log_scale.decide(field, bound)
-    if not low.converges:
-      return Outcome(
-        False,
-        f'the wave is within {delta} of its peak at distances of positive '
-        f'density ({kind}); there {low.argument}',
-        low.margin,
-      )
+    raise NotProved(NO_DENSITY)
   order = w.high_order if up else w.low_order
   peak = field.add(a, field.scale(b, top))
   if kind == LINEAR and _returns(field, peak, b, order):
@@ -56,7 +54,11 @@ def settle(field: HardyField, germ: Germ) -> Outcome:
       'tend to 0',
     )
   if not _even(field, a, b, w, kind, order):
-    raise NotProved('an oscillation whose peaks may fall between distances')
+    raise NotProved(
+      f'b oscillates up to {show(field, peak)}, and it is open whether whole '
+      'distances meet the peaks as often as the mean over the phase says: that '
+      'needs a bound of the discrepancy of the phase mod 2 pi'
+    )
   size = field.log(field.scale(b, sp.Integer(1 if up else -1)))
   mean = field.sub(peak, field.scale(size, sp.Rational(1, order)))
   out = log_scale.decide(field, mean)

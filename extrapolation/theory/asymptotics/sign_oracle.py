@@ -117,7 +117,7 @@ def ball(c: Expr) -> flint.arb:
     return base**exponent
   if c.func in BALLS:
     return BALLS[c.func](*map(ball, c.args))
-  raise NotProved(f'no enclosure of {c}')
+  raise NotProved(f'{c} has no enclosure in ball arithmetic')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +223,9 @@ def _vanishes(c: Expr) -> bool:
       continue
   if sp.count_ops(c) < 60 and sp.simplify(c) == 0:
     return True
-  raise NotProved(f'cannot tell whether {c} is 0')
+  raise NotProved(
+    f'{c} is 0 to {PRECISIONS[-1]} bits, and it is open whether it is 0'
+  )
 
 
 def _sign_of_number(c: Expr):
@@ -240,4 +242,6 @@ def _sign_of_number(c: Expr):
     c = sp.expand_log(sp.expand(c), force=True, factor=True)
     if c == 0 or sp.simplify(c) == 0:
       return 0
-  raise NotProved(f'cannot tell whether {c} is 0')
+  raise NotProved(
+    f'{c} is 0 to {PRECISIONS[-1]} bits, and it is open whether it is 0'
+  )

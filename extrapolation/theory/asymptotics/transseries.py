@@ -77,7 +77,9 @@ class HardyField(Ordering):
   def lead(self, x: Expansion) -> tuple[Expr, Monomial]:
     """The leading term; x must be known to be other than 0."""
     if not x.terms:
-      raise NeedsPrecision('every known term of an expansion cancels')
+      raise NeedsPrecision(
+        'all computed terms of an asymptotic expansion cancel'
+      )
     return x.terms[0]
 
   def sign(self, x: Expansion) -> int:
@@ -115,7 +117,7 @@ class HardyField(Ordering):
       return out
     top = x.top
     if self.compare(top, ONE) >= 0:
-      raise NeedsPrecision('a power series outside its disc')
+      raise NeedsPrecision('a power series is taken of what does not tend to 0')
     n = self.size
     power = constant(1)
     for k in range(1, n):
@@ -160,7 +162,9 @@ class HardyField(Ordering):
   def parts(self, x: Expansion) -> tuple[Expansion, Expr, Expansion]:
     """x = infinite part (exact) + constant + infinitesimal part."""
     if x.rest is not None and self.compare(x.rest, ONE) >= 0:
-      raise NeedsPrecision('the remainder does not tend to 0')
+      raise NeedsPrecision(
+        'the remainder of an asymptotic expansion does not tend to 0'
+      )
     large, middle, small = [], ZERO, []
     for c, m in x.terms:
       order = self.compare(m, ONE)

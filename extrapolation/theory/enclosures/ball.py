@@ -17,7 +17,13 @@ from typing import Any
 import flint
 from flint import arb, fmpq
 
+from extrapolation.theory.errors import Unsettled
 from extrapolation.theory.expression.graph import Node, tape, value_missing
+from extrapolation.theory.expression.three_valued import (
+  all_of,
+  any_of,
+  negation,
+)
 
 Number = fmpq | arb
 Value = Number | bool | None  # or a truth value if it is known
@@ -25,6 +31,7 @@ Value = Number | bool | None  # or a truth value if it is known
 PRECISIONS = (160, 480, 1440, 5760)  # bits; more are taken where terms cancel
 PRECISION = PRECISIONS[0]
 WITH_DATA = ('const', 'inf', 'add')  # rules that read the data of a node
+CHOOSE = ('select', 'table')  # the first argument says which of the others
 ANYTHING = arb(0, 'inf')
 MOST_BITS = 4096  # of an exact fraction
 LONG = arb(2) ** MOST_BITS
@@ -77,16 +84,32 @@ class Program:
           self.whole[i] = int(c.p)
 
   def __call__(self, t: Any, rules: Any):
-    """The log weight at t, a number or a Jet."""
-    out = []
+    """The log weight at t, a number or a Jet.
+
+    Raises:
+      Unsettled: by a rule, of a value that no select leaves out.
+    """
+    out, unsettled = [], False
     for i, (op, args, data) in enumerate(self.steps):
-      if op == 't':
-        out.append(t)
-      elif i in self.whole:
-        out.append(rules.whole(out[args[0]], self.whole[i]))
-      else:
-        f, values = getattr(rules, op), [out[a] for a in args]
-        out.append(f(data, *values) if op in WITH_DATA else f(*values))
+      values = [out[a] for a in args]
+      if unsettled:
+        seen = values[:1] if op in CHOOSE else values
+        if bad := next((x for x in seen if isinstance(x, Unsettled)), None):
+          out.append(bad)
+          continue
+      try:
+        if op == 't':
+          out.append(t)
+        elif i in self.whole:
+          out.append(rules.whole(values[0], self.whole[i]))
+        else:
+          with_data = (data,) if op in WITH_DATA else ()
+          out.append(getattr(rules, op)(*with_data, *values))
+      except Unsettled as e:
+        out.append(e)
+        unsettled = True
+    if isinstance(out[-1], Unsettled):
+      raise out[-1]
     return out[-1]
 
   def at(self, t: arb | int) -> arb:
@@ -215,18 +238,6 @@ class Balls:
     return True if x == 0 else None if arb(x).contains(0) else False
 
   @staticmethod
-  def or_(*args: bool | None):
-    return True if True in args else None if None in args else False
-
-  @staticmethod
-  def and_(*args: bool | None):
-    return False if False in args else None if None in args else True
-
-  @staticmethod
-  def not_(x: bool | None):
-    return None if x is None else not x
-
-  @staticmethod
   def select(condition: bool | None, then: Value, other: Value):
     if condition is None:
       return _union(then, other)
@@ -245,8 +256,9 @@ class Balls:
     return _union(*entries[low : high + 1])
 
 
-for _name in ('or', 'and', 'not'):
-  setattr(Balls, _name, staticmethod(getattr(Balls, _name + '_')))
+setattr(Balls, 'and', staticmethod(all_of))
+setattr(Balls, 'or', staticmethod(any_of))
+setattr(Balls, 'not', staticmethod(negation))
 
 
 def _union(first: Any, *others: Value) -> Value:

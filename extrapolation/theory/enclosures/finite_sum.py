@@ -1,10 +1,9 @@
 r"""B = sum_{t<n} w(t) and T_j = sum_{j<=t<n} w(t) of finitely many weights.
 
-Three readings, each sharper and slower than the one before: float64 with a
-bound of every error (float_bounds.py), where a distance that it does not
-settle is read in balls; balls throughout; and exact arithmetic in products of
-rational powers, which alone can tell that T_j = eps B. All are shares, so the
-largest weight is divided out.
+Three readings, each sharper and slower than the one before: float64 intervals,
+with balls at the distances that they do not settle; balls throughout; and exact
+arithmetic in products of rational powers, which alone can tell that
+T_j = eps B. All are shares, so the largest weight is divided out.
 """
 
 import functools
@@ -17,13 +16,13 @@ from jaxtyping import Float
 
 from extrapolation.theory.enclosures import (
   ball,
-  float_bounds,
   rational_weight,
   tail_bound,
 )
 from extrapolation.theory.enclosures.ball import PRECISION, Balls, Program
 from extrapolation.theory.enclosures.block_sum import finite
 from extrapolation.theory.errors import NotProved, UndefinedTotal
+from extrapolation.theory.expression import float_intervals
 from extrapolation.theory.expression.graph import Graph, Node, nodes
 
 MOST = 1 << 17  # distances that are read in balls
@@ -66,15 +65,12 @@ class Floats:
 def _log_weights(root: Node, n: int) -> tuple[np.ndarray, np.ndarray]:
   """Bounds of b(t), t < n."""
   t = np.arange(n, dtype=np.float64)
-  b, e = float_bounds.log_weights(root, t)
-  with np.errstate(all='ignore'):
-    low, high = np.nextafter(b - e, -np.inf), np.nextafter(b + e, np.inf)
-  exact = e == 0
-  low[exact] = high[exact] = b[exact]
-  settled = e < SETTLED
+  low, high = float_intervals.log_weights(root, t)
+  with np.errstate(invalid='ignore'):  # infinities that are exact are settled
+    settled = (low == high) | (high - low < 2 * SETTLED)
   top = np.max(low, initial=-np.inf, where=settled)
-  settled |= np.isfinite(e) & (high < top - NOTHING)
-  (rest,) = np.nonzero(~settled | (b == np.inf))
+  settled |= (high < top - NOTHING) & (low > -np.inf)
+  (rest,) = np.nonzero(~settled | (low == np.inf))
   if len(rest) > MOST:
     raise NotProved(
       f'float64 does not settle {len(rest)} of the {n} weights, and at most '
@@ -100,8 +96,8 @@ def _weights(b: np.ndarray, top: float, side: int) -> np.ndarray:
   """exp(b - top) rounded down (side -1) or up (1)."""
   d = b - top
   with np.errstate(all='ignore'):
-    slack = (np.abs(d) + 1) * 2 * float_bounds.LIBRARY
-    w = np.exp(d) * (1 + side * slack) + side * float_bounds.TINY
+    slack = (np.abs(d) + 1) * 2 * float_intervals.LIBRARY
+    w = np.exp(d) * (1 + side * slack) + side * float_intervals.TINY
   w = np.where(np.isneginf(b), 0.0, np.fmax(w, 0))
   return np.where(d == 0, 1.0, w)
 
@@ -119,7 +115,7 @@ def _tails(w: np.ndarray, side: int) -> Float[np.ndarray, ' n+1']:
   if out[0] < 2.0**53 and np.all(w == np.floor(w)):
     return out  # whole numbers are summed exactly
   steps = ROW + len(rows) + 4
-  return out * (1 + side * steps * 2 * float_bounds.UNIT)
+  return out * (1 + side * steps * 2 * float_intervals.UNIT)
 
 
 class Exact:
@@ -157,7 +153,7 @@ class Exact:
 
   @functools.cached_property
   def _exact(self) -> list | None:
-    return rational_weight.weights(self.program, self.n)
+    return rational_weight.weights(self.root, self.n)
 
   def decide(self, j: int, eps: Fraction) -> int:
     """1: T_j < eps B; -1: it is not; 0: not known, if exact sums differ in

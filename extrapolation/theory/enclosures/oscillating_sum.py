@@ -101,7 +101,9 @@ class Wave:
         if rest < SMALL * self.mean:
           break
     else:
-      raise NotProved('the wave is not smooth enough for its Fourier series')
+      raise NotProved(
+        'the Fourier coefficients of the periodic factor fall too slowly'
+      )
     with sums.precision():
       turns = [acb.exp_pi_i(acb(fmpq(2 * m, n))) for m in range(n)]
       half, self.sizes = ball.number(omega) / 2, []

@@ -36,7 +36,7 @@ class PrefixSums:
       NotProved: too long, or too much work; the message says which.
     """
     if n > LONGEST:
-      raise NotProved(f'{n} tokens: sums go to 2^130')
+      raise NotProved(f'{n} tokens; at most 2^130 are summed')
     with precision():
       while self.ends[-1] < n:
         last = self.ends[-1]
@@ -67,4 +67,7 @@ class PrefixSums:
   def _spend(self, count: int) -> None:
     self.left -= count * self.size
     if self.left < 0:
-      raise NotProved('the weights are summed one by one: too many of them')
+      raise NotProved(
+        'no Taylor model holds over blocks of the weights, and they are too '
+        'many to be summed one by one'
+      )

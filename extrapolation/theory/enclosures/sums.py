@@ -94,7 +94,10 @@ class Sums:
       if t.rad() < 1e-14 * self.goal or t.rad() < 1e-13 * t.mid():
         break
     if best is None:
-      raise NotProved('no bound of the tail was found')
+      raise NotProved(
+        'no bound of the tail was found: the integral test needs an asymptotic '
+        'expansion of b with a bound of its remainder'
+      )
     return best[1:]
 
   def _thresholds(self) -> Iterator[arb]:

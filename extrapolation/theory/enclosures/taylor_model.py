@@ -22,12 +22,10 @@ class Jet:
   """Power series at the centre and over a block |t - centre| <= h.
 
   The logarithm is kept where it is known (t = exp x), for a ball of exp x over
-  a wide block says nothing about log(1 + exp x), which is x + log1p(exp -x);
-  and from it the ends of the values, for the ball of a wide block reaches
-  below 0, and exp(-exp(exp x)) would be unbounded.
+  a wide block says nothing about log(1 + exp x), which is x + log1p(exp -x).
   """
 
-  __slots__ = ('_ends', '_log', 'centre', 'fuzzy', 'h', 'range')
+  __slots__ = ('_log', 'centre', 'fuzzy', 'h', 'range')
 
   def __init__(
     self,
@@ -39,7 +37,6 @@ class Jet:
   ):
     self.centre, self.range, self.h = centre, range_, h
     self._log, self.fuzzy = log, fuzzy
-    self._ends: tuple[arb, arb] | None = None
 
   def map(self, f: Callable, log: Log = None) -> 'Jet':
     """f of both series."""
@@ -87,17 +84,6 @@ class Jet:
     """Encloses all values over the block."""
     return self.range[0]
 
-  def ends(self) -> tuple[arb, arb]:
-    """A lower and an upper bound of the values."""
-    if self._ends is None:
-      log, v = self.log, self.values()
-      if log is None:
-        self._ends = v.lower(), v.upper()
-      else:
-        low, high = log.ends()
-        self._ends = low.exp(), high.exp()
-    return self._ends
-
   @property
   def log(self) -> 'Jet | None':
     """Its logarithm, where it is known without taking it."""
@@ -141,35 +127,26 @@ class Jets:
       centre, range_ = centre + c * x.centre, range_ + c * x.range
     h = next((x.h for x in args if x.h is not None), None)
     fuzzy = any(x.fuzzy for x in args)
-    if all(x._log is x._ends is None for x in args):
-      return Jet(centre, range_, h, None, fuzzy)
     log = functools.partial(Jets._log_of_sum, shift, coefficients, args)
-    out, low, high = Jet(centre, range_, h, log, fuzzy), shift, shift
-    for c, x in zip(coefficients, args, strict=True):
-      ends = x.ends() if c > 0 else x.ends()[::-1]
-      low, high = low + c * ends[0], high + c * ends[1]
-    out._ends = low, high
-    return out
+    return Jet(centre, range_, h, log, fuzzy)
 
   @staticmethod
   def _log_of_sum(
     shift: arb, coefficients: Sequence[arb], args: Sequence[Jet]
   ) -> Jet | None:
     """y + log c + log1p(rest exp(-y) / c) for a dominant term c exp(y)."""
-    best = None
-    for i, (c, x) in enumerate(zip(coefficients, args, strict=True)):
-      if c > 0 and x.log is not None:
-        low = x.log.values().lower()
-        if best is None or low > best[0]:
-          best = low, i
-    if best is None:
+    logs = [
+      x.log if c > 0 else None for c, x in zip(coefficients, args, strict=True)
+    ]
+    known = [i for i, y in enumerate(logs) if y is not None]
+    if not known:
       return None
-    c, y = coefficients[best[1]], args[best[1]].log
-    assert y is not None
+    best = max(known, key=lambda i: float(logs[i].values().lower()))
+    c, y = coefficients[best], logs[best]
     down = y.map(lambda s: (-s).exp() / c)
     rest = down.map(lambda s: s * shift)
     for i, (k, x) in enumerate(zip(coefficients, args, strict=True)):
-      if i == best[1]:
+      if i == best:
         continue
       if x.log is not None:
         part = x.log.join(y, lambda a, b: (a - b).exp())
@@ -187,38 +164,26 @@ class Jets:
         return None
       return x.log.join(y.log, lambda a, b: a + b)
 
-    known = x._log is not None and y._log is not None
-    return x.join(y, lambda a, b: a * b, log if known else None)
+    return x.join(y, lambda a, b: a * b, log)
 
   @staticmethod
   def whole(x: Jet, n: int):
-    def power() -> Jet | None:
-      return None if x.log is None else x.log.map(lambda s: s * n)
-
-    log = None if x._log is None else power
-    if n < 0 and x.values().contains(0):
-      if log is not None and x.log is not None:
-        exponent = x.log.map(lambda s: s * n)
-        return exponent.map(lambda s: s.exp(), exponent)
-      x = x.above()
-    if n < 0:
-      return x.map(lambda s: (arb_series([1]) / s) ** -n, log)
-    return x.map(lambda s: s**n, log)
+    if x.log is not None:
+      return Jets.exp(x.log.map(lambda s: s * n))
+    if n >= 0:
+      return x.map(lambda s: s**n)
+    x = x.above() if x.values().contains(0) else x
+    return x.map(lambda s: (arb_series([1]) / s) ** -n)
 
   @staticmethod
   def pow(x: Jet, y: Jet):
-    exponent = Jets.log(x).join(y, lambda a, b: a * b)
-    return exponent.map(lambda s: s.exp(), exponent)
+    return Jets.exp(Jets.log(x).join(y, lambda a, b: a * b))
 
   @staticmethod
   def exp(x: Jet):
     if x.values() == arb.neg_inf():
       return constant(arb(0))
-    if x._ends is None:
-      return x.map(lambda s: s.exp(), x)
-    low, high = (e.exp() for e in x._ends)
-    rest = arb_series([0, *(x.range[k] for k in range(1, ORDER + 1))]).exp()
-    return Jet(x.centre.exp(), low.union(high) * rest, x.h, x, x.fuzzy)
+    return x.map(lambda s: s.exp(), x)
 
   @staticmethod
   def log(x: Jet) -> Jet:

@@ -1,26 +1,21 @@
 r"""The grammar of formulas: text to a tree, with nothing evaluated.
 
-  sum     := product (('+' | '-') product)*
-  product := unary (('*' | '/') unary)*
-  unary   := ('-' | '+') unary | power
-  power   := atom (('**' | '^') unary)?
-  atom    := number | name | name '(' sum (',' sum)* ')' | '(' sum ')'
-
-The tree is made of tuples: ('t',), ('number', i), ('constant', 'pi' or 'e'),
-('name', n), ('neg', x), ('+', x, y) and so on, ('call', f, x, ..). Imports
-nothing heavy, so that a mistyped formula is reported at once.
+Python's own operators and their precedence, with ^ for **, over numbers, names
+and functions. The tree is made of tuples: ('t',), ('number', i), ('constant',
+'pi' or 'e'), ('name', n), ('neg', x), ('+', x, y) and so on, ('call', f, x, y).
+Imports nothing heavy, so that a mistyped formula is reported at once.
 """
 
+import ast
+import itertools
 import math
 import re
 from fractions import Fraction
-from typing import NoReturn
 
 from extrapolation.theory.errors import FormulaError
 
 LONGEST = 2000  # characters
 DEEPEST = 60  # parentheses, signs and powers inside one another
-SIGNS = {'+', '-', '*', '/', '^', '**'}
 MOST = 200  # operations, each of which may hold all that came before it
 DIGITS = 400  # of a number, and the size of its exponent
 MAX_LOG = 1e5  # no constant is larger than e^MAX_LOG
@@ -35,11 +30,16 @@ FUNCTIONS = dict.fromkeys(NAMES.split(' '), (1, 1)) | dict.fromkeys(
 )
 CONSTANTS = {'e': 1.0, 'pi': math.log(math.pi)}  # with their logarithms
 
-TOKEN = re.compile(
-  r'[ \t]*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)'
-  r'|(?P<name>[A-Za-z][A-Za-z0-9_]*)'
-  r'|(?P<sign>\*\*|[-+*/^(),]))'
+WORDS = 'numbers, names, + - * / ** ^ ( ) and commas'
+CHARACTERS = re.compile(r'[0-9A-Za-z_.+*/^(), \t-]*')
+# A name ends in _ where Python reads it, so that no word of Python is one.
+NAME = re.compile(
+  r'((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)'
+  r'|([A-Za-z][A-Za-z0-9_]*)'
 )
+OPERATORS: dict[type, str] = {
+  ast.Add: '+', ast.Sub: '-', ast.Mult: '*', ast.Div: '/', ast.Pow: '^',
+}  # fmt: skip
 
 
 def parse(text: str) -> tuple[tuple, list[Fraction]]:
@@ -48,10 +48,96 @@ def parse(text: str) -> tuple[tuple, list[Fraction]]:
   Raises:
     FormulaError: anything that is not a formula, in one line.
   """
-  numbers = []
-  tree = _Parser(text, numbers).tree()
+  _check_size(text)
+  code = text.strip(' \t').replace('^', '**')
+  code = NAME.sub(lambda m: m[1] or m[2] + '_', code)
+  try:
+    root = ast.parse(code, mode='eval').body
+  except (SyntaxError, ValueError) as e:
+    at = max(getattr(e, 'offset', None) or 1, 1) - 1
+    before, after = (_plain(x) for x in (code[max(at - 40, 0) : at], code[at:]))
+    why = getattr(e, 'msg', 'no formula').replace("_'", "'")
+    where = f'{after[:40]!r}' + f', after {before!r}' * bool(before)
+    raise FormulaError(
+      f'{why} at {where}: a formula is made of {WORDS}'
+    ) from None
+  numbers: list[Fraction] = []
+  kinds = ast.operator | ast.unaryop
+  if sum(isinstance(node, kinds) for node in ast.walk(root)) > MOST:
+    raise FormulaError(f'a formula of more than {MOST} operations')
+  if _depth(root) > DEEPEST:
+    raise FormulaError(f'nested more than {DEEPEST} deep')
+  tree = _tree(root, code, numbers)
   _log_size(tree, numbers)
   return tree, numbers
+
+
+def _check_size(text: str) -> None:
+  if not isinstance(text, str) or not text.strip():
+    raise FormulaError('an empty formula')
+  if len(text) > LONGEST:
+    raise FormulaError(
+      f'a formula of {len(text)} characters; at most {LONGEST} are read'
+    )
+  known = CHARACTERS.match(text)
+  if known and (at := known.end()) < len(text):
+    raise FormulaError(
+      f'{text[at]!a} at character {at}: a formula is made of {WORDS}'
+    )
+  depth = itertools.accumulate((c == '(') - (c == ')') for c in text)
+  if max(depth) > DEEPEST:
+    raise FormulaError(f'nested more than {DEEPEST} deep')
+
+
+def _depth(node: ast.AST) -> int:
+  """Signs and powers inside one another."""
+  inner = max(map(_depth, ast.iter_child_nodes(node)), default=0)
+  return inner + isinstance(getattr(node, 'op', None), ast.Pow | ast.unaryop)
+
+
+def _tree(node: ast.expr, code: str, numbers: list[Fraction]) -> tuple:
+  """The tuples of a node of Python's syntax."""
+  source = ast.get_source_segment(code, node) or ''
+  match node:
+    case ast.Constant():
+      numbers.append(number(source))
+      return ('number', len(numbers) - 1)
+    case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
+      inner = _tree(node.operand, code, numbers)
+      return ('neg', inner) if isinstance(node.op, ast.USub) else inner
+    case ast.BinOp() if type(node.op) in OPERATORS:
+      sides = (_tree(x, code, numbers) for x in (node.left, node.right))
+      return (OPERATORS[type(node.op)], *sides)
+    case ast.Name():
+      return _leaf(node.id[:-1])
+    case ast.Call(func=ast.Name(), keywords=[]):
+      name = _function(node.func.id[:-1], len(node.args))
+      return ('call', name, *(_tree(x, code, numbers) for x in node.args))
+  raise FormulaError(f'{_plain(source)[:40]!r}: a formula is made of {WORDS}')
+
+
+def _plain(code: str) -> str:
+  """What the user typed for a piece of what Python reads."""
+  return re.sub(r'_(?![0-9A-Za-z_])', '', code)
+
+
+def _leaf(name: str) -> tuple:
+  if name in FUNCTIONS:
+    raise FormulaError(f'the function {name} needs arguments: {name}(t)')
+  kind = 'constant' if name in CONSTANTS else 'name'
+  return ('t',) if name == 't' else (kind, name)
+
+
+def _function(name: str, count: int) -> str:
+  if name not in FUNCTIONS:
+    raise FormulaError(
+      f'no function {name[:40]!r}; there are: {", ".join(sorted(FUNCTIONS))}'
+    )
+  fewest, most = FUNCTIONS[name]
+  if not fewest <= count <= most:
+    needs = str(fewest) if fewest == most else f'{fewest} to {most}'
+    raise FormulaError(f'{name} takes {needs} arguments, not {count}')
+  return name
 
 
 def number(text: str) -> Fraction:
@@ -114,126 +200,3 @@ def _log_size(tree: tuple, numbers: list[Fraction]) -> float | None:
   if out == math.inf or (math.isfinite(out) and abs(out) > MAX_LOG):
     raise FormulaError('a constant too large to write out')
   return out
-
-
-class _Parser:
-  def __init__(self, text: str, numbers: list[Fraction]):
-    if not isinstance(text, str) or not text.strip():
-      raise FormulaError('an empty formula')
-    if len(text) > LONGEST:
-      raise FormulaError(
-        f'a formula of {len(text)} characters; at most {LONGEST} are read'
-      )
-    self.text, self.numbers = text, numbers
-    self.tokens, self.at, self.depth = self._split(text), 0, 0
-    operations = sum(value in SIGNS for _, value in self.tokens)
-    if operations > MOST:
-      raise FormulaError(
-        f'a formula of {operations} operations; at most {MOST} are read'
-      )
-
-  def _split(self, text: str) -> list[tuple[str, str]]:
-    out, at = [], 0
-    text = text.rstrip(' \t')
-    while at < len(text):
-      match = TOKEN.match(text, at)
-      if not match:
-        bad = text[at:].lstrip(' \t')[:1]
-        raise FormulaError(
-          f'{bad!a} at character {len(text) - len(text[at:].lstrip())}: '
-          'a formula is made of numbers, names, + - * / ** ( ) and commas'
-        )
-      kind = match.lastgroup or ''
-      out.append((kind, match.group(kind)))
-      at = match.end()
-    return [*out, ('end', 'the end')]
-
-  def tree(self) -> tuple:
-    out = self._sum()
-    if self.tokens[self.at][0] != 'end':
-      self._fail('an operator or the end')
-    return out
-
-  def _fail(self, wanted: str) -> NoReturn:
-    token = self.tokens[self.at][1]
-    before = ' '.join(x for _, x in self.tokens[max(self.at - 3, 0) : self.at])
-    raise FormulaError(
-      f'found {token[:40]!r} where {wanted} is needed, after {before[-40:]!r}'
-    )
-
-  def _take(self, *signs: str) -> str | None:
-    kind, value = self.tokens[self.at]
-    if kind == 'sign' and value in signs:
-      self.at += 1
-      return value
-    return None
-
-  def _deeper(self):
-    self.depth += 1
-    if self.depth > DEEPEST:
-      raise FormulaError(f'nested more than {DEEPEST} deep')
-
-  def _sum(self) -> tuple:
-    self._deeper()
-    out = self._product()
-    while sign := self._take('+', '-'):
-      out = (sign, out, self._product())
-    self.depth -= 1
-    return out
-
-  def _product(self) -> tuple:
-    out = self._unary()
-    while sign := self._take('*', '/'):
-      out = (sign, out, self._unary())
-    return out
-
-  def _unary(self) -> tuple:
-    self._deeper()
-    if sign := self._take('+', '-'):
-      inner = self._unary()
-      out = ('neg', inner) if sign == '-' else inner
-    else:
-      out = self._power()
-    self.depth -= 1
-    return out
-
-  def _power(self) -> tuple:
-    base = self._atom()
-    return ('^', base, self._unary()) if self._take('**', '^') else base
-
-  def _atom(self) -> tuple:
-    kind, value = self.tokens[self.at]
-    if self._take('('):
-      out = self._sum()
-      if not self._take(')'):
-        self._fail("')'")
-      return out
-    if kind == 'number':
-      self.at += 1
-      self.numbers.append(number(value))
-      return ('number', len(self.numbers) - 1)
-    if kind == 'name':
-      self.at += 1
-      return self._named(value)
-    return self._fail('a number, a name or a parenthesis')
-
-  def _named(self, name: str) -> tuple:
-    if not self._take('('):
-      if name in FUNCTIONS:
-        self._fail(f"'(' of the function {name}")
-      kind = 'constant' if name in CONSTANTS else 'name'
-      return ('t',) if name == 't' else (kind, name)
-    if name not in FUNCTIONS:
-      raise FormulaError(
-        f'no function {name[:40]!r}; there are: {", ".join(sorted(FUNCTIONS))}'
-      )
-    args = [self._sum()]
-    while self._take(','):
-      args.append(self._sum())
-    if not self._take(')'):
-      self._fail("',' or ')'")
-    fewest, most = FUNCTIONS[name]
-    if not fewest <= len(args) <= most:
-      needs = str(fewest) if fewest == most else f'{fewest} to {most}'
-      raise FormulaError(f'{name} takes {needs} arguments, not {len(args)}')
-    return ('call', name, *args)

@@ -17,11 +17,6 @@ MAX_BITS = 4096
 MAX_LOG = 1e5  # and no constant is larger than e^MAX_LOG
 
 
-def _log(x: Fraction) -> float:
-  """ln x of any size."""
-  return math.log(x.numerator) - math.log(x.denominator)
-
-
 class Node:
   """One operation; `data` holds what is not a node (number, name, ...)."""
 
@@ -176,7 +171,8 @@ class Graph:
         if abs(y.data) * bits <= MAX_BITS:
           return self.const(Fraction(x.data) ** int(y.data))
       if x.op == 'const' and x.data > 0:
-        self._guard(float(min(abs(y.data), 10**300)) * abs(_log(x.data)))
+        log = math.log(x.data.numerator) - math.log(x.data.denominator)
+        self._guard(float(min(abs(y.data), 10**300)) * abs(log))
     if x is self.one:
       return x
     return self.make('pow', (x, y))
@@ -299,18 +295,9 @@ class Graph:
 
 def tape(root: Node) -> list[tuple[str, tuple[int, ...], Any]]:
   """The nodes under `root`, arguments first: (op, positions of args, data)."""
-  position, order, stack = {}, [], [(root, False)]
-  while stack:
-    node, ready = stack.pop()
-    if node in position:
-      continue
-    if ready:
-      position[node] = len(order)
-      order.append((node.op, tuple(position[a] for a in node.args), node.data))
-    else:
-      stack.append((node, True))
-      stack.extend((a, False) for a in node.args if a not in position)
-  return order
+  order = nodes(root)
+  position = {node: i for i, node in enumerate(order)}
+  return [(n.op, tuple(position[a] for a in n.args), n.data) for n in order]
 
 
 def nodes(root: Node) -> list[Node]:
@@ -328,28 +315,35 @@ def nodes(root: Node) -> list[Node]:
 
 
 def rebuild(graph: Graph, root: Node, replace: dict[Node, Node]) -> Node:
-  """`root` with some nodes replaced, folded again."""
+  """`root` with nodes replaced, folded again; nan where there is no value."""
   new = dict(replace)
   for node in nodes(root):
     if node in new:
       continue
     args = [new[a] for a in node.args]
-    if all(a is b for a, b in zip(args, node.args, strict=True)):
-      new[node] = graph.make(node.op, args, node.data)  # of this graph
-    elif node.op == 'add':
-      constant, coefficients = node.data
-      terms = [(constant, graph.one), *zip(coefficients, args, strict=True)]
-      new[node] = graph.total(terms)
-    elif node.op in ('mul', 'pow', 'select'):
-      new[node] = getattr(graph, node.op)(*args)
-    elif node.op in ('max', 'min'):
-      new[node] = graph.pick(node.op, *args)
-    elif node.op in ('lt', 'le', 'eq'):
-      new[node] = graph.compare(node.op, args[0], graph.zero)
-    elif node.op in ('and', 'or', 'not'):
-      new[node] = graph.logic(node.op, *args)
-    elif node.op == 'table':
-      new[node] = graph.table(args[0], args[1:])
-    else:
-      new[node] = graph.unary(node.op, *args)
+    try:
+      new[node] = _fold(graph, node, args)
+    except ValueError:  # an error only where no select leaves it out
+      new[node] = graph.nan
   return new[root]
+
+
+def _fold(graph: Graph, node: Node, args: list[Node]) -> Node:
+  """The operation of a node on other arguments."""
+  if all(a is b for a, b in zip(args, node.args, strict=True)):
+    return graph.make(node.op, args, node.data)  # of this graph
+  if node.op == 'add':
+    constant, coefficients = node.data
+    terms = zip(coefficients, args, strict=True)
+    return graph.total([(constant, graph.one), *terms])
+  if node.op in ('mul', 'pow', 'select'):
+    return getattr(graph, node.op)(*args)
+  if node.op in ('max', 'min'):
+    return graph.pick(node.op, *args)
+  if node.op in ('lt', 'le', 'eq'):
+    return graph.compare(node.op, args[0], graph.zero)
+  if node.op in ('and', 'or', 'not'):
+    return graph.logic(node.op, *args)
+  if node.op == 'table':
+    return graph.table(args[0], args[1:])
+  return graph.unary(node.op, *args)

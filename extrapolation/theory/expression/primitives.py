@@ -10,6 +10,7 @@ import numpy as np
 from jax.extend.core import JaxprEqn, Literal, Var
 
 from extrapolation.theory.errors import UnreadableBias
+from extrapolation.theory.expression import scalar_functions as scalar
 from extrapolation.theory.expression import shape_primitives
 from extrapolation.theory.expression.graph import Graph, Node
 
@@ -36,13 +37,22 @@ def _each(f: Callable[..., Node]):
   return rule
 
 
+UNARY = (
+  'exp',
+  'log',
+  'sin',
+  'cos',
+  'atan',
+  'erf',
+  'lgamma',
+  'abs',
+  'sign',
+  'floor',
+)
+
+
 def _unary(op: str):
   return _each(lambda g, x: g.unary(op, x))
-
-
-def _truncate(g: Graph, x: Node):
-  up = g.neg(g.unary('floor', g.neg(x)))
-  return g.select(g.compare('lt', x, g.zero), up, g.unary('floor', x))
 
 
 NARROW = (
@@ -73,7 +83,7 @@ def _divide(graph: Graph, eqn: JaxprEqn, x: np.ndarray, y: np.ndarray):
 
   def one(g: Graph, a: Node, b: Node):
     q = g.div(a, b)
-    return _truncate(g, q) if whole else q
+    return scalar.truncate(g, q) if whole else q
 
   return _each(one)(graph, eqn, x, y)
 
@@ -88,95 +98,21 @@ def _convert(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
   if was == np.bool_:
     return _each(lambda g, a: g.select(a, g.one, g.zero))(graph, eqn, x)
   if np.issubdtype(now, np.integer) and not _is_integer(eqn.invars[0]):
-    return _each(_whole)(graph, eqn, x)
+    return _each(scalar.truncate)(graph, eqn, x)
   return x
-
-
-def _whole(g: Graph, x: Node):
-  """Truncation, skipped where the expression is visibly an integer."""
-  if x.op in ('floor', 't') or (
-    x.op == 'const' and Fraction(x.data).denominator == 1
-  ):
-    return x
-  return _truncate(g, x)
-
-
-def _exp(g: Graph, x: Node):
-  return g.unary('exp', x)
-
-
-def _half(g: Graph):
-  return g.const(Fraction(1, 2))
-
-
-def _tanh(g: Graph, x: Node):
-  e = _exp(g, g.total([(2, x)]))
-  return g.sub(g.one, g.div(g.const(2), g.add(e, g.one)))
-
-
-def _hyperbolic(sign: int):
-  half = Fraction(1, 2)
-  return lambda g, x: g.total(
-    [(half, _exp(g, x)), (sign * half, _exp(g, g.neg(x)))]
-  )
-
-
-def _log1p(g: Graph, x: Node):
-  return g.unary('log', g.add(x, g.one))
-
-
-def _root(g: Graph, x: Node, r: Fraction = Fraction(1, 2)):
-  return g.pow(x, g.const(r))
-
-
-def _cbrt(g: Graph, x: Node):
-  size = _root(g, g.unary('abs', x), Fraction(1, 3))
-  return g.mul(g.unary('sign', x), size)
-
-
-def _remainder(g: Graph, x: Node, y: Node):
-  """C's fmod: the sign of x."""
-  return g.sub(x, g.mul(y, _truncate(g, g.div(x, y))))
 
 
 def _round(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
   """To the nearest integer; ties to even, or away from 0."""
-
-  def even(g: Graph, a: Node):
-    up = g.add(a, _half(g))
-    near = g.unary('floor', up)
-    odd = g.compare('lt', g.total([(2, _floor_over(g, near, 2))]), near)
-    tie = g.logic('and', g.compare('eq', up, near), odd)
-    return g.select(tie, g.sub(near, g.one), near)
-
-  def away(g: Graph, a: Node):
-    size = g.unary('floor', g.add(g.unary('abs', a), _half(g)))
-    return g.mul(g.unary('sign', a), size)
-
   to_even = 'EVEN' in eqn.params['rounding_method'].name
-  return _each(even if to_even else away)(graph, eqn, x)
+  rule = scalar.round_to_even if to_even else scalar.round_away
+  return _each(rule)(graph, eqn, x)
 
 
 def _precision(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
   if eqn.params['exponent_bits'] < 8 or eqn.params['mantissa_bits'] < 23:
     raise UnreadableBias(NARROW)
   return x
-
-
-def _log(g: Graph, x: Node):
-  return g.unary('log', x)
-
-
-def _asinh(g: Graph, x: Node):
-  return _log(g, g.add(x, _root(g, g.add(g.mul(x, x), g.one))))
-
-
-def _acosh(g: Graph, x: Node):
-  return _log(g, g.add(x, _root(g, g.sub(g.mul(x, x), g.one))))
-
-
-def _atanh(g: Graph, x: Node):
-  return g.mul(_half(g), _log(g, g.div(g.add(g.one, x), g.sub(g.one, x))))
 
 
 def _is_bool(var: Var | Literal):
@@ -221,19 +157,17 @@ def _bits(graph: Graph, eqn: JaxprEqn, op: str, *args: np.ndarray):
       n = masks.pop() + 1
       if n > 0 and n & (n - 1) == 0:
         return _each(
-          lambda g, a, _, n=n: g.sub(a, g.mul(g.const(n), _floor_over(g, a, n)))
+          lambda g, a, _, n=n: g.sub(
+            a, g.mul(g.const(n), scalar.floor_over(g, a, n))
+          )
         )(graph, eqn, x, y)
   raise ValueError(f'theory reads bitwise {op!r} only with a mask 2^k - 1')
-
-
-def _floor_over(g: Graph, x: Node, n: int):
-  return g.unary('floor', g.div(x, g.const(n)))
 
 
 def _shift(graph: Graph, eqn: JaxprEqn, x: np.ndarray, by: np.ndarray):
   if any(b.op != 'const' for b in by.flat):
     raise ValueError('theory reads shifts by a constant only')
-  return _each(lambda g, a, b: _floor_over(g, a, 2 ** int(b.data)))(
+  return _each(lambda g, a, b: scalar.floor_over(g, a, 2 ** int(b.data)))(
     graph, eqn, x, by
   )
 
@@ -286,57 +220,37 @@ def _clamp(
   )
 
 
-def _same(graph: Graph, eqn: JaxprEqn, x: np.ndarray, *_: np.ndarray):
-  return x
-
-
-def _max(g: Graph, x: Node, y: Node):
-  return g.pick('max', x, y)
-
-
-def _min(g: Graph, x: Node, y: Node):
-  return g.pick('min', x, y)
-
-
-RULES = {
-  'add': _each(lambda g, x, y: g.add(x, y)),
-  'add_any': _each(lambda g, x, y: g.add(x, y)),
-  'sub': _each(lambda g, x, y: g.sub(x, y)),
-  'mul': _each(lambda g, x, y: g.mul(x, y)),
-  'neg': _each(lambda g, x: g.neg(x)),
+RULES: dict[str, Callable] = {
+  **{
+    op: _each(getattr(Graph, op)) for op in ('add', 'sub', 'mul', 'neg', 'pow')
+  },
+  **{op: _unary(op) for op in UNARY},
+  'add_any': _each(Graph.add),
   'div': _divide,
-  'rem': _each(_remainder),
-  'pow': _each(lambda g, x, y: g.pow(x, y)),
+  'rem': _each(scalar.remainder),
   'integer_pow': _integer_pow,
   'square': _each(lambda g, x: g.pow(x, g.const(2))),
-  'sqrt': _each(_root),
-  'rsqrt': _each(lambda g, x: _root(g, x, Fraction(-1, 2))),
-  'cbrt': _each(_cbrt),
-  'exp': _each(_exp),
+  'sqrt': _each(scalar.root),
+  'rsqrt': _each(lambda g, x: scalar.root(g, x, Fraction(-1, 2))),
+  'cbrt': _each(scalar.cbrt),
   'exp2': _each(lambda g, x: g.pow(g.const(2), x)),
-  'expm1': _each(lambda g, x: g.sub(_exp(g, x), g.one)),
-  'log': _each(_log),
-  'log1p': _each(_log1p),
-  'logistic': _each(lambda g, x: g.div(g.one, g.add(g.one, _exp(g, g.neg(x))))),
-  'tanh': _each(_tanh),
-  'sinh': _each(_hyperbolic(-1)),
-  'cosh': _each(_hyperbolic(1)),
-  'asinh': _each(_asinh),
-  'acosh': _each(_acosh),
-  'atanh': _each(_atanh),
-  'sin': _unary('sin'),
-  'cos': _unary('cos'),
+  'expm1': _each(lambda g, x: g.sub(scalar.exp(g, x), g.one)),
+  'log1p': _each(lambda g, x: scalar.log(g, g.add(x, g.one))),
+  'logistic': _each(
+    lambda g, x: g.div(g.one, g.add(g.one, scalar.exp(g, g.neg(x))))
+  ),
+  'tanh': _each(scalar.tanh),
+  'sinh': _each(scalar.hyperbolic(-1)),
+  'cosh': _each(scalar.hyperbolic(1)),
+  'asinh': _each(scalar.inverse_hyperbolic(1)),
+  'acosh': _each(scalar.inverse_hyperbolic(-1)),
+  'atanh': _each(scalar.atanh),
   'tan': _each(lambda g, x: g.div(g.unary('sin', x), g.unary('cos', x))),
-  'atan': _unary('atan'),
-  'erf': _unary('erf'),
   'erfc': _each(lambda g, x: g.sub(g.one, g.unary('erf', x))),
-  'abs': _unary('abs'),
-  'sign': _unary('sign'),
-  'floor': _unary('floor'),
-  'ceil': _each(lambda g, x: g.neg(g.unary('floor', g.neg(x)))),
+  'ceil': _each(scalar.ceil),
   'round': _round,
-  'max': _each(_max),
-  'min': _each(_min),
+  'max': _each(scalar.maximum),
+  'min': _each(scalar.minimum),
   'clamp': _clamp,
   'lt': _compare('lt'),
   'le': _compare('le'),
@@ -353,41 +267,27 @@ RULES = {
   'shift_right_logical': _shift,
   'argmax': _argmax('max'),
   'argmin': _argmax('min'),
-  'lgamma': _unary('lgamma'),
   'is_finite': _each(lambda g, x: g.const(x.op != 'inf')),
   'select_n': _select,
   'convert_element_type': _convert,
-  'broadcast_in_dim': shape_primitives.broadcast,
-  'reshape': shape_primitives.reshape,
-  'squeeze': shape_primitives.reshape,
-  'expand_dims': shape_primitives.reshape,
-  'transpose': lambda g, e, x: x.transpose(e.params['permutation']),
-  'concatenate': lambda g, e, *x: np.concatenate(x, e.params['dimension']),
-  'tile': lambda g, e, x: np.tile(x, e.params['reps']),
-  'stack': lambda g, e, *x: np.stack(x, e.params.get('axis', 0)),
-  'slice': shape_primitives.cut,
-  'split': shape_primitives.split,
-  'rev': shape_primitives.flip,
-  'iota': shape_primitives.iota,
   'gather': shape_primitives.gather,
   'dot_general': shape_primitives.dot,
   'reduce_sum': shape_primitives.reduce(
     lambda g, x: g.total([(1, a) for a in x])
   ),
-  'reduce_max': shape_primitives.reduce(shape_primitives.fold(_max)),
-  'reduce_min': shape_primitives.reduce(shape_primitives.fold(_min)),
+  'reduce_max': shape_primitives.reduce(shape_primitives.fold(scalar.maximum)),
+  'reduce_min': shape_primitives.reduce(shape_primitives.fold(scalar.minimum)),
   'reduce_or': shape_primitives.reduce(lambda g, x: g.logic('or', *x)),
   'reduce_and': shape_primitives.reduce(lambda g, x: g.logic('and', *x)),
-  'reduce_prod': shape_primitives.reduce(
-    shape_primitives.fold(lambda g, x, y: g.mul(x, y))
-  ),
-  'cumsum': shape_primitives.running(lambda g, x, y: g.add(x, y)),
-  'cumprod': shape_primitives.running(lambda g, x, y: g.mul(x, y)),
-  'cummax': shape_primitives.running(_max),
-  'cummin': shape_primitives.running(_min),
-  'copy': _same,
-  'stop_gradient': _same,
+  'reduce_prod': shape_primitives.reduce(shape_primitives.fold(Graph.mul)),
+  'cumsum': shape_primitives.running(Graph.add),
+  'cumprod': shape_primitives.running(Graph.mul),
+  'cummax': shape_primitives.running(scalar.maximum),
+  'cummin': shape_primitives.running(scalar.minimum),
   'optimization_barrier': lambda g, e, *x: list(x),
   'reduce_precision': _precision,
-  'name': _same,
 }
+for _name in ('broadcast_in_dim', 'reshape', 'squeeze', 'expand_dims',
+              'transpose', 'concatenate', 'tile', 'stack', 'slice', 'split',
+              'rev', 'copy', 'stop_gradient', 'name'):  # fmt: skip
+  RULES[_name] = shape_primitives.moved

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn
 
@@ -16,13 +18,21 @@ def _shape(eqn: JaxprEqn) -> tuple[int, ...]:
   return aval.shape
 
 
-def broadcast(graph: Graph, eqn: JaxprEqn, x: np.ndarray, *_: np.ndarray):
-  """broadcast_in_dim."""
-  shape = eqn.params['shape']
-  view = [1] * len(shape)
-  for axis, to in enumerate(eqn.params['broadcast_dimensions']):
-    view[to] = x.shape[axis]
-  return np.broadcast_to(x.reshape(view), shape)
+def moved(graph: Graph, eqn: JaxprEqn, *args: np.ndarray):
+  """What only moves entries: jax moves their numbers in their place."""
+  starts = np.cumsum([0, *(x.size for x in args)])
+  places = [
+    np.arange(i, i + x.size, dtype=np.int32).reshape(x.shape)
+    for i, x in zip(starts, args, strict=False)
+  ]
+  with jax.ensure_compile_time_eval():
+    out = eqn.primitive.bind(*map(jnp.asarray, places), **eqn.params)
+  flat = np.concatenate([x.ravel() for x in args])
+  several = eqn.primitive.multiple_results
+  moved = [
+    flat[np.ravel(x)].reshape(x.shape) for x in (out if several else [out])
+  ]
+  return moved if several else moved[0]
 
 
 def reduce(combine: Callable[..., Node]):
@@ -92,16 +102,6 @@ def dot(graph: Graph, eqn: JaxprEqn, x: np.ndarray, y: np.ndarray):
   return out.reshape(_shape(eqn))
 
 
-def iota(graph: Graph, eqn: JaxprEqn):
-  """iota: the index along an axis."""
-  shape, axis = eqn.params['shape'], eqn.params['dimension']
-  index = np.indices(shape)[axis]
-  out = np.empty(shape, object)
-  for i in np.ndindex(*shape):
-    out[i] = graph.const(int(index[i]))
-  return out
-
-
 def gather(graph: Graph, eqn: JaxprEqn, x: np.ndarray, index: np.ndarray):
   """Rows of a table: one indexed axis, whole slices of the others."""
   d, sizes = eqn.params['dimension_numbers'], eqn.params['slice_sizes']
@@ -132,27 +132,3 @@ def gather(graph: Graph, eqn: JaxprEqn, x: np.ndarray, index: np.ndarray):
       value = graph.select(outside, graph.nan, value)
     out[i] = value
   return out
-
-
-def cut(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
-  """slice."""
-  p = eqn.params
-  strides = p['strides'] or (1,) * x.ndim
-  bounds = zip(p['start_indices'], p['limit_indices'], strides, strict=True)
-  return x[tuple(slice(*c) for c in bounds)]
-
-
-def split(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
-  """split."""
-  at = np.cumsum(eqn.params['sizes'])[:-1]
-  return np.split(x, at, eqn.params['axis'])
-
-
-def flip(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
-  """rev."""
-  return np.flip(x, eqn.params['dimensions'])
-
-
-def reshape(graph: Graph, eqn: JaxprEqn, x: np.ndarray, *_: np.ndarray):
-  """reshape, squeeze and expand_dims."""
-  return x.reshape(_shape(eqn))

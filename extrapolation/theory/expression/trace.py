@@ -44,35 +44,30 @@ def read(
   """
   graph = graph or Graph()
   call, leaves = _call(bias, params or {}, graph)
-  heads = []
-  for d in (2, 3):
-    # Each position gets its own distance: what mixes them is then seen.
-    distance = np.array(
-      [graph.t, *(graph.leaf('t', i) for i in range(1, d))], object
+  # Each position gets its own distance: what mixes them is then seen.
+  distance = np.array([graph.t, graph.leaf('t', 1), graph.leaf('t', 2)], object)
+  d = len(distance)
+  closed = lengths.trace(call, d, _specs(leaves))
+  if len(closed.jaxpr.outvars) != 1:
+    raise UnreadableBias('a bias returns one array')
+  (out,) = evaluate(closed, [distance, *leaves], graph)
+  if out.ndim not in (1, 2) or out.shape[-1] != d:
+    raise UnreadableBias(
+      f'bias of {d} distances has shape {out.shape}; [{d}] or [H, {d}] '
+      'is needed: one value per distance'
     )
-    closed = lengths.trace(call, d, _specs(leaves))
-    if len(closed.jaxpr.outvars) != 1:
-      raise UnreadableBias('a bias returns one array')
-    (out,) = evaluate(closed, [distance, *leaves], graph)
-    if out.ndim not in (1, 2) or out.shape[-1] != d:
+  first, *others = out.reshape(-1, d).T
+  for row, other in zip(others, distance[1:], strict=True):
+    back = {other: graph.t}
+    if any(
+      a is not rebuild(graph, b, back) for a, b in zip(first, row, strict=True)
+    ):
       raise UnreadableBias(
-        f'bias of {d} distances has shape {out.shape}; [{d}] or [H, {d}] '
-        'is needed: one value per distance'
+        'the bias at a distance depends on other distances or on their '
+        'order; theory reads elementwise functions of distance'
       )
-    rows = out.reshape(-1, d)
-    for i in range(1, d):
-      back = {distance[i]: graph.t}
-      for first, other in zip(rows[:, 0], rows[:, i], strict=True):
-        if first is not rebuild(graph, other, back):
-          raise UnreadableBias(
-            'the bias at a distance depends on other distances or on their '
-            'order; theory reads elementwise functions of distance'
-          )
-    heads.append(list(rows[:, 0]))
   lengths.check(call, _specs(leaves))
-  if any(a is not b for a, b in zip(*heads, strict=True)):
-    raise UnreadableBias(lengths.LENGTH)
-  return heads[0]
+  return list(first)
 
 
 def _call(
