@@ -33,7 +33,8 @@ class Heat:
     scale: `(inputs, params) -> [1 or B, T, 1 or H]` float32, > 0; s_i, a
       function of token i and its index within its document.
     whole: whether, for all heads or per head, the bias is scaled as well,
-      s_i (q_i.k_j / sqrt(K) + bias), not q.k alone, s_i q_i.k_j / sqrt(K) + bias.
+      s_i (q_i.k_j / sqrt(K) + bias), not q.k alone,
+      s_i q_i.k_j / sqrt(K) + bias.
     init: `(key, D) -> params`, its learned part for a model of width D; a dict
       of arrays, empty when nothing is learned.
     constrain: `raw -> params`; raw values, which the optimiser moves, are free

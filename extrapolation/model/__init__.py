@@ -1,14 +1,12 @@
 """The transformer, its layers, its loss and its decoder."""
 
 from extrapolation.model.decoder import Stream, check_length
+from extrapolation.model.model import Model, make, unrolled
 from extrapolation.model.network import (
-  Model,
   Network,
   for_length,
   logits,
-  make,
   token_nll,
-  unrolled,
 )
 from extrapolation.model.sampling import Sampling
 

@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 
 from extrapolation import attention, rpe
 from extrapolation.attention import decode, window_bound
-from extrapolation.model.network import Model, Network, logits, unrolled
+from extrapolation.model.model import Model, unrolled
+from extrapolation.model.network import Network, logits
 from extrapolation.model.sampling import Sampling
 
 

@@ -1,8 +1,8 @@
 """Transformers as records of pure functions of a dictionary of parameters.
 
 A `Network` takes its bias as an argument, so that encodings which differ in a
-table of numbers alone share what is compiled; a `Model` is a network together
-with its encoding, which makes that table.
+table of numbers alone share what is compiled; a `Model` (model.py) is a network
+together with its encodings, which make that table.
 """
 
 import functools
@@ -13,18 +13,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from extrapolation import attention, config, rpe
 from extrapolation.model import cross_entropy
 from extrapolation.model.transformer import FFN_CHUNK, Transformer
 from extrapolation.parts.inputs import Inputs, index_in_document, previous_ids
-from extrapolation.rpe import check
-
-CHECKED = 64  # distances at which the bias of a user's record is looked at
 
 Params = dict
 
@@ -120,157 +115,6 @@ class Network:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
-  """A network and its encoding; each method is the network's with its bias.
-
-  Attributes:
-    config: its section of a config.
-    encodings: the records that `config.rpe` names, or yours; layers take turns.
-    network: what all encodings of its form share.
-    step: training steps made, for a clock that changes with them.
-  """
-
-  config: config.Model
-  encodings: tuple[rpe.RPE, ...]
-  network: Network
-  step: int = 0
-
-  @property
-  def V(self) -> int:
-    """Size of the vocabulary."""
-    return self.network.V
-
-  @property
-  def init(self) -> Callable[[PRNGKeyArray], Params]:
-    """`key -> params`."""
-    return self.network.init
-
-  @property
-  def has_table(self) -> bool:
-    """Whether its bias is a table of numbers that no parameter changes."""
-    return all(e.clock.is_index and not e.learned for e in self.encodings)
-
-  @property
-  def by_distance(self) -> bool:
-    """Whether log weight is q.k plus a function of i - j, and no more.
-
-    A heat of q.k alone is in q.
-    """
-    return all(
-      e.clock.is_index and not np.any(e.heat.whole) for e in self.encodings
-    )
-
-  @property
-  def encoding(self) -> rpe.RPE:
-    """The encoding of all layers.
-
-    Raises:
-      ValueError: layers have several.
-    """
-    if len(self.encodings) > 1:
-      raise ValueError(
-        f'model.rpe = {self.config.rpe}: layers take turns in '
-        f'{len(self.encodings)} encodings, and this reads one for all layers'
-      )
-    return self.encodings[0]
-
-  def rpe_params(self, params: Params) -> rpe.Params:
-    """Parameters in the units of the formula, [1 or N, ...].
-
-    Of several encodings that take turns: NAME_0, NAME_1 ...
-    """
-    values = self._values(params)
-    if len(values) == 1:
-      return values[0]
-    return {f'{k}_{i}': v for i, p in enumerate(values) for k, v in p.items()}
-
-  def rpe_rows(self, params: Params) -> list[tuple[rpe.RPE, rpe.Params]]:
-    """Every encoding with every row of its parameters."""
-    c, pairs = self.config, []
-    values = self._values(params)
-    for i, (encoding, value) in enumerate(
-      zip(self.encodings, values, strict=True)
-    ):
-      rows = len(range(i, c.N, len(values))) if c.rpe_per_layer else 1
-      for row in range(rows):
-        pairs.append((encoding, {k: v[row] for k, v in value.items()}))
-    return pairs
-
-  def _values(self, params: Params) -> list[rpe.Params]:
-    c = self.config
-    raw = params.get('rpe', {})
-    return rpe.rows(self.encodings, raw, c.N, c.rpe_per_layer)
-
-  def bias(self, params: Params, T: int, step: ArrayLike | None = None) -> Any:
-    """What attention adds, per layer.
-
-    Log weight by layer, head and every distance below T, [N, H, T]; in its
-    place, where distance is that of a clock, {params, step} of the function
-    of distance: a dictionary with leading N, or a list of layers that differ.
-    """
-    step = self.step if step is None else step
-    N, P = self.config.N, len(self.encodings)
-    values = self._values(params)
-    if P == 1:
-      return _bias(self.encodings[0], values[0], T, step, N)
-    each = [
-      _bias(e, v, T, step, len(range(i, N, P)))
-      for i, (e, v) in enumerate(zip(self.encodings, values, strict=True))
-    ]
-    layers = [rpe.of_layer(each[i % P], i // P) for i in range(N)]
-    if any(isinstance(layer, dict) for layer in layers):
-      return layers
-    return jnp.stack(layers)
-
-  def hidden(self, params: Params, tokens: Int[Array, 'B T'], **kw: Any):
-    """Hidden states [B, T, D], and what `attend` returns: `Network.hidden`."""
-    bias = self.bias(params, tokens.shape[1])
-    return self.network.hidden(params, bias, tokens, **kw)
-
-  def logits(
-    self, params: Params, tokens: Int[Array, 'B T'], **kw: Any
-  ) -> Float[Array, 'B T V']:
-    """Next-token logits, float32 or wider."""
-    return logits(params, self.hidden(params, tokens, **kw))
-
-  def nll(
-    self,
-    params: Params,
-    tokens: Int[Array, 'B T'],
-    targets: Int[Array, 'B T'],
-    **kw: Any,
-  ) -> Float[Array, 'B T']:
-    """-ln p(target), nats per token: `Network.nll`."""
-    bias = self.bias(params, tokens.shape[1])
-    return self.network.nll(params, bias, tokens, targets, **kw)
-
-  def total_nll(
-    self,
-    params: Params,
-    tokens: Int[Array, 'B T'],
-    targets: Int[Array, 'B T'],
-    weights: Float[Array, 'B T'],
-    **kw: Any,
-  ) -> Float[Array, '']:
-    """sum of weights * nll, to train with: `Network.total_nll`."""
-    bias = self.bias(params, tokens.shape[1])
-    return self.network.total_nll(params, bias, tokens, targets, weights, **kw)
-
-
-def _bias(
-  encoding: rpe.RPE, values: rpe.Params, T: int, step: ArrayLike, N: int
-) -> Any:
-  """Of N layers with one encoding; `values` [1 or N, ...]."""
-  rows = max([len(v) for v in values.values()], default=1)
-  every = lambda x: jnp.broadcast_to(x, (N, *x.shape[1:]))  # noqa: E731
-  if not encoding.clock.is_index:
-    step = jnp.full(N, step, jnp.int32)
-    return dict(params={k: every(v) for k, v in values.items()}, step=step)
-  table = functools.partial(encoding.bias, jnp.arange(T))
-  return every(jax.vmap(table, axis_size=rows)(values))
-
-
 def _attend(
   q: Array, k: Array, v: Array, bias: Any, layer: Any, **clock_and_heat: Any
 ) -> Array:
@@ -296,33 +140,6 @@ def token_nll(
 
 
 @functools.lru_cache(maxsize=32)
-def make(
-  V: int, section: config.Model, encoding: rpe.RPE | None = None
-) -> Model:
-  """The model of a config section, for a vocabulary of V; one for equal ones.
-
-  Args:
-    encoding: in place of the one that the section names, a record of your own
-      for `section.H` heads.
-
-  Raises:
-    ValueError: hyperparameters that the encoding cannot take, or a record
-      whose bias is none (`rpe.check`).
-  """
-  if encoding is None:
-    encodings = rpe.layers(section.rpe, section.H, **section.rpe_args)
-  else:
-    check.check(encoding, section.H, CHECKED)
-    encodings = (encoding,)
-  return _model(V, section, encodings)
-
-
-def _model(V: int, c: config.Model, encodings: tuple[rpe.RPE, ...]) -> Model:
-  shared = network(V, c.network, tuple(e.form for e in encodings))
-  return Model(c, encodings, shared)
-
-
-@functools.lru_cache(maxsize=32)
 def network(
   V: int, section: config.Network, forms: tuple[rpe.RPE, ...]
 ) -> Network:
@@ -339,21 +156,6 @@ def network(
     return jax.tree.map(lambda x: x.astype(wide), params)
 
   return Network(section, V, forms, jax.jit(init), graph)
-
-
-def unrolled(m: Model, params: Params) -> tuple[Model, Params]:
-  """The same function without scan and remat.
-
-  What `attend` sees may then leave the layer: neither traces it again.
-  """
-  if m.config.scan:
-    layers = {
-      i: jax.tree.map(lambda x, i=i: x[i], params['layers'])
-      for i in range(m.config.N)
-    }
-    params = {**params, 'layers': layers}
-  section = replace(m.config, scan=False, remat=False)
-  return replace(_model(m.V, section, m.encodings), step=m.step), params
 
 
 def for_length(n: Network, params: Params, T: int) -> tuple[Network, Params]:

@@ -7,20 +7,14 @@ A file of the user's own is one too once `load` has run it, and so is an entry
 point of an installed package (`plugins`).
 """
 
-import dataclasses
-import difflib
-import importlib.util
-import inspect
-import os
-import pathlib
-import pkgutil
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from extrapolation.rpe import composition, plugins, spec, user_file
+from extrapolation.rpe import composition, kernels, spec
 from extrapolation.rpe.composition import folder_name, is_composed
+from extrapolation.rpe.kernels import about, file_of, names, source
 from extrapolation.rpe.spec import (
-  check_keys,
   is_file,
   name_of,
   typed,
@@ -48,6 +42,7 @@ __all__ = [
   'at_train_length',
   'defaults',
   'digests',
+  'file_of',
   'find',
   'folder_name',
   'get',
@@ -71,11 +66,6 @@ __all__ = [
 ]
 
 
-# Files beside the encodings that are none.
-OTHERS = ('base', 'check', 'compose', 'composition', 'fingerprint', 'laws',
-          'plugins', 'spec', 'user_file')  # fmt: skip
-
-
 _FILES = dict.fromkeys(('RPE', 'Params', 'slopes'), 'base')
 _FILES |= dict.fromkeys(('init_rows', 'of_layer', 'rows'), 'compose')
 
@@ -85,85 +75,6 @@ def __getattr__(name: str) -> Any:
     module = importlib.import_module(f'{__name__}.{_FILES[name]}')
     return getattr(module, name)
   raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-
-
-def names() -> list[str]:
-  """Every encoding there is by name, in alphabetical order.
-
-  >>> 'alibi' in names()
-  True
-  """
-  return sorted([*_packaged(), *plugins.installed(_packaged())])
-
-
-def _packaged() -> tuple[str, ...]:
-  files = (m.name for m in pkgutil.iter_modules(__path__))
-  return tuple(n for n in files if n not in OTHERS and n[0] != '_')
-
-
-def _make(kernel: str) -> Callable:
-  if is_file(kernel):
-    return find(kernel).make
-  if kernel not in names():
-    raise ValueError(_unknown(kernel))
-  try:
-    if point := plugins.installed(_packaged()).get(kernel):
-      make = plugins.make(point)
-    else:
-      make = importlib.import_module(f'{__name__}.{kernel}').make
-  except Exception as e:  # whatever a file raises
-    raise _unusable(kernel, f'{type(e).__name__}: {e}') from e
-  if why := user_file.fault_in_make(file_of(kernel), make):
-    raise _unusable(kernel, why)
-  assert make is not None
-  return make
-
-
-def _unknown(kernel: str) -> str:
-  name = kernel[:80]
-  if os.path.isfile(f'{name}.py'):
-    hint = f' (for the file of your own write {name}.py)'
-  elif os.sep in name:
-    hint = ' (a file of your own ends in .py)'
-  else:
-    close = difflib.get_close_matches(name, names(), 1)
-    hint = f' (did you mean {close[0]!r}?)' if close else ''
-  return f'no encoding {name!r}{hint}; there are: ' + ', '.join(names())
-
-
-def _unusable(kernel: str, why: str) -> ValueError:
-  path = file_of(kernel)
-  where = '' if path and path in why else f'{path}: '
-  why = ' '.join(why.split())[:400]
-  return ValueError(f'encoding {kernel!r} cannot be used: {where}{why}')
-
-
-def file_of(kernel: str) -> str:
-  """The path of the file of an encoding; '' where there is none."""
-  if is_file(kernel):
-    return find(kernel).path if loaded(kernel) else ''
-  if point := plugins.installed(_packaged()).get(kernel):
-    try:
-      return inspect.getsourcefile(plugins.make(point)) or ''  # pyrefly: ignore
-    except Exception:  # whatever importing it raises
-      return f'{plugins.package(point)}, {point.value}'
-  there = importlib.util.find_spec(f'{__name__}.{kernel}')
-  return there.origin or '' if there else ''
-
-
-def source(kernel: str) -> tuple[str, bytes] | None:
-  """The file of an encoding that is not packaged: its name and its bytes."""
-  if is_file(kernel):
-    return name_of(kernel), find(kernel).source
-  path = file_of(kernel)
-  if kernel in _packaged() or not os.path.isfile(path):
-    return None
-  return f'{kernel}.py', pathlib.Path(path).read_bytes()
-
-
-def about(kernel: str) -> dict[str, Any]:
-  """What a config records of a file of the user's own that was loaded."""
-  return dict(sha256=find(kernel).sha256, defaults=defaults(kernel))
 
 
 def parse(text: str) -> tuple[str, dict[str, str]]:
@@ -201,9 +112,9 @@ def at_train_length(text: str, T: int) -> str:
   'harmonic*log_n:train_length=128'
   """
   if is_composed(text):
-    parts = composition.parse(text, defaults)
+    parts = composition.parse(text, kernels.defaults)
     return composition.write(
-      composition.at_train_length(parts, T, defaults), label
+      composition.at_train_length(parts, T, kernels.defaults), label
     )
   kernel, hyper = spec.parse(text)
   if hyper and not is_file(kernel) and 'train_length' in defaults(kernel):
@@ -222,7 +133,7 @@ def label(kernel: str, hyper: Mapping, known: Mapping | None = None) -> str:
   'window:width=64'
   """
   if is_composed(kernel):
-    return composition.write(composition.parse(kernel, defaults), label)
+    return composition.write(composition.parse(kernel, kernels.defaults), label)
   known = defaults(kernel) if known is None else known
   changed = {k: v for k, v in hyper.items() if k not in known or v != known[k]}
   return write(kernel, changed)
@@ -235,10 +146,9 @@ def defaults(kernel: str) -> dict:
   {'width': 128}
   """
   if is_composed(kernel):  # whose text has them
-    composition.parse(kernel, defaults)
+    composition.parse(kernel, kernels.defaults)
     return {}
-  parameters = list(inspect.signature(_make(kernel)).parameters.values())
-  return {p.name: p.default for p in parameters[1:]}
+  return kernels.defaults(kernel)
 
 
 def layers(text: str, H: int, /, **hyper: Any) -> tuple['RPE', ...]:
@@ -262,8 +172,8 @@ def layers(text: str, H: int, /, **hyper: Any) -> tuple['RPE', ...]:
     )
   from extrapolation.rpe import compose
 
-  parsed = composition.parse(text, defaults)
-  return tuple(compose.heads(parts, H, get, label) for parts in parsed)
+  parsed = composition.parse(text, kernels.defaults)
+  return tuple(compose.heads(parts, H, kernels.get, label) for parts in parsed)
 
 
 def get(kernel: str, H: int, /, **hyper: Any) -> 'RPE':
@@ -285,22 +195,4 @@ def get(kernel: str, H: int, /, **hyper: Any) -> 'RPE':
     if more:
       raise ValueError(f'{kernel!r} is several encodings, of several layers')
     return encoding
-  make = _make(kernel)
-  known = defaults(kernel)
-  check_keys(kernel, hyper, known)
-  try:
-    made = make(H, **hyper)
-  except Exception as e:  # whatever a file raises
-    if isinstance(e, ValueError) and kernel in _packaged():
-      raise  # of a hyperparameter
-    why = user_file.fault(file_of(kernel), e)
-    raise _unusable(kernel, f'{why}; mend that file') from e
-  from extrapolation.rpe.base import RPE
-
-  if not isinstance(made, RPE):
-    raise _unusable(
-      kernel,
-      f'make() gives {type(made).__name__}, not an RPE; return '
-      'extrapolation.rpe.base.RPE(bias=.., source=..)',
-    )
-  return dataclasses.replace(made, name=name_of(kernel))
+  return kernels.get(kernel, H, **hyper)

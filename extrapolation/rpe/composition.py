@@ -154,4 +154,6 @@ def _item(text: str, spec: str, noun: str, defaults: Callable) -> Item:
     known = defaults(name)
     return Item(name, grammar.typed(name, texts, known, noun))
   except ValueError as e:
-    raise ValueError(f'{spec!r}: {e}') from None
+    path = '/' in spec and not any(sign in spec for sign in '+@*')
+    hint = '; a file of your own ends in .py' if path else ''
+    raise ValueError(f'{spec!r}: {e}{hint}') from None
