@@ -296,7 +296,10 @@ def test_another_config_in_one_process_is_refused(runs):
   assert not (runs.path / 'mixed').exists()
 
 
-@pytest.mark.parametrize('victim', [0, 1])
+ONE_OF_TWO = [pytest.param(0, marks=pytest.mark.slow), 1]
+
+
+@pytest.mark.parametrize('victim', ONE_OF_TWO)
 def test_a_death_ends_the_other_at_once_with_a_message(runs, victim):
   name = f'dead{victim}'
   children = start_two(runs, name, *())
@@ -316,7 +319,7 @@ def test_a_death_ends_the_other_at_once_with_a_message(runs, victim):
       child.wait()
 
 
-@pytest.mark.parametrize('victim', [0, 1])
+@pytest.mark.parametrize('victim', ONE_OF_TWO)
 def test_a_notice_while_the_group_forms_ends_both_to_be_run_again(victim, port):
   code = f"""
 import argparse, jax, sys

@@ -13,12 +13,14 @@ from extrapolation import config, model
 KEY = jax.random.key(0)
 V, T, B = 50, 33, 2
 SPECS = (
-  'type1@forget',
-  'kerple_log@cable*asentmax:whole=true+t5',
-  'rotary@segment:ids=3-7*llama4:floor=8',
-  'none*ssmax/window:width=8+harmonic*log_n:whole=true',
+  'type1@forget*ssmax',
+  'kerple_log@cable*asentmax:whole=true+t5'
+  '/rotary@segment:ids=3-7*llama4:floor=8',
 )
 MORE = (
+  'none*ssmax/window:width=8+harmonic*log_n:whole=true',
+  'kerple_log@cable*asentmax:whole=true+t5',
+  'rotary@segment:ids=3-7*llama4:floor=8',
   'linear@forget:gate=bias',
   'none*ssmax',
   'harmonic*log_n:whole=true',

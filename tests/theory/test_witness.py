@@ -29,7 +29,7 @@ def test_the_error_through_attend(name, w, errors):
     assert witness.checked(root, made) == pytest.approx(value, abs=1e-5)
 
 
-@pytest.mark.parametrize('n', [300, 9000])
+@pytest.mark.parametrize('n', [300, pytest.param(9000, marks=pytest.mark.slow)])
 def test_both_ways_of_checking_agree_with_the_definition(n):
   """All queries up to 8,192 tokens, from a cache beyond; float64 by hand."""
   (root,) = subjects.heads('-log(1+t/7)')
