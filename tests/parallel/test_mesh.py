@@ -87,6 +87,15 @@ def test_parameters_losses_and_norms_are_those_of_one_device(rpe, name):
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
 
 
+def test_a_clock_is_that_of_one_device():
+  """Its gates are float32 by contract, so sums differ by their rounding."""
+  spec = 'type1@forget*log_n:whole=true'
+  got, _ = trained(spec, **LAYOUTS['seq'])
+  want, _ = trained(spec, data=1)
+  for a, b in zip(got, want, strict=True):
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize('name', VALIDATED)
 def test_the_weighted_sum_of_a_validation_is_that_of_one_device(name):
   got, want = (
