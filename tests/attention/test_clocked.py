@@ -16,7 +16,6 @@ from extrapolation.attention import (
   accumulate,
   attend,
   attend_with_lse,
-  clocked,
   tiles,
 )
 
@@ -151,11 +150,13 @@ def test_a_line_of_constant_gates_is_alibi_of_that_slope():
     kernel = Kernel(slopes, dict(slope=slope[:, None]))
     return attend(*qkv, kernel, implementation='reference')
 
-  results = []
-  for f in (gated, table):
-    o, pull = jax.vjp(f, tuple(jnp.asarray(x[n]) for n in 'qkv'), slope)
-    results.append((o, pull(jnp.asarray(x['g']))))
-  close(*results)
+  @functools.partial(jax.jit, static_argnums=0)
+  def results(f, qkv, slope, g):
+    o, pull = jax.vjp(f, qkv, slope)
+    return o, pull(g)
+
+  x = [tuple(x[n] for n in 'qkv'), slope, x['g']]
+  close(*(results(f, *x) for f in (gated, table)))
 
 
 @pytest.mark.usefixtures('float64')
@@ -183,8 +184,8 @@ def test_a_position_given_as_one_number_has_its_gradient():
                implementation=how)  # fmt: skip
     return (o * x['g']).sum()
 
-  got, want = (jax.grad(loss)(positions, how)
-               for how in ('blockwise', 'reference'))  # fmt: skip
+  grad = jax.jit(jax.grad(loss), static_argnums=1)
+  got, want = (grad(positions, how) for how in ('blockwise', 'reference'))
   close(got, want, 1e-5)
 
 
@@ -195,10 +196,8 @@ def test_far_clocks_keep_near_differences():
   far[:, 0] += 1e5
   steep = Kernel(line, {})
   q, k, v = (jnp.asarray(x[n], jnp.float32) for n in 'qkv')
-  got, want = (
-    attend(8 * q, k, v, steep, clock=accumulate(jnp.asarray(8 * i, jnp.float32)))
-    for i in (far, x['increments'])
-  )  # fmt: skip
+  clocks = (jnp.asarray(8 * i, jnp.float32) for i in (far, x['increments']))
+  got, want = (attend(8 * q, k, v, steep, clock=accumulate(i)) for i in clocks)
   np.testing.assert_allclose(got, want, atol=1e-5)
 
 
@@ -206,32 +205,36 @@ def test_far_clocks_keep_near_differences():
 LENGTHS = (1, 20, 3, 13)
 
 
-@pytest.mark.parametrize('wide', [False, True])
-@pytest.mark.parametrize('parts', ['', 'clock heat'])
+@pytest.mark.parametrize(
+  'parts, wide', [('', False), ('clock heat', False), ('clock heat', True)]
+)
 def test_packed_documents_are_those_documents_apart(parts, wide):
+  stops = np.cumsum(LENGTHS)
+  spans = [slice(b - n, b) for n, b in zip(LENGTHS, stops, strict=True)]
+  ids = np.repeat([7, 3, 3000, 1], LENGTHS)[None].astype(np.int32)
+
+  def run(x, span, how, **given):
+    if 'clock' in parts:
+      given['clock'] = accumulate(x['increments'][:, span])
+    if 'heat' in parts:
+      given |= dict(heat=x['heat'][:, span], heats_bias=True)
+    kernel = Kernel(kerple, x['params'])
+    o, pull = jax.vjp(
+      lambda *a: attend(*a, kernel, implementation=how, **given),
+      *(x[n][:, span] for n in 'qkv'),
+    )
+    return o, pull(x['g'][:, span])
+
+  @jax.jit
+  def both(x):
+    packed = run(x, slice(None), 'blockwise', documents=jnp.asarray(ids))
+    apart = [run(x, span, 'reference') for span in spans]
+    return packed, jax.tree.map(lambda *a: jnp.concatenate(a, 1), *apart)
+
   with jax.enable_x64(wide):
-    x = jax.tree.map(jnp.asarray, inputs(4, B=1))
-    options = dict(heats_bias=True) if 'heat' in parts else {}
-
-    def run(part, **more):
-      given = dict(options, **more)
-      if 'clock' in parts:
-        given['clock'] = accumulate(x['increments'][:, part])
-      if 'heat' in parts:
-        given['heat'] = x['heat'][:, part]
-      kernel = Kernel(kerple, x['params'])
-      o, pull = jax.vjp(
-        lambda *a: attend(*a, kernel, implementation='blockwise', **given),
-        *(x[n][:, part] for n in 'qkv'),
-      )
-      return o, pull(x['g'][:, part].astype(o.dtype))
-
-    ids = np.repeat([7, 3, 3000, 1], LENGTHS)[None]
-    packed = run(slice(None), documents=jnp.asarray(ids, jnp.int32))
-    stops = np.cumsum(LENGTHS)
-    apart = [run(slice(a, b)) for a, b in zip([0, *stops], stops)]
-    joined = jax.tree.map(lambda *a: jnp.concatenate(a, 1), *apart)
-    close(packed, joined, 1e-12 if wide else 1e-5)
+    dtype = jnp.float64 if wide else jnp.float32
+    x = jax.tree.map(lambda x: jnp.asarray(x, dtype), inputs(4, B=1))
+    close(*both(x), 1e-12 if wide else 1e-5)
 
 
 def test_no_array_of_queries_times_keys():
