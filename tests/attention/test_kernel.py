@@ -38,7 +38,7 @@ def test_every_encoding_at_distances_per_head(name):
 
 
 def test_one_line_per_head_is_read_at_once():
-  for name in ('alibi', 'type1', 'kerple_log'):
+  for name in ('alibi', 'linear', 'type1', 'kerple_log', 'bam'):
     encoding = rpe.get(name, H)
     params = encoding.init(jax.random.key(0))
     assert kernel.broadcasts(encoding.bias, params, H)
