@@ -268,8 +268,9 @@ def test_one_function_is_compiled_once():
   x = inputs(5)
   q = jnp.asarray(x['q'], jnp.float32)
   for scale in (1.0, 2.0):
-    params = jax.tree.map(lambda y: scale * y, x['params'])  # noqa: B023
-    f(q, Kernel(kerple, params), accumulate(scale * x['increments']))
+    params = {n: scale * y for n, y in x['params'].items()}
+    increments = jnp.asarray(scale * x['increments'])
+    f(q, Kernel(kerple, params), accumulate(increments))
   assert len(count) == 1
 
 
