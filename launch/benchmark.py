@@ -2,7 +2,7 @@
 
   python launch/benchmark.py train        a step at the training shape
   python launch/benchmark.py eval         NLL of one long sequence
-  python launch/benchmark.py attention    attention alone, by length
+  python launch/benchmark.py attention    attention alone, by length; gates
   python launch/benchmark.py decode       tokens from a cache
   python launch/benchmark.py save         steps with a checkpoint every 20
   python launch/benchmark.py sweep        whole sweeps, beside another commit
@@ -81,11 +81,17 @@ def main(argv: list[str]) -> None:
   for title, todo in cases.COMMANDS[args.command](args):
     if args.only:
       todo = [c for c in todo if c.name in args.only]
+      if not todo:
+        continue
     print(title, flush=True)
     done = measure.run(todo, args.rounds, args.torch_python, args.seconds)
     compared = measure.rows(done, done[0].name if done else title)
     print(results.table(compared), flush=True)
     rows += [dict(run=title, **row, **provenance) for row in compared]
+  if not rows:
+    raise ValueError(
+      f'--only={";".join(args.only)}: no case of {args.command} is called that'
+    )
   results.append(pathlib.Path(args.out) / f'{args.command}.csv', rows)
 
 

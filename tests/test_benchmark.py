@@ -66,6 +66,7 @@ def test_plain_and_own_form_compute_the_same(monkeypatch):
     ('evaluate', dict(form='ours', T=16, window=[4, 8], **SIZE)),
     ('generation', dict(window=4, context=16, tokens=3, **SIZE)),
     ('attend', dict(implementation='nobias', B=1, T=8, H=2, K=4)),
+    ('gated', dict(implementation='blockwise', B=1, T=8, H=2, K=4)),
   ],
 )
 def test_a_case_runs_and_counts_its_work(make, args):

@@ -1,5 +1,6 @@
 """What `attend` is given, checked and brought into one form."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -38,6 +39,8 @@ def operands(
     bias = bias.table(T)
   if isinstance(bias, Kernel):
     _kernel(bias, H)
+    params = jax.tree.map(jnp.asarray, bias.params)
+    bias = dataclasses.replace(bias, params=params)
   else:
     _table(bias, T, H)
     if clock is not None:

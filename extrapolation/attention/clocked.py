@@ -24,7 +24,7 @@ from extrapolation.attention.precision import FLOOR, dot, wide, width_sum
 from extrapolation.attention.terms import Terms
 
 # All heads are in one tile, which is smaller for it (CPU, float32).
-BLOCK = 256
+BLOCK, LONG_BLOCK = 128, 256
 
 
 def attend(
@@ -50,7 +50,8 @@ def attend(
   (B, T, H), S = q.shape[:3], k.shape[1]
   block = tiles.block_size(B, H, S, max(windows))
   if jax.default_backend() == 'cpu':
-    block = min(block, BLOCK)
+    most = LONG_BLOCK if max(windows) >= tiles.WIDE else BLOCK
+    block = min(block, most)
   if S > T:
     block = max(b for b in range(1, block + 1) if T % b == 0)
   plan = Plan(

@@ -73,11 +73,11 @@ def _bias(t: Terms, T: int, H: int) -> tuple[Array, Array]:
     if t.clock_window is not None:
       seen &= distance <= t.clock_window[:, None, None]
     distance = jnp.where(distance > 0, distance, 0)
-    shape = distance.shape[0], H, *distance.shape[2:]
-    every = jnp.broadcast_to(distance, shape)
-    # [H, B, H, T, T]: the bias of every head at the distances of every head.
-    added = t.bias.bias(every.reshape(-1), t.bias.params).reshape(H, *shape)
-    added = jnp.einsum('hbhts->bhts', added)
+    every = jnp.broadcast_to(distance, (len(distance), H, T, T))
+    added = jnp.stack(
+      [t.bias.bias(every[:, h].ravel(), t.bias.params)[h] for h in range(H)]
+    )
+    added = jnp.moveaxis(added.reshape(H, -1, T, T), 0, 1)
   if t.heat is not None:
     heat = jnp.moveaxis(t.heat, 1, 2)[..., None]
     hidden = added == -jnp.inf

@@ -52,11 +52,6 @@ class Terms:
 
 
 def difference(query: dict[str, Array], key: dict[str, Array]) -> Array:
-  """p_i - p_j of what broadcasts: the whole numbers are taken apart first.
-
-  Against one whole number near both, so that this costs a sum per token and
-  not one per pair.
-  """
-  origin = query['whole'].min((-2, -1), keepdims=True)
-  a, b = (x['whole'] - origin + x['part'] for x in (query, key))
-  return a - b
+  """p_i - p_j of what broadcasts: whole numbers apart, so that it is exact."""
+  whole, part = (query[n] - key[n] for n in ('whole', 'part'))
+  return whole + part

@@ -17,8 +17,6 @@ def make(H: int) -> base.RPE:
 
   def bias(distance: Num[Array, ' d'], params: base.Params):
     del params
-    return jnp.broadcast_to(
-      -distance.astype(jnp.float32), (H, distance.shape[0])
-    )
+    return -jnp.ones((H, 1), jnp.float32) * distance.astype(jnp.float32)
 
   return base.RPE(bias=bias, source='Lin et al. 2025, arXiv 2503.02130')

@@ -74,6 +74,29 @@ def attention(args: argparse.Namespace) -> Iterator[Titled]:
       ]
       cases.append(jax_case('matrix product', 'peak', dtype=args.dtype))
       yield f'attention, {size}', cases
+  yield from gates(args)
+
+
+def gates(args: argparse.Namespace) -> Iterator[Titled]:
+  """`linear@forget` beside a table: the batch holds as many tokens as at 512.
+
+  flex_attention has no backward on a CPU, and is left out there.
+  """
+  for T in args.lengths or [512, 2048, 9216]:
+    for backward in (False, True):
+      B = max(1, args.batch * 512 // T)
+      size = dict(B=B, T=T, H=8, K=args.width, backward=backward)
+      size |= dict(dtype=args.dtype)
+      yield (
+        f'gates, {size}',
+        [
+          jax_case('table', 'attend', implementation='blockwise', **size),
+          jax_case('gates', 'gated', implementation='blockwise', **size),
+          jax_case('gates, dense', 'gated', implementation='reference', **size),
+          torch_case('torch eager, gates', 'gated', form='eager', **size),
+          torch_case('torch flex, gates', 'gated', form='flex', **size),
+        ],
+      )
 
 
 def decode(args: argparse.Namespace) -> Iterator[Titled]:

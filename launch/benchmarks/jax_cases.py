@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from extrapolation import attention, config, model, training
+from extrapolation import attention, config, model, rpe, training
 from extrapolation.attention import decode
 from extrapolation.cli import allocator
 from extrapolation.model import decoder, linear, transformer
@@ -200,6 +200,37 @@ def attend(
     f, about = _compiled(forward, q, k, v, bias)
     run = _waits(f, q, k, v, bias)
   return run, about | dict(items=B * T, flops=flops)
+
+
+def gated(
+  implementation: str,
+  B: int,
+  T: int,
+  H: int,
+  K: int,
+  dtype: str = 'float32',
+  backward: bool = True,
+) -> Case:
+  """Attention alone under forget gates: `linear@forget`, gates given."""
+  keys = jax.random.split(jax.random.key(0), 5)
+  q, k, v, g = (jax.random.normal(x, (B, T, H, K), dtype) for x in keys[:4])
+  increments = jax.nn.softplus(jax.random.normal(keys[4], (B, T, H)))
+  kernel = attention.Kernel(rpe.get('linear', H).bias, {})
+
+  def forward(q, k, v, increments):
+    clock = attention.accumulate(increments)
+    return attention.attend(
+      q, k, v, kernel, clock=clock, implementation=implementation
+    )
+
+  def both(q, k, v, increments, g):
+    o, pull = jax.vjp(forward, q, k, v, increments)
+    return o, pull(g)
+
+  operands = (q, k, v, increments, *([g] if backward else []))
+  f, about = _compiled(both if backward else forward, *operands)
+  flops = 2 * B * T * T * H * K * (3.5 if backward else 1)
+  return _waits(f, *operands), about | dict(items=B * T, flops=flops)
 
 
 def generation(

@@ -171,3 +171,41 @@ def attend(
   seen = T / 2 if window is None else min(window, T / 2)
   flops = 4 * B * T * seen * H * K * (3.5 if backward else 1)
   return run, dict(items=B * T, flops=flops)
+
+
+def gated(
+  form: str,
+  B: int,
+  T: int,
+  H: int,
+  K: int,
+  dtype: str = 'float32',
+  backward: bool = True,
+) -> tuple[Callable, dict]:
+  """Attention alone under forget gates, `form` 'eager' or 'flex'."""
+  make = lambda *size: torch.randn(  # noqa: E731
+    *size, dtype=getattr(torch, dtype), device=DEVICE, requires_grad=backward
+  )
+  q, k, v = make(B, H, T, K), make(B, H, T, K), make(B, H, T, K)
+  z = torch.randn(B, H, T, device=DEVICE, requires_grad=backward)
+  g = torch.randn_like(q)
+  seen = lambda b, h, i, j: i >= j  # noqa: E731
+  mask = flex.create_block_mask(seen, None, None, T, T, device=DEVICE)
+  future = torch.ones(T, T, dtype=torch.bool, device=DEVICE).triu(1)
+  compiled = torch.compile(flex.flex_attention)
+
+  def attend(c: torch.Tensor) -> torch.Tensor:
+    if form == 'eager':
+      bias = (c[..., :, None] - c[..., None, :]).masked_fill(future, -math.inf)
+      return torch.softmax(q @ k.mT / math.sqrt(K) + bias, -1) @ v
+    score = lambda s, b, h, i, j: s + c[b, h, i] - c[b, h, j]  # noqa: E731
+    return compiled(q, k, v, score_mod=score, block_mask=mask)
+
+  def run():
+    o = attend(torch.cumsum(nn.logsigmoid(z), -1))
+    if backward:
+      torch.autograd.grad(o, (q, k, v, z), g)
+    _wait()
+
+  flops = 2 * B * T * T * H * K * (3.5 if backward else 1)
+  return run, dict(items=B * T, flops=flops)
