@@ -130,7 +130,7 @@ def attend_terms(
     by_key, start = by_query, 0
     if shards > 1:
       k, v, by_key = sequence.gathered((k, v, by_key))
-      start = q.shape[1] * sequence.place()
+      start = q.shape[1] * sequence.shard_index()
     return clocked.attend(q, k, v, by_query, by_key, shared, window, start)
 
   shared = dataclasses.replace(t, clock=None, heat=None, documents=None)

@@ -18,7 +18,7 @@ from jaxtyping import Array
 
 from extrapolation.attention import kernel, tiles, toeplitz
 from extrapolation.attention.kernel import Kernel
-from extrapolation.attention.online import absorb, at, pull, put
+from extrapolation.attention.online import absorb, at, pull, written
 from extrapolation.attention.pair import Pair, Plan
 from extrapolation.attention.precision import FLOOR, dot, wide, width_sum
 from extrapolation.attention.terms import Terms
@@ -109,7 +109,7 @@ def _forward(
           s = pair.logits(z, pair.bias(H) if tile is None else tile)
           return absorb(here, s, at(v, j))
 
-        return put(state, pair.if_seen(seen, here), i)
+        return written(state, pair.if_seen(seen, here), i)
 
       begin = jnp.maximum(d - fixed['first'], 0)
       return lax.fori_loop(begin, len(q), step, state)
@@ -164,7 +164,7 @@ def _backward(plan: Plan, residuals: tuple, g: tuple[Array, Array]):
 
         none = grads, *pair.nothing(total, dtype)
         new, along, total = pair.if_seen(seen, none)
-        grads = *put((dq,), new[:1], i), *put((dk, dv), new[1:], j)
+        grads = *written((dq,), new[:1], i), *written((dk, dv), new[1:], j)
         along = _add(d_query, along[0], i), _add(d_key, along[1], j)
         return grads, along, total
 
@@ -181,8 +181,8 @@ def _backward(plan: Plan, residuals: tuple, g: tuple[Array, Array]):
     zeros = functools.partial(jax.tree.map, lambda x: jnp.zeros(x.shape, dtype))
     along = tuple({n: x[n] for n in ('part', 'heat') if n in x} for x in tokens)
     sums = shared.get('params'), shared.get('u')
-    like = jnp.einsum('nhtk->nhkt', q), k, v
-    state = zeros(like), zeros(along), zeros(sums)
+    operands = jnp.einsum('nhtk->nhkt', q), k, v
+    state = zeros(operands), zeros(along), zeros(sums)
     state = diagonal(0, state, causal=True)
     state = lax.fori_loop(1, plan.last, diagonal, state)
     (dq, dk, dv), along, sums = state
@@ -230,7 +230,7 @@ def _add(state: dict, new: dict, i: ArrayLike) -> dict:
   """state with x[i] larger by what is new."""
   names = list(new)
   sums = tuple(at(state[n], i) + new[n] for n in names)
-  kept = put(tuple(state[n] for n in names), sums, i)
+  kept = written(tuple(state[n] for n in names), sums, i)
   return state | dict(zip(names, kept, strict=True))
 
 

@@ -97,7 +97,7 @@ def broadcasts(bias: Callable, params: PyTree, H: int) -> bool:
 
 def _steps(jaxpr: Any, moving: set[int]) -> tuple[list, set[int]]:
   """(primitive, shape) of all that depends on variables, and their ids."""
-  found, moving = [], set(moving)
+  seen, moving = [], set(moving)
   for e in jaxpr.eqns:
     moved = [id(x) in moving for x in e.invars]
     name = e.primitive.name
@@ -106,13 +106,13 @@ def _steps(jaxpr: Any, moving: set[int]) -> tuple[list, set[int]]:
       inner = getattr(inner, 'jaxpr', inner)
       given = {id(x) for x, m in zip(inner.invars, moved, strict=True) if m}
       steps, known = _steps(inner, given)
-      found += steps
+      seen += steps
       outs = zip(e.outvars, inner.outvars, strict=True)
       moving |= {id(x) for x, y in outs if id(y) in known}
     elif any(moved):
-      found += [(name, x.aval.shape) for x in e.outvars]
+      seen += [(name, x.aval.shape) for x in e.outvars]
       moving |= {id(x) for x in e.outvars}
-  return found, moving
+  return seen, moving
 
 
 def pull(

@@ -49,7 +49,7 @@ def at(x: Array, i: ArrayLike) -> Array:
   return lax.dynamic_index_in_dim(x, i, keepdims=False)
 
 
-def put(state: tuple, new: tuple, i: ArrayLike) -> tuple:
+def written(state: tuple, new: tuple, i: ArrayLike) -> tuple:
   """The arrays of state, each with its new x[i]."""
   return tuple(
     lax.dynamic_update_index_in_dim(x, y, i, 0)

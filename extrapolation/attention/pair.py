@@ -162,12 +162,12 @@ class Pair:
     by_key = {n: x for n, x in by_query.items() if n == 'part'}
     return (by_query, by_key), sums
 
-  def _sum(self, x: Array, like: Array, axis: int) -> Array:
-    """Over one axis, and over heads where `like` is one for all of them.
+  def _sum(self, x: Array, other: Array, axis: int) -> Array:
+    """Over one axis, and over heads where `other` is one for all of them.
 
     As a product, 10 x as fast as XLA's sum on a CPU.
     """
-    if len(like) == 1:
+    if len(other) == 1:
       x = x.sum(0, keepdims=True)
     spec = 'hrs,s->hr' if axis == -1 else 'hrs,r->hs'
     ones = jnp.ones(x.shape[axis], x.dtype)

@@ -65,7 +65,7 @@ def gathered(tree: Any) -> Any:
   )
 
 
-def place() -> Array:
+def shard_index() -> Array:
   """Which part of the sequence is this device's; in shard_map."""
   return lax.axis_index(SEQUENCE)
 

@@ -41,14 +41,14 @@ class Terms:
 
   def by_token(self) -> dict[str, Array]:
     """The arrays with a value per token, [B, T, h]."""
-    found = {}
+    arrays = {}
     if self.clock is not None:
-      found |= dict(whole=self.clock.whole, part=self.clock.part)
+      arrays |= dict(whole=self.clock.whole, part=self.clock.part)
     if self.heat is not None:
-      found['heat'] = self.heat
+      arrays['heat'] = self.heat
     if self.documents is not None:
-      found['documents'] = self.documents[..., None]
-    return found
+      arrays['documents'] = self.documents[..., None]
+    return arrays
 
 
 def difference(query: dict[str, Array], key: dict[str, Array]) -> Array:

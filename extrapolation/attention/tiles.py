@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from extrapolation.attention import toeplitz
-from extrapolation.attention.online import absorb, at, pull, put
+from extrapolation.attention.online import absorb, at, pull, written
 from extrapolation.attention.precision import FLOOR, dot, width_sum
 
 # On a CPU a tile should fit the second cache; of many, larger ones keep more
@@ -140,7 +140,7 @@ def _forward(
       def step(i: ArrayLike, state: tuple):
         s = scale * dot('hrk,hks->hrs', at(q, i), at(k, i - d)) + tile
         here = tuple(at(x, i) for x in state)
-        return put(state, absorb(here, s, at(v, i - d)), i)
+        return written(state, absorb(here, s, at(v, i - d)), i)
 
       return lax.fori_loop(
         jnp.maximum(d, 0), jnp.minimum(N, N + d), step, state
@@ -186,8 +186,8 @@ def _backward(
         query = tuple(map(at_q, (q, g, lse, delta)))
         grads = at_q(dq), at_k(dk), at_k(dv)
         new, ds = pull(s, query, (at_k(kT), at_k(v)), grads)
-        dk, dv = put((dk, dv), new[1:], i - d)
-        return *put((dq,), new[:1], i), dk, dv, dtile + ds
+        dk, dv = written((dk, dv), new[1:], i - d)
+        return *written((dq,), new[:1], i), dk, dv, dtile + ds
 
       start, stop = jnp.maximum(d, 0), jnp.minimum(N, N + d)
       grads = (*grads, jnp.zeros_like(tile))
