@@ -62,7 +62,7 @@ def test_a_run_keeps_the_source_and_says_what_it_was(run, made):
   assert kept == own_encoding.GOOD
   e = runs.load_config(str(run))
   assert e.model.rpe == str(made / 'mine.py')
-  assert e.model.label == 'mine.py:width=9.0'
+  assert e.model.label == 'mine.py:width=9'
   assert len(e.model.rpe_file['sha256']) == 64
   assert json.loads((run / 'rpe.json').read_text())['name'] == 'mine.py'
 
@@ -170,7 +170,7 @@ def test_a_sweep_has_it_beside_others_and_its_report_needs_no_code(
   sweep.sweep(e, str(folder), make_report=False)
   names = {'alibi-s0', 'mine.py-width=3-s0'}
   assert {p.parent.name for p in folder.glob('*/config.json')} == names
-  labels = {'alibi', 'mine.py:width=3.0'}
+  labels = {'alibi', 'mine.py:width=3'}
 
   forget()
   moved = shutil.move(folder, tmp_path / 'moved')

@@ -46,7 +46,7 @@ class Registry:
     Values are written as they are read: true and false without capitals.
     """
     known = self.defaults(name)
-    changed = [f'{k}={_text(v)}' for k, v in hyper.items() if v != known[k]]
+    changed = [f'{k}={text(v)}' for k, v in hyper.items() if v != known[k]]
     return ':'.join([name, *changed])
 
   def get(self, name: str, H: int, /, **hyper: Any) -> Any:
@@ -105,5 +105,13 @@ class Registry:
     return ValueError(f'{self.noun} {name!r} cannot be used: {file}: {why}')
 
 
-def _text(value: Any) -> str:
-  return str(value).lower() if isinstance(value, bool) else str(value)
+def text(value: Any) -> str:
+  """A hyperparameter as a spec writes it.
+
+  >>> text(True), text(16.0), text(0.5), text('yarn')
+  ('true', '16', '0.5', 'yarn')
+  """
+  if isinstance(value, bool):
+    return str(value).lower()
+  whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+  return str(int(value)) if whole else str(value)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from extrapolation.cli import values
+from extrapolation.parts.registry import text
 
 READ = {bool: values.yes, int: values.whole, float: values.real, str: str}
 
@@ -77,9 +78,9 @@ def typed(
   """
   check_keys(kernel, hyper, defaults, noun)
   out: dict[str, Any] = {}
-  for key, text in hyper.items():
+  for key, written in hyper.items():
     try:
-      out[key] = READ[type(defaults[key])](text)
+      out[key] = READ[type(defaults[key])](written)
     except ValueError as e:
       raise ValueError(f'{name_of(kernel)}: {key}: {e}') from None
   return out
@@ -91,4 +92,5 @@ def write(kernel: str, hyper: Mapping) -> str:
   >>> write('path/to/mine.py', {'width': 3})
   'mine.py:width=3'
   """
-  return ':'.join([name_of(kernel), *(f'{k}={v}' for k, v in hyper.items())])
+  pairs = (f'{k}={text(v)}' for k, v in hyper.items())
+  return ':'.join([name_of(kernel), *pairs])

@@ -40,7 +40,7 @@ def test_a_label_is_a_spec_of_itself(text):
     ('harmonic*log_n:whole=yes', 'harmonic*log_n:whole=true'),
     ('alibi+none*log_n:train_length=512', 'alibi+none*log_n'),
     ('none/window:width=128', 'none/window'),
-    ('harmonic:exponent=1e+3+none', 'harmonic:exponent=1000.0+none'),
+    ('harmonic:exponent=1e+3+none', 'harmonic:exponent=1000+none'),
     ('none*ssmax:s=5e-1@forget', 'none@forget*ssmax:s=0.5'),
   ],
 )

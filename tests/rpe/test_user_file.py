@@ -44,7 +44,7 @@ def test_a_file_is_an_encoding_once_it_is_loaded(here):
   t = np.arange(9.0)
   expected = -np.square(np.outer([2.0**-4, 2.0**-8], t)) / 2
   np.testing.assert_allclose(e.bias(jnp.arange(9), {}), expected, rtol=1e-6)
-  assert rpe.label(path, {'width': 2.0}) == 'mine.py:width=2.0'
+  assert rpe.label(path, {'width': 2.0}) == 'mine.py:width=2'
   assert rpe.label(path, {'width': 64.0}) == 'mine.py'
   assert rpe.get('b/mine.py', 2).name == 'mine.py'  # wherever it lies now
 
@@ -166,7 +166,7 @@ def test_a_config_names_a_file_with_its_hyperparameters(here):
   path = own_encoding.write(here / 'a' / 'mine.py')
   m = load(model__rpe='a/mine.py:width=3').model
   assert (m.rpe, dict(m.rpe_args)) == ('a/mine.py', {'width': 3.0})
-  assert m.label == 'mine.py:width=3.0'
+  assert m.label == 'mine.py:width=3'
   assert dict(m.rpe_file['defaults']) == {'width': 64.0}
   assert load(model__rpe=path).model.rpe_args == {'width': 64.0}
   both = dict(model__rpe='a/mine.py:width=3', model__rpe_args__width='4')
@@ -192,7 +192,7 @@ def test_a_config_file_may_name_one_too(here):
     '  return c\n'
   )
   e = config.load('own.py')
-  assert e.model.label == 'mine.py:width=2.0'
+  assert e.model.label == 'mine.py:width=2'
   assert list(e.sweep.files) == ['mine.py']
   assert config.override(e, {'model.rpe': 'alibi'}).model.rpe_file == {}
   again = config.from_dict(e.to_dict())
