@@ -109,3 +109,14 @@ def test_verdicts_take_seconds_of_the_processor():
     start = time.process_time()
     judge(text)
     assert time.process_time() - start < 3, text
+
+
+@pytest.mark.parametrize(
+  'exponent',
+  ['(2+sin(t))**(1/2)', '1.9999999+cos(t**2)', 'exp(sin(t)+1)',
+   '1+log(2+sin(t))'],
+)  # fmt: skip
+def test_a_smooth_function_of_a_wave_is_a_wave(exponent):
+  """Its least value is 1, or less, where the phase is at its end: diverges."""
+  assert judge(f'-log(t+1)*({exponent})').verdict == D
+  assert judge(f'-log(t+1)*({exponent}+0.1)').verdict == C

@@ -119,7 +119,7 @@ class Reading(Algebra):
         return PLUS
       return Expansion() if e == MINUS else self.field.exp(e)
 
-    return self.monotone(x, one)
+    return self.smooth(x, self.monotone(x, one), 'exp')
 
   def _log(self, x: Germ) -> Germ:
     def one(e: End) -> End:
@@ -133,7 +133,8 @@ class Reading(Algebra):
       raise NotProved(
         'it is open whether the argument of a logarithm is positive in the end'
       )
-    return self.monotone(x, one)
+    out = self.monotone(x, one)
+    return out if isinstance(out.low, str) else self.smooth(x, out, 'log')
 
   def _abs(self, x: Germ) -> Germ:
     w = self._bare(x)

@@ -119,6 +119,25 @@ class Algebra:
     low, high = f(x.low), f(x.high)
     return Germ(low, high) if up else Germ(high, low)
 
+  def smooth(self, x: Germ, out: Germ, name: str, up: bool = True) -> Germ:
+    """`out`, a smooth monotone function of a wave with constant ends, as a
+    wave again: its extrema stay where they are and keep their order."""
+    if x.wave is None or out.exact:
+      return out
+    a, b, w = x.wave
+    for s in (a, b, out.low, out.high):
+      if isinstance(s, str) or not s.exact or s != self._constant_of(s):
+        return out
+    orders = w.low_order, w.high_order
+    if (self.field.sign(b) > 0) != up:
+      orders = orders[::-1]
+    name = f'{name}({a.terms}, {b.terms}, {w.name})'
+    new = Wave(name, w.phase, 0, 1, *orders)
+    return self.limits((out.low, self.field.sub(out.high, out.low), new))
+
+  def _constant_of(self, s: Expansion) -> Expansion:
+    return Expansion(tuple(term for term in s.terms if term[1] == ONE))
+
   # Sums and products.
 
   def _add(self, node: Node, *args: Germ) -> Germ:
@@ -241,7 +260,9 @@ class Algebra:
         'it is open whether the base of a power is positive in the end'
       )
     up = self.field.signs.sign(number) > 0
-    return self.monotone(x, lambda e: self._raise(e, number), up)
+    out = self.monotone(x, lambda e: self._raise(e, number), up)
+    positive = self._sign_of(x.low) > 0
+    return self.smooth(x, out, f'^{number}', up) if positive else out
 
   def _odd(self, e: End, number: Expr) -> End:
     return e if isinstance(e, str) else self.field.power(e, number)

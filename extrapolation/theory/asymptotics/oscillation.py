@@ -44,6 +44,17 @@ def settle(field: HardyField, germ: Germ) -> Outcome:
   kind = phase(field, w.phase)
   if kind is None:
     raise NotProved(NO_DENSITY)
+  for delta in (sp.Rational(1, 2**8), sp.Rational(1, 2**40)):
+    near = top - delta if up else top + delta
+    bound = field.add(a, field.scale(b, near))
+    low = log_scale.decide(field, bound)
+    if not low.converges:
+      return Outcome(
+        False,
+        f'the wave is within {delta} of its peak at distances of positive '
+        f'density ({kind}); there {low.argument}',
+        low.margin,
+      )
   order = w.high_order if up else w.low_order
   peak = field.add(a, field.scale(b, top))
   if kind == LINEAR and _returns(field, peak, b, order):
