@@ -44,13 +44,14 @@ def evaluate(
 ) -> list[dict]:
   """Scores a run at every length; writes CSV, PNG and .npy into `DIR/eval`.
 
-  Windows lie within documents if those of training do (`data.windows`), else
-  they are of one stream; `crosses_documents` counts those that hold tokens of
-  several. Rows of other lengths, steps and settings stay in the table; equal
-  ones are replaced. `source` is another text, read with the run's tokenizer,
-  whole or by its own split; `separator` and `field` are of its documents. `out`
-  is another folder to write in. `encoding` is another than the run was trained
-  with, of parameters that it has (`runs.scored_as`).
+  Windows lie within documents if training reads each document by itself
+  (`data.windows` = within, packed), else they are of one stream;
+  `crosses_documents` counts those that hold tokens of several. Rows of other
+  lengths, steps and settings stay in the table; equal ones are replaced.
+  `source` is another text, read with the run's tokenizer, whole or by its own
+  split; `separator` and `field` are of its documents. `out` is another folder
+  to write in. `encoding` is another than the run was trained with, of
+  parameters that it has (`runs.scored_as`).
 
   A window limits the keys of every query (`window_certificate.windows`). The
   columns `window_error` and `window_error_mean` then bound what that can change
@@ -89,7 +90,7 @@ def evaluate(
       multihost.every(lambda: _other(workdir, s, source, separator, field))
     )
   offsets = r.text().offsets(s.split)
-  within = e.data.windows == 'within'
+  within = e.data.windows != 'contiguous'
   read = offsets if within else offsets[[0, -1]]
   longest = max(s.lengths)
   plan = {

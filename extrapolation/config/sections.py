@@ -47,7 +47,9 @@ class Data:
   splits: str = 'names'  # of files that say train, valid, test | none: one text
   tokenizer: str = 'bytes'  # bytes | bpe | unigram | gpt2[:DIR] | file:PATH
   vocab: int = 8192  # of bpe and unigram
-  windows: str = 'contiguous'  # as in the paper | within: one document each
+  # contiguous, as in the paper | within: one document each | packed: several,
+  # none of which sees another
+  windows: str = 'contiguous'
   manual_dir: str = ''  # your files for tfds:NAME; '' is where TFDS looks
   cache: str = ''  # '' is ~/.cache/extrapolation
 

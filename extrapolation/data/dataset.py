@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Int64, UInt
 
-from extrapolation.data import integrity, pipeline, tokenizers
+from extrapolation.data import integrity, packed, pipeline, tokenizers
 
 if TYPE_CHECKING:
   import grain
 
-WINDOWS = ('contiguous', 'within')
+WINDOWS = ('contiguous', 'within', 'packed')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
   """A corpus as token streams, one per split, an eos after each document.
 
-  windows: how training reads it, 'contiguous' or 'within' documents.
+  windows: how training reads it: 'contiguous'; 'within' documents; or 'packed',
+    several documents in a window, which do not see each other.
   """
 
   folder: pathlib.Path
@@ -65,9 +66,7 @@ class Dataset:
     process_count: int = 1,
   ) -> 'grain.MapDataset':
     """`pipeline.batches` of the train split, as its windows and weights say."""
-    parts = self.manifest['parts']
-    weights = tuple(part['weight'] for part in parts)
-    ends = np.cumsum([part['documents'] for part in parts])
+    weights = tuple(part['weight'] for part in self.manifest['parts'])
     offsets = self.offsets('train')
     return pipeline.batches(
       self.tokens('train'),
@@ -76,10 +75,43 @@ class Dataset:
       seed=seed,
       process_index=process_index,
       process_count=process_count,
-      documents=offsets if self.windows == 'within' else None,
-      parts=offsets[[0, *ends]] if any(weights) else None,
+      documents=offsets if self.within else None,
+      pack=self.windows == 'packed',
+      parts=self._parts(),
       weights=weights if any(weights) else None,
     )
+
+  def _parts(self) -> Int64[np.ndarray, ' p'] | None:
+    """Offsets of the parts of a weighted mixture in the train split."""
+    parts = self.manifest['parts']
+    if not any(part['weight'] for part in parts):
+      return None
+    ends = np.cumsum([part['documents'] for part in parts])
+    return self.offsets('train')[[0, *ends]]
+
+  @property
+  def within(self) -> bool:
+    """Whether no token is read with one of another document before it."""
+    return self.windows != 'contiguous'
+
+  def beginning(
+    self, split: str, T: int, targets: int
+  ) -> UInt[np.ndarray, 'b T1'] | packed.Batch:
+    """The first targets of a split in windows of T, as training reads them.
+
+    As many whole windows of the stream, maybe none; or, where training stays
+    within documents, their targets once each, in packed windows.
+
+    Raises:
+      ValueError: no document has a target.
+    """
+    tokens = self.tokens(split)
+    if self.within:
+      some = packed.beginning(self.offsets(split), targets)
+      windows = packed.pack(some, T)
+      return windows.read(tokens, np.arange(len(windows)))
+    rows = max(min(targets, len(tokens) - 1), 0) // T
+    return tokens[np.arange(rows)[:, None] * T + np.arange(T + 1)]
 
   def bytes(self, split: str) -> int:
     """Number of UTF-8 bytes of text in a split."""
@@ -113,6 +145,14 @@ class Dataset:
       lines.append(
         f'      windows of {T} within documents: {short:,} shorter documents '
         f'({share:.2%} of the tokens) left out, {twice:,} targets read twice'
+      )
+    if T and self.windows == 'packed':
+      w = packed.pack(self.offsets('train'), T, self._parts())
+      lines.append(
+        f'      {len(w):,} windows of {T} packed with '
+        f'{manifest["splits"]["train"]["documents"]:,} documents: {w.split:,} '
+        f'longer ones split, {w.left_out:,} of one token left out, '
+        f'{w.padding:.2%} padding'
       )
     return '\n'.join(lines)
 

@@ -1,11 +1,15 @@
 """Batches: windows of a token stream, where a position is one integer."""
 
+import dataclasses
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int, Int32, Integer
+
+from extrapolation.data import packed
 
 if TYPE_CHECKING:
   import grain
@@ -20,6 +24,7 @@ def batches(
   process_index: int = 0,
   process_count: int = 1,
   documents: Integer[np.ndarray, ' d'] | None = None,
+  pack: bool = False,
   parts: Integer[np.ndarray, ' p'] | None = None,
   weights: Sequence[float] | None = None,
 ) -> 'grain.MapDataset':
@@ -35,6 +40,8 @@ def batches(
     of a document reaches back to be full, so some of its targets are read
     twice per epoch, all others once; documents of T tokens or fewer, eos
     counted, are left out (`left_out` counts both).
+  pack: put several documents into each window, see `packed.pack`: every target
+    is read once per epoch, and a batch is a `packed.Batch`.
   parts, weights: part i is tokens[parts[i]:parts[i + 1]], and windows are
     taken from the parts by these shares, each endless with epochs of its own.
 
@@ -54,10 +61,16 @@ def batches(
   if len(tokens) < 2:
     raise ValueError(f'{len(tokens)} tokens are too few for a window')
   ends = np.array([0, len(tokens)]) if parts is None else np.asarray(parts)
-  spans = ends if documents is None else np.asarray(documents)
-  counts = _counts(spans, T, documents is not None)
-  _check(spans, counts, B, T, documents is not None)
-  stop = np.cumsum(counts)
+  if pack and documents is None:
+    raise ValueError('pack=True without documents: give their offsets')
+  if documents is not None and pack:
+    windows = packed.pack(documents, T, ends)
+  else:
+    spans = ends if documents is None else np.asarray(documents)
+    windows = _Consecutive(spans, T, documents is not None, ends)
+    _check_length(windows)
+  if len(windows) < B:
+    raise _too_few(len(windows), len(tokens), B, T, documents is not None)
   import grain
 
   stream = np.asarray(tokens)  # still mapped; np.memmap is slow to index
@@ -65,22 +78,18 @@ def batches(
   # Rows are cut from the global batch, so the process count changes nothing.
   own = slice(process_index * rows, (process_index + 1) * rows)
 
-  def read(batch: Int[np.ndarray, ' B']) -> Int32[np.ndarray, 'b t']:
-    window = batch[own]
-    span = np.searchsorted(stop, window, side='right')
-    number = window - (stop - counts)[span]
-    start = np.minimum(spans[span] + number * T, spans[span + 1] - T - 1)
-    return stream[start[:, None] + np.arange(T + 1)].astype(np.int32)
+  def read(
+    batch: Int[np.ndarray, ' B'],
+  ) -> Int32[np.ndarray, 'b T1'] | packed.Batch:
+    return windows.read(stream, batch[own])
 
   def shuffled(*numbers: int) -> 'grain.MapDataset':
     return grain.MapDataset.range(*numbers).seed(seed).shuffle().repeat()
 
   if weights is None:
-    order = shuffled(int(stop[-1]))
+    order = shuffled(len(windows))
   else:
-    # Windows are numbered by part, since documents lie in the order of parts.
-    first = np.searchsorted(spans, ends)
-    numbers = np.concatenate([[0], stop])[first].tolist()
+    numbers = windows.by_part.tolist()
     for i, (a, b) in enumerate(itertools.pairwise(numbers)):
       if a == b:
         raise ValueError(
@@ -92,6 +101,42 @@ def batches(
       list(weights),
     )
   return order.batch(B, drop_remainder=True).map(read)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Consecutive:
+  """Windows that follow each other in spans of the text, each in one of them.
+
+  spans: offsets; whole: the last window of a span reaches back to be full;
+  parts: offsets of parts, each of whole spans.
+  """
+
+  spans: Integer[np.ndarray, ' d']
+  T: int
+  whole: bool
+  parts: Integer[np.ndarray, ' q']
+
+  @functools.cached_property
+  def stop(self) -> Int[np.ndarray, ' d']:
+    """Number of the first window of each span, and of all windows."""
+    counts = _counts(self.spans, self.T, self.whole)
+    return np.concatenate([[0], np.cumsum(counts)])
+
+  @property
+  def by_part(self) -> Int[np.ndarray, ' q']:
+    # Windows are numbered by part, since documents lie in the order of parts.
+    return self.stop[np.searchsorted(self.spans, self.parts)]
+
+  def __len__(self) -> int:
+    return int(self.stop[-1])
+
+  def read(
+    self, tokens: Integer[np.ndarray, ' n'], windows: Int[np.ndarray, ' b']
+  ) -> Int32[np.ndarray, 'b T1']:
+    span = np.searchsorted(self.stop, windows, side='right') - 1
+    start = self.spans[span] + (windows - self.stop[span]) * self.T
+    start = np.minimum(start, self.spans[span + 1] - self.T - 1)
+    return tokens[start[:, None] + np.arange(self.T + 1)].astype(np.int32)
 
 
 def _counts(
@@ -116,27 +161,25 @@ def left_out(
   return int(short.sum()), int(length[short].sum()), int(twice.sum())
 
 
-def _check(
-  spans: Integer[np.ndarray, ' d'],
-  counts: Int[np.ndarray, ' s'],
-  B: int,
-  T: int,
-  whole: bool,
-) -> None:
-  windows, n = int(counts.sum()), int(spans[-1] - spans[0])
-  longest = int(np.diff(spans).max()) - 1
-  if not windows and whole:
+def _check_length(w: _Consecutive) -> None:
+  """Raises ValueError if T is more than every span has."""
+  if len(w):
+    return
+  longest, n = int(np.diff(w.spans).max()) - 1, int(w.spans[-1] - w.spans[0])
+  if w.whole:
     raise ValueError(
-      f'T = {T} is longer than every document: the longest allows at most '
-      f"T = {longest}; or read across them, data.windows = 'contiguous'"
+      f'T = {w.T} is longer than every document: the longest allows at most '
+      f"T = {longest}; or put several into a window, data.windows = 'packed', "
+      "or read across them, 'contiguous'"
     )
-  if not windows:
-    raise ValueError(
-      f'T = {T} is longer than the text: {n} tokens allow at most T = {longest}'
-    )
-  if windows < B:
-    at_most = f', or at this B at most T = {(n - 1) // B}' if not whole else ''
-    raise ValueError(
-      f'a batch of B = {B} windows of T = {T} is more than the text: '
-      f'{n} tokens allow at most B = {windows}{at_most}'
-    )
+  raise ValueError(
+    f'T = {w.T} is longer than the text: {n} tokens allow at most T = {longest}'
+  )
+
+
+def _too_few(windows: int, n: int, B: int, T: int, whole: bool) -> ValueError:
+  at_most = f', or at this B at most T = {(n - 1) // B}' if not whole else ''
+  return ValueError(
+    f'a batch of B = {B} windows of T = {T} is more than the text: '
+    f'{n} tokens allow at most B = {windows}{at_most}'
+  )

@@ -51,7 +51,7 @@ def prepare(
     'file:PATH', a SentencePiece .model or a tokenizer.json of your own, see
     `tokenizers.user_model`; or the path of a saved one, a .json.
   windows: 'contiguous' reads one stream; 'within' never crosses a document,
-    see `pipeline.batches`.
+    'packed' puts several in a window, see `pipeline.batches`.
   manual_dir: folder of the files that a TFDS builder reads.
   field: of the text in a record of .jsonl, .json, .csv, .parquet ..; empty for
     `text`, or the only one it can be.

@@ -147,17 +147,24 @@ def items(state: State) -> dict[str, Any]:
   return dict(params=state.params, opt=state.opt)
 
 
-def valid_windows(text: data.Dataset, s: config.Train) -> np.ndarray:
-  """The first windows of the validation split, [rows, T + 1]."""
-  tokens = text.tokens('valid')
-  rows = min(s.valid_tokens, len(tokens) - 1) // s.T
-  if rows < 1:
+def valid_windows(
+  text: data.Dataset, s: config.Train
+) -> tuple[np.ndarray, ...]:
+  """Tokens [rows, T + 1], weights [rows, T], and documents where they count.
+
+  The beginning of the validation split, read as the training text is: where
+  that stays within documents, so do these, and have every target once.
+  """
+  read = text.beginning('valid', s.T, s.valid_tokens)
+  if isinstance(read, tuple):
+    return read
+  if not len(read):
     raise ValueError(
-      f'train.T = {s.T} is longer than the validation text of {len(tokens)} '
-      f'tokens or train.valid_tokens = {s.valid_tokens}; give more, or '
-      'train.valid_every = 0'
+      f'train.T = {s.T} is longer than the validation text of '
+      f'{len(text.tokens("valid"))} tokens or train.valid_tokens = '
+      f'{s.valid_tokens}; give more, or train.valid_every = 0'
     )
-  return np.stack([tokens[i * s.T : (i + 1) * s.T + 1] for i in range(rows)])
+  return read, np.ones((len(read), s.T), np.float32)
 
 
 def validate(
@@ -171,11 +178,11 @@ def validate(
   """Mean nats per token over the first windows of the validation split."""
   windows = valid_windows(text, s)
   sums = np.zeros(2)
-  for i in range(0, len(windows), s.B):
-    part = windows[i : i + s.B].astype(np.int32)
-    padded = np.pad(part, ((0, s.B - len(part)), (0, 0)))
-    weights = np.zeros((s.B, s.T), np.float32)
-    weights[: len(part)] = 1
-    batch = p.layout.global_from_local((padded, weights), s.B)
+  for i in range(0, len(windows[0]), s.B):
+    part = [x[i : i + s.B] for x in windows]
+    part[0] = part[0].astype(np.int32)
+    fill = (0, s.B - len(part[0])), (0, 0)  # rows of weight 0
+    batch = tuple(np.pad(x, fill) for x in part)
+    batch = p.layout.global_from_local(batch, s.B)
     sums += [float(x) for x in p.eval_step(params, batch, bias, step)]
   return sums[0] / sums[1]

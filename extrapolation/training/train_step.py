@@ -24,13 +24,23 @@ class State(NamedTuple):
   opt: optax.OptState
 
 
+class Batch(NamedTuple):
+  """What a step reads; see `TrainStep`."""
+
+  tokens: jax.Array
+  weights: jax.Array
+  documents: jax.Array | None = None
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainStep:
   """The compiled parts of a run.
 
-  A batch is tokens [B, T + 1], or (tokens, weights [B, T]): means are over the
-  weights of the whole batch, however they fall on devices. `bias` is the table
-  [N, H, T] of an encoding that is not learned, else None (`bias_table`).
+  A batch is tokens [B, T + 1], (tokens, weights [B, T]), or (tokens, weights,
+  documents [B, T]), in which an input sees its own document alone. Means are
+  over the weights of the whole batch, however they fall on devices. `bias` is
+  the table [N, H, T] of an encoding that is not learned, else None
+  (`bias_table`).
   """
 
   model: model.Model
@@ -126,39 +136,36 @@ def _compiled(
   @jax.value_and_grad
   def loss(
     params: dict,
-    tokens: Array,
-    weights: Array,
+    batch: Batch,
     key: PRNGKeyArray,
     bias: Array | None,
     steps_made: Array,
   ) -> Array:
+    tokens, weights, documents = batch
     dropout = key if network.config.dropout else None
     params = params | dict(embed=jax.tree.map(mesh.replicate, params['embed']))
     bias = bias_of(params, bias, tokens.shape[1] - 1, steps_made)
     return network.total_nll(
       params, bias, *mesh.shifted(tokens), weights, key=dropout,
-      clock_key=jax.random.fold_in(key, 1),
+      clock_key=jax.random.fold_in(key, 1), documents=documents,
     )  # fmt: skip
 
   def accumulated_loss(
-    params: dict,
-    tokens: Array,
-    weights: Array,
-    key: PRNGKeyArray,
-    *rest: Any,
+    params: dict, batch: Batch, key: PRNGKeyArray, *rest: Any
   ) -> tuple[Array, dict]:
     """Loss and gradient of equal parts of the batch, one at a time."""
     if accumulate == 1:
-      return loss(params, tokens, weights, key, *rest)
+      return loss(params, batch, key, *rest)
 
     def add(sums: Any, part: Any) -> tuple[Any, None]:
       return jax.tree.map(jnp.add, sums, loss(params, *part, *rest)), None
 
-    tokens, weights = (
-      x.reshape(accumulate, -1, x.shape[-1]) for x in (tokens, weights)
+    batch = jax.tree.map(
+      lambda x: x.reshape(accumulate, -1, x.shape[-1]), batch
     )
-    parts = (tokens, weights, jax.random.split(key, accumulate))
-    zero = (jnp.zeros((), weights.dtype), jax.tree.map(jnp.zeros_like, params))
+    parts = (batch, jax.random.split(key, accumulate))
+    dtype = batch.weights.dtype
+    zero = (jnp.zeros((), dtype), jax.tree.map(jnp.zeros_like, params))
     return jax.lax.scan(add, zero, parts)[0]
 
   def step(
@@ -170,10 +177,10 @@ def _compiled(
     axis: str | None,
   ) -> tuple[State, dict]:
     key = mesh.fold_in_axis(jax.random.fold_in(key, state.step), axis)
-    tokens, weights = _weighted(batch, state.params)
-    weights /= mesh.psum(weights.sum(), axis)
-    rest = bias, state.step
-    sums = accumulated_loss(state.params, tokens, weights, key, *rest)
+    batch = _complete(batch, state.params)
+    share = batch.weights / mesh.psum(batch.weights.sum(), axis)
+    batch = batch._replace(weights=share)
+    sums = accumulated_loss(state.params, batch, key, bias, state.step)
     mean, grads = mesh.psum(sums, axis)
     updates, opt = tx.update(grads, state.opt, state.params)
     params: Any = optax.apply_updates(state.params, updates)
@@ -193,9 +200,9 @@ def _compiled(
     *,
     axis: str | None,
   ) -> tuple[Array, Array]:
-    tokens, weights = _weighted(batch, params)
+    tokens, weights, documents = _complete(batch, params)
     bias = bias_of(params, bias, tokens.shape[1] - 1, jnp.asarray(steps_made))
-    nll = network.nll(params, bias, *mesh.shifted(tokens))
+    nll = network.nll(params, bias, *mesh.shifted(tokens), documents=documents)
     return mesh.psum((jnp.sum(weights * nll), weights.sum()), axis)
 
   abstract_state = layout.abstract_state(init, jax.random.key(0))
@@ -207,9 +214,10 @@ def _compiled(
   )
 
 
-def _weighted(batch: Any, params: dict) -> tuple[jax.Array, jax.Array]:
-  """(tokens, weights); tokens alone weigh the same."""
-  if isinstance(batch, tuple):
-    return batch
+def _complete(batch: Any, params: dict) -> Batch:
+  """All that a batch may say; tokens alone weigh the same."""
   dtype = params['embed']['embedding'].dtype
-  return batch, jnp.ones((batch.shape[0], batch.shape[1] - 1), dtype)
+  if not isinstance(batch, tuple):
+    batch = batch, jnp.ones((batch.shape[0], batch.shape[1] - 1), dtype)
+  tokens, weights, *documents = batch
+  return Batch(tokens, weights.astype(dtype), *documents)
