@@ -57,7 +57,8 @@ class RPE:
       `constrain` maps it to the domain of the formula, so nothing is clamped.
     unconstrain: `params -> raw`, its inverse.
     rotate: `(q, k [B, T, H, K], positions [T]) -> (q, k)`; RoPE and its kin.
-      Their q.k must depend on positions through differences only.
+      Their q.k must depend on positions through differences only. Positions
+      of packed documents are [B, T], here and below.
     embed: `(x [B, T, D], positions [T]) -> x`; absolute encodings.
     clock: positions p of tokens; the distance that `bias` reads is p_i - p_j,
       and `rotate` turns by p. The index by default.

@@ -11,13 +11,13 @@ def make(H: int, base_period: float = 10000.0) -> base.RPE:
   w_i = base_period^(-(i - 1) / (m - 1)).
   """
 
-  def embed(x: Float[Array, 'B T D'], positions: Num[Array, ' T']):
+  def embed(x: Float[Array, 'B T D'], positions: Num[Array, '*B T']):
     D = x.shape[-1]
     if D % 2 or D < 4:
       raise ValueError(f'D = {D}: sinusoidal needs an even model width >= 4')
     m = D // 2
     w = base_period ** (-jnp.arange(m, dtype=jnp.float32) / (m - 1))
-    angle = positions.astype(jnp.float32)[:, None] * w
+    angle = positions.astype(jnp.float32)[..., None] * w
     table = jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
     return x + table.astype(x.dtype)
 
