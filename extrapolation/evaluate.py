@@ -90,7 +90,7 @@ def evaluate(
       multihost.every(lambda: _other(workdir, s, source, separator, field))
     )
   offsets = r.text().offsets(s.split)
-  within = e.data.windows != 'contiguous'
+  within = e.data.within
   read = offsets if within else offsets[[0, -1]]
   longest = max(s.lengths)
   plan = {
@@ -110,6 +110,7 @@ def evaluate(
       about |= dict(run=runs.run_id(e), targets=s.tokens)
       crossing = eval_windows.crossing(windows, offsets)
       about |= dict(source=source or e.data.source, crosses_documents=crossing)
+      about |= dict(within_documents=int(within))
       rows.append({**about, **row, **runs.provenance()})
   multihost.first(lambda: _write(path, rows, curves, e.train.T, lease))
   extra = () if s.window == 'full' else ('window_error', 'window_error_mean')
@@ -171,11 +172,7 @@ def _write(
     files.outputs(path.parent, last=path.name) as folder,
   ):
     every = eval_table.merged(path, rows)
-    alike = [
-      row
-      for row in every
-      if all(row.get(k) == rows[0][k] for k in ('step', 'targets'))
-    ]
+    alike = [row for row in every if eval_table.alike(row, rows[0])]
     for n, curve in curves.items():
       np.save(folder / f'{path.stem}-position-{n}.npy', curve)
     figure = folder / f'{path.stem}-position.png'

@@ -140,7 +140,7 @@ def test_rows_of_an_earlier_version_stay_and_are_replaced(trained_copy):
   e = runs.load_config(str(trained_copy))
   evaluate.evaluate(str(trained_copy))
   path = eval_table.path(str(trained_copy), e.eval)
-  new = ('run', 'targets', 'source', 'crosses_documents')
+  new = ('run', 'targets', 'source', 'crosses_documents', 'within_documents')
   rows = [
     {k: v for k, v in row.items() if k not in new} for row in table.read(path)
   ]
@@ -151,3 +151,27 @@ def test_rows_of_an_earlier_version_stay_and_are_replaced(trained_copy):
   assert lengths(trained_copy) == [8, 16, 32, 64]
   evaluate.evaluate(str(trained_copy), lengths=(16,))
   assert lengths(trained_copy) == [8, 16, 32, 64]
+
+
+def test_rows_within_documents_stand_beside_those_that_cross_them(tmp_path):
+  at = tmp_path / 'eval.csv'
+  row = dict(run='a', step=1, targets=0, length=8, crosses_documents='True')
+  within = row | dict(within_documents=1, crosses_documents=0)
+  table.write(at, [row])  # of a version that read across documents always
+  table.write(at, eval_table.merged(at, [within]))
+  both = eval_table.merged(at, [within])
+  assert [r['crosses_documents'] for r in both] == ['True', 0]
+  assert not eval_table.alike(*both)
+  across = row | dict(within_documents=0, crosses_documents=5)
+  table.write(at, eval_table.merged(at, [across]))
+  assert [r['crosses_documents'] for r in table.read(at)] == [0, 5]
+
+
+def test_a_sweep_takes_the_rows_as_its_run_reads(trained_copy):
+  e = runs.load_config(str(trained_copy))
+  evaluate.evaluate(str(trained_copy))
+  at = eval_table.path(str(trained_copy), e.eval)
+  run = table.read(at)[0]['run']
+  about = (str(trained_copy), e.eval, e.train.steps, run)
+  assert len(eval_table.read(*about, within=False)) == 3
+  assert eval_table.read(*about, within=True) == []

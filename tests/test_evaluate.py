@@ -75,10 +75,13 @@ def cut(path):
   path.write_text(''.join(map(operator.add, lines, ends)))
 
 
-def test_a_run_within_documents_is_scored_within_them(tiny, tmp_path, capsys):
+@pytest.mark.parametrize('windows', ['within', 'packed'])
+def test_a_run_within_documents_is_scored_within_them(
+  windows, tiny, tmp_path, capsys
+):
   for path in (tmp_path / 'text').iterdir():
     cut(path)
-  changes = {'data.separator': 'blank', 'data.windows': 'within'}
+  changes = {'data.separator': 'blank', 'data.windows': windows}
   changes |= {'train.steps': '2', 'train.valid_every': '0'}
   within = tmp_path / 'run'
   train.train(config.override(tiny, changes), str(within))
@@ -89,6 +92,7 @@ def test_a_run_within_documents_is_scored_within_them(tiny, tmp_path, capsys):
   rows = evaluate.evaluate(str(within), lengths=(8, 64, 128), tokens=400)
   assert 'are in shorter documents' in capsys.readouterr().out
   assert [row['crosses_documents'] for row in rows] == [0, 0, 0]
+  assert [row['within_documents'] for row in rows] == [1, 1, 1]
   for row in rows:
     nats = []
     for a, b in itertools.pairwise(offsets):

@@ -56,6 +56,11 @@ class Data:
   def __post_init__(self):
     sizes.check('data.vocab', self.vocab)
 
+  @property
+  def within(self) -> bool:
+    """Whether each document is read by itself, in evaluation too."""
+    return self.windows != 'contiguous'
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:

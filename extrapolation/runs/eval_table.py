@@ -16,7 +16,10 @@ from extrapolation.output import files, signed, table
 log = logging.getLogger(__name__)
 
 # Rows that agree in these are of the same evaluation: the newer one stays.
-KEY = ('run', 'length', 'step', 'targets')
+KEY = ('run', 'length', 'step', 'targets', 'within_documents')
+# What a row has that was written before there was such a column. Windows were
+# of one stream, whatever training read.
+BEFORE = dict(within_documents=0)
 
 
 def path(
@@ -46,21 +49,27 @@ def path(
   return folder / f'{name}.csv'
 
 
-def read(workdir: str, s: config.Eval, step: int, run: str) -> list[dict]:
+def read(
+  workdir: str, s: config.Eval, step: int, run: str, within: bool
+) -> list[dict]:
   """The rows of a run on its own text, by the settings and at a step.
 
-  A table of before there were `targets` and `run` in it has those it has.
+  within: those whose windows lie within documents, or else of one stream.
+
+  A table of before there were `targets` and `run` in it has those it has; one
+  of before there was `within_documents` has windows of one stream.
 
   Raises:
     signed.Damaged: the table is not what was written.
     OSError: there is none, or it cannot be read.
   """
   want = dict(run=run, step=step, targets=s.tokens)
+  want |= dict(within_documents=int(within))
   return [
     row
     for row in table.read(path(workdir, s))
     if row.get('length') in s.lengths
-    and all(row.get(key, '') in ('', value) for key, value in want.items())
+    and all(_cell(row, key) in ('', value) for key, value in want.items())
   ]
 
 
@@ -93,6 +102,17 @@ def merged(at: pathlib.Path | epath.Path, rows: Sequence[dict]) -> list[dict]:
   return sorted([*kept, *rows], key=lambda r: (r['step'], r['length']))
 
 
+def alike(row: dict, other: dict) -> bool:
+  """Whether two rows of a run may stand in one figure over length."""
+  keys = ('step', 'targets', 'within_documents')
+  return all(_cell(row, key) == _cell(other, key) for key in keys)
+
+
 def _key(row: dict) -> tuple:
-  """Of a row of before there were `run` and `targets`, without these."""
-  return tuple(row.get(name, '') for name in KEY)
+  return tuple(_cell(row, name) for name in KEY)
+
+
+def _cell(row: dict, name: str) -> int | str:
+  """Of a row of before there was such a column, what it would say."""
+  value = row.get(name, '')
+  return BEFORE.get(name, '') if value == '' else value

@@ -142,7 +142,9 @@ def evaluated_rows(folder: str, e: config.Experiment) -> list[dict]:
   try:
     run_folder.same_config(folder, e)
     run_folder.same_encoding(folder, e)
-    rows = eval_table.read(folder, e.eval, e.train.steps, identity.run_id(e))
+    rows = eval_table.read(
+      folder, e.eval, e.train.steps, identity.run_id(e), e.data.within
+    )
     if {row['length'] for row in rows} != set(e.eval.lengths):
       return []
     return [{**row, 'rpe': label(e)} for row in rows]

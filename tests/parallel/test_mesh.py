@@ -34,6 +34,7 @@ RNG = np.random.default_rng(0)
 TOKENS = RNG.integers(0, V, (2, B, T + 1), dtype=np.int32)
 # Rows of very different weight; some devices have nothing at all.
 WEIGHTS = RNG.uniform(size=(2, B, T)) * (RNG.uniform(size=(2, B, 1)) < 0.6)
+DOCUMENTS = np.sort(RNG.integers(0, 5, (2, B, T), dtype=np.int32), axis=-1)
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -54,7 +55,7 @@ def experiment(rpe='kerple_log', accumulate=1, T=T, B=B, **layout):
 
 
 @functools.cache
-def trained(rpe: str, **layout):
+def trained(rpe: str, packed: bool = False, **layout):
   """(state and metrics of two steps, bytes on one device)."""
   p = training.make(experiment(rpe, **layout), V)
   state, key, metrics = p.init(jax.random.key(0)), jax.random.key(1), []
@@ -62,7 +63,8 @@ def trained(rpe: str, **layout):
   size = sum(
     x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(state)
   )
-  for batch in zip(TOKENS, WEIGHTS, strict=True):
+  arrays = (TOKENS, WEIGHTS, DOCUMENTS) if packed else (TOKENS, WEIGHTS)
+  for batch in zip(*arrays, strict=True):
     batch = p.layout.global_from_local(batch, B)
     state, row = p.step(state, batch, key, bias)
     metrics += [float(row[k]) for k in ('loss', 'grad_norm', 'param_norm')]
@@ -94,6 +96,15 @@ def test_a_clock_is_that_of_one_device():
   want, _ = trained(spec, data=1)
   for a, b in zip(got, want, strict=True):
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', VALIDATED)
+def test_documents_are_apart_in_every_layout(name):
+  got, _ = trained('type2', packed=True, **LAYOUTS[name])
+  want, _ = trained('type2', packed=True, data=1)
+  for a, b in zip(got, want, strict=True):
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize('name', VALIDATED)
