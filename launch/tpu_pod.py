@@ -7,7 +7,8 @@ r"""Runs a command on every host of a Cloud TPU, again when it is preempted.
 `all` is create, copy, run and, at the end, delete; each is also a command of
 its own. What follows a `--` is a module and its flags; `--multihost` is added.
 `copy` installs the last commit, without uncommitted changes, and a new secret
-that lets the hosts know each other.
+that lets the hosts know each other. A config file or an encoding of your own
+that a command names must be in that commit.
 
 A preempted TPU is deleted and created again, and the command runs again and
 resumes from its checkpoint, so the workdir must outlive the TPU. After exit
@@ -32,6 +33,7 @@ from extrapolation import cli  # noqa: E402
 from extrapolation.cli import flags  # noqa: E402
 from extrapolation.output import exit_codes  # noqa: E402
 from extrapolation.parallel import secret  # noqa: E402
+from extrapolation.rpe import spec  # noqa: E402
 
 TPU = ['gcloud', 'compute', 'tpus', 'tpu-vm']
 TERMINATED = 128 + 15  # by SIGTERM, before there was anything to save
@@ -55,6 +57,8 @@ WORDS = dict(
   version='[A-Za-z0-9][A-Za-z0-9._-]*',
   python='[A-Za-z0-9/][A-Za-z0-9._/+-]*',
 )
+# Flags that may name files of the user's own.
+FILES = ('--config', '--rpe', '--config.model.rpe', '--config.sweep.rpe')
 # Processes that a lost connection left behind still hold the TPU; SIGTERM lets
 # them save.
 CLEAR = (
@@ -251,8 +255,30 @@ def check(args: argparse.Namespace) -> None:
         f'--workdir={"".join(where[:1])}: is lost with the disk of the TPU; '
         'give --workdir=gs://BUCKET/DIR'
       )
+    check_files(words)
   if not args.dry_run and not shutil.which('gcloud'):
     raise ValueError('no gcloud on this machine; install it, or --dry_run')
+
+
+def check_files(words: list[str]) -> None:
+  """Raises ValueError for a Python file that will not be on the hosts."""
+  for word, following in zip(words, [*words[1:], ''], strict=True):
+    flag, equals, value = word.partition('=')
+    if flag not in FILES:
+      continue
+    for item in (value if equals else following).strip('[]()').split(','):
+      path = spec.parse(item.strip(' \'"'))[0]
+      if spec.is_file(path) and not committed(path):
+        raise ValueError(
+          f'{flag}={path}: the hosts get the last commit of {ROOT}, and it has '
+          'no such file; commit it there, and give its path from there'
+        )
+
+
+def committed(path: str) -> bool:
+  """Whether the last commit has a file of this path from its root."""
+  argv = ['git', '-C', str(ROOT), 'cat-file', '-e', f'HEAD:{path}']
+  return not subprocess.run(argv, check=False, capture_output=True).returncode
 
 
 if __name__ == '__main__':

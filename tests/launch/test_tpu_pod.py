@@ -247,6 +247,29 @@ def test_a_mistake_is_told_before_anything_is_made(cloud, argv, message):
   assert calls(cloud) == []
 
 
+@pytest.mark.parametrize(
+  'flag',
+  [
+    '--config.model.rpe={}:width=3', '--config.sweep.rpe=alibi,{}',
+    '--rpe={}', '--config={}:64',
+  ],
+)  # fmt: skip
+@pytest.mark.parametrize('action', ['all', 'run'])
+def test_a_file_that_is_not_copied_is_told(cloud, tmp_path, flag, action):
+  mine = tmp_path / 'mine.py'
+  mine.write_text('')
+  for path in (mine, 'configs/none.py', ROOT / 'configs/demo.py'):
+    given = flag.format(path)
+    for words in ([given], given.split('=', 1)):
+      with pytest.raises(ValueError) as e:
+        tpu_pod.main([action, *FLAGS, '--', *TRAIN, *words])
+      said = f'{flag.partition("=")[0]}={path}: the hosts get the last commit'
+      assert said in str(e.value)
+  assert calls(cloud) == []
+  tpu_pod.main([action, *FLAGS, '--', *TRAIN, flag.format('configs/demo.py')])
+  assert 'run' in verbs(cloud)
+
+
 def test_a_missing_gcloud_is_told(monkeypatch):
   monkeypatch.setenv('PATH', '/nowhere')
   with pytest.raises(ValueError, match='no gcloud on this machine'):
