@@ -81,7 +81,7 @@ def test_every_flag_and_config_key_exists(capsys, monkeypatch):
     given = [f.partition('=')[0] for f in flags]
     assert {f for f in given if not f.startswith('--config.')} <= set(known)
     encodings = dict(f.split('=', 1) for f in flags).get('--rpe', '').split(',')
-    mine = {pathlib.Path(path).stem for path in own()}
+    mine = set(own())
     assert set(filter(None, encodings)) <= {*rpe.names(), *mine}
     if module.endswith('sweep'):
       about = dict(f[2:].split('=', 1) for f in flags)
@@ -102,15 +102,15 @@ def test_the_files_it_shows_are_those_of_its_sweep():
   assert shown == [f'{folder}/sweep.png', f'{folder}/report.html']
 
 
-def test_its_python_parses_and_its_encoding_works():
+def test_its_python_parses_and_its_encoding_works(tmp_path):
   for text in CODE.values():
     if not text.startswith('%%'):
       ast.parse(re.sub(r'(?m)^( *)[!%].*$', r'\1pass', text))
   for path, text in own().items():
-    assert pathlib.Path(path).parent == pathlib.Path('extrapolation/rpe')
-    found = {}
-    exec(text, found)
-    assert found['make'](H=4).bias(jnp.arange(9), {}).shape == (4, 9)
+    assert pathlib.Path(path).parent == pathlib.Path()  # not of the package
+    (tmp_path / path).write_text(text)
+    name = rpe.load(str(tmp_path / path))
+    assert rpe.get(name, 4).bias(jnp.arange(9), {}).shape == (4, 9)
 
 
 @pytest.mark.slow
@@ -150,5 +150,7 @@ def test_it_runs_from_top_to_bottom(tmp_path):
   text = {c.id: json.dumps(c.get('outputs', [])) for c in notebook.cells}
   assert 'image/png' in text['figure']
   assert 'diverges' in text['verdicts'] and 'converges' in text['verdict']
-  assert 'mine-s0' in text['again'] and 'finished, skipped' in text['again']
-  assert 'mine' in text['report'] and '7 of 7 runs finished' in text['report']
+  assert 'mine.py-s0' in text['again'] and 'finished, skipped' in text['again']
+  assert (
+    'mine.py' in text['report'] and '7 of 7 runs finished' in text['report']
+  )
