@@ -135,7 +135,7 @@ class Block(nnx.Module):
     return self.down(h)
 
 
-def _params(part: Clock | Heat, D: int, rngs: nnx.Rngs) -> dict:
+def _params(part: Clock | Heat, D: int, rngs: nnx.Rngs) -> Any:
   """The learned part of a clock or a heat of one layer, as raw values."""
   if not part.learned:
     return nnx.data({})

@@ -33,12 +33,12 @@ def _same_params(params: Params) -> Params:
   return params
 
 
-def _same_qk(q: QK, k: QK, positions: Num[Array, ' T']):
+def _same_qk(q: QK, k: QK, positions: Num[Array, '...']):
   del positions
   return q, k
 
 
-def _same_input(x: Float[Array, 'B T D'], positions: Num[Array, ' T']):
+def _same_input(x: Float[Array, 'B T D'], positions: Num[Array, '...']):
   del positions
   return x
 
