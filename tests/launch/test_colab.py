@@ -128,6 +128,7 @@ def test_it_runs_from_top_to_bottom(tmp_path):
   notebook = nbformat.read(tmp_path / 'launch' / 'colab.ipynb', 4)
   nbformat.validate(notebook)
   tiny = ['train.steps=4', 'train.B=2', 'train.valid_every=0', 'eval.tokens=64']
+  tiny += ['optim.warmup=2']
   tiny += ['eval.lengths=16,64', 'model.N=1', 'model.D=16', 'model.F=16']
   tiny += ['sweep.seeds=0']
   for cell in notebook.cells:
