@@ -149,8 +149,8 @@ class Dataset:
     if T and self.windows == 'packed':
       w = packed.pack(self.offsets('train'), T, self._parts())
       lines.append(
-        f'      {len(w):,} windows of {T} packed with '
-        f'{manifest["splits"]["train"]["documents"]:,} documents: {w.split:,} '
+        f'      {len(w):,} packed windows of {T}: '
+        f'{manifest["splits"]["train"]["documents"]:,} documents, {w.split:,} '
         f'longer ones split, {w.left_out:,} of one token left out, '
         f'{w.padding:.2%} padding'
       )

@@ -109,7 +109,7 @@ def pack(
       f'{len(targets)} documents of one token each have no target to learn; '
       'give more text, or another data.separator'
     )
-  counts = -(-targets // T)
+  counts = -(-np.maximum(targets, 0) // T)
   number = _ranges(np.zeros_like(counts), counts)  # of a piece in its document
   start = documents[:-1].repeat(counts) + number * T
   size = np.minimum(targets.repeat(counts) - number * T, T) + 1

@@ -207,6 +207,6 @@ def test_what_was_packed_is_said(write, tmp_path):
   )  # fmt: skip
   windows = packed.pack(made.offsets('train'), 50)
   said = made.summary(50)
-  assert f'{len(windows)} windows of 50 packed with 8 documents' in said
-  assert ': 4 longer ones split, 0 of one token left out' in said
+  assert f'{len(windows)} packed windows of 50: 8 documents, ' in said
+  assert '4 longer ones split, 0 of one token left out' in said
   assert f'{windows.padding:.2%} padding' in said

@@ -62,7 +62,7 @@ def test_a_packed_run_resumes_to_the_same_bits(
   c = with_(tiny_documents, data__windows='packed')
   train.train(c, str(tmp_path / 'run'))
   out = capsys.readouterr().out
-  assert 'windows of 14 packed with' in out and '% padding' in out
+  assert 'packed windows of 14: ' in out and '% padding' in out
   again = shutil.copytree(tmp_path / 'run', tmp_path / 'again')
   for step in ('4', '6'):
     shutil.rmtree(again / 'checkpoints' / step)
