@@ -16,7 +16,7 @@ from immutabledict import immutabledict
 from extrapolation import rpe as encodings
 from extrapolation.cli import values
 from extrapolation.config import sizes, user_files
-from extrapolation.data import SPLITS
+from extrapolation.data import BY_DOCUMENT, SPLITS
 
 ACTIVATIONS = ('relu', 'gelu')
 DTYPES = ('float32', 'bfloat16', 'float64')
@@ -59,7 +59,7 @@ class Data:
   @property
   def within(self) -> bool:
     """Whether each document is read by itself, in evaluation too."""
-    return self.windows != 'contiguous'
+    return self.windows in BY_DOCUMENT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Text as token streams: sources, tokenizers, a prepared corpus, batches."""
 
-from extrapolation.data.dataset import WINDOWS, Dataset
+from extrapolation.data.dataset import BY_DOCUMENT, WINDOWS, Dataset
 from extrapolation.data.pipeline import batches
 from extrapolation.data.preparation import prepare
 from extrapolation.data.sources import SPLITS
@@ -8,6 +8,7 @@ from extrapolation.data.tokenizers import Tokenizer
 from extrapolation.data.tokenizers import load as load_tokenizer
 
 __all__ = [
+  'BY_DOCUMENT',
   'SPLITS',
   'WINDOWS',
   'Dataset',

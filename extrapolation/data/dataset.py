@@ -13,7 +13,8 @@ from extrapolation.data import integrity, packed, pipeline, tokenizers
 if TYPE_CHECKING:
   import grain
 
-WINDOWS = ('contiguous', 'within', 'packed')
+BY_DOCUMENT = ('within', 'packed')  # each document is read by itself
+WINDOWS = ('contiguous', *BY_DOCUMENT)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ class Dataset:
   @property
   def within(self) -> bool:
     """Whether no token is read with one of another document before it."""
-    return self.windows != 'contiguous'
+    return self.windows in BY_DOCUMENT
 
   def beginning(
     self, split: str, T: int, targets: int
