@@ -210,3 +210,15 @@ def test_what_was_packed_is_said(write, tmp_path):
   assert f'{len(windows)} packed windows of 50: 8 documents, ' in said
   assert '4 longer ones split, 0 of one token left out' in said
   assert f'{windows.padding:.2%} padding' in said
+  read = made.batches(B=len(windows), T=50, seed=0)[0]
+  counted = read.weights > 0
+  assert counted.sum() == len(made.tokens('train')) - 8
+  want = made.tokens('train')[np.setdiff1d(*_ends(made.offsets('train')))]
+  np.testing.assert_array_equal(
+    np.sort(read.tokens[:, 1:][counted]), np.sort(want)
+  )
+
+
+def _ends(offsets):
+  """All places of a text, and those where a document begins."""
+  return np.arange(offsets[-1]), offsets[:-1]
