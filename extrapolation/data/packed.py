@@ -39,8 +39,8 @@ class PackedWindows:
 
   Attributes:
     T: targets of a full window, whose room is T + 1 tokens.
-    start, size, place: first token in the text, number of tokens, and place in
-      its window, of each piece, by window.
+    start, size, offset: first token in the text, number of tokens, and offset
+      in its window, of each piece, by window.
     first: the pieces of window w are first[w] .. first[w + 1] - 1.
     by_part: number of the first window of each part, and of all windows.
     split: documents that were cut.
@@ -50,7 +50,7 @@ class PackedWindows:
   T: int
   start: Int[np.ndarray, ' p']
   size: Int[np.ndarray, ' p']
-  place: Int[np.ndarray, ' p']
+  offset: Int[np.ndarray, ' p']
   first: Int[np.ndarray, ' w1']
   by_part: Int[np.ndarray, ' q1']
   split: int
@@ -75,7 +75,7 @@ class PackedWindows:
     piece = _ranges(self.first[windows], counts)
     row = np.repeat(np.arange(b), counts)
     size = self.size[piece]
-    to = _ranges(row * room + self.place[piece], size)
+    to = _ranges(row * room + self.offset[piece], size)
     text = np.zeros(b * room, np.int32)
     text[to] = tokens[_ranges(self.start[piece], size)]
     document = np.full(b * room, PADDING, np.int32)
@@ -126,7 +126,7 @@ def pack(
     T=T,
     start=start,
     size=size,
-    place=before - before[first[:-1]].repeat(np.diff(first)),
+    offset=before - before[first[:-1]].repeat(np.diff(first)),
     first=first,
     by_part=np.asarray(by_part),
     split=int((targets > T).sum()),
@@ -188,9 +188,9 @@ def best_fit_decreasing(
         made += len(free)
       each = left // n
       used, last = divmod(len(pieces), each)
-      put = np.repeat(free, each)[: len(pieces)]
-      out[pieces[: len(put)]] = put
-      pieces = pieces[len(put) :]
+      chosen = np.repeat(free, each)[: len(pieces)]
+      out[pieces[: len(chosen)]] = chosen
+      pieces = pieces[len(chosen) :]
       give(left - each * n, free[:used])
       if last and used < len(free):
         give(left - last * n, free[used : used + 1])
