@@ -45,6 +45,7 @@ __all__ = [
   'Params',
   'about',
   'add_flag',
+  'added_later',
   'at_train_length',
   'defaults',
   'digests',
@@ -239,6 +240,21 @@ def defaults(kernel: str) -> dict:
     return {}
   parameters = list(inspect.signature(_make(kernel)).parameters.values())
   return {p.name: p.default for p in parameters[1:]}
+
+
+def added_later(kernel: str) -> dict:
+  """The defaults of hyperparameters that `make` takes by keyword alone.
+
+  Those after `*` joined an encoding that runs were trained with before: at its
+  default each leaves it the encoding that it was.
+
+  >>> added_later('rotary')['scaling']
+  'none'
+  """
+  if is_composed(kernel) or is_file(kernel):
+    return {}
+  parameters = inspect.signature(_make(kernel)).parameters.values()
+  return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def layers(text: str, H: int, /, **hyper: Any) -> tuple['RPE', ...]:
