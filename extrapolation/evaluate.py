@@ -98,6 +98,8 @@ def evaluate(
   }
   for record, params in r.model.rpe_rows(r.params):
     rpe_check.check(record, e.model.H, longest, params)
+  for record in set(r.model.encodings):
+    rpe_check.check_parts(record, e.model.H, e.train.T)
   multihost.first(lambda: _writable(path.parent))
   bias = jax.tree.map(np.asarray, r.model.bias(r.params, longest))
   rows, curves = [], {}

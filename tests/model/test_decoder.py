@@ -114,9 +114,7 @@ def test_a_text_longer_than_the_encoding_can_go_is_refused():
 def test_a_rotation_that_knows_the_pass_is_refused(name, most, length):
   """What a key was rotated by is kept; it may not change with the text."""
   encodings = rpe.layers(name, 8)
-  m = dataclasses.replace(
-    small.make('none', D=32, H=8), encodings=encodings
-  )
+  m = dataclasses.replace(small.make('none', D=32, H=8), encodings=encodings)
   model.check_length(m, most)
   with pytest.raises(ValueError, match=f'length {length}: .* most {most} tok'):
     model.check_length(m, length)
