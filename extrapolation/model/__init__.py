@@ -1,9 +1,14 @@
 """The transformer, its layers, its loss and its decoder."""
 
-from extrapolation.model.decoder import Stream, check_length
+from extrapolation.model.decoder import (
+  Stream,
+  check_length,
+  rotated_alike,
+)
 from extrapolation.model.network import (
   Model,
   Network,
+  computed_as,
   for_length,
   logits,
   make,
@@ -18,9 +23,11 @@ __all__ = [
   'Sampling',
   'Stream',
   'check_length',
+  'computed_as',
   'for_length',
   'logits',
   'make',
+  'rotated_alike',
   'token_nll',
   'unrolled',
 ]

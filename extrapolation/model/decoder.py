@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from extrapolation import attention, config, rpe
@@ -164,7 +165,7 @@ def check_length(m: Model, length: int) -> None:
   tokens of a pass (its length, its last position), they would be stale.
   """
   for encoding in m.encodings:
-    alike = _rotated_alike(encoding, m.config)
+    alike = rotated_alike(encoding, m.config)
     if not alike(length):
       lengths = range(2, length)
       most = 1 + bisect.bisect(lengths, False, key=lambda n: not alike(n))
@@ -175,11 +176,11 @@ def check_length(m: Model, length: int) -> None:
       )
 
 
-def _rotated_alike(
+def rotated_alike(
   encoding: rpe.RPE, c: config.Network
 ) -> Callable[[int], bool]:
-  """Of a length: do tokens 1 and length - 1 turn alone as among all?"""
-  x = jnp.linspace(1, 2, c.D // c.H)
+  """Of n: whether tokens 1 and n - 1 turn alone as they do among n."""
+  x = np.linspace(1, 2, c.D // c.H, dtype=np.float32)
 
   @functools.partial(jax.jit, static_argnums=(1, 2))
   def turned(first: Array, T: int, at: tuple[int, ...]) -> list[Array]:
@@ -189,10 +190,11 @@ def _rotated_alike(
 
   def alike(length: int) -> bool:
     some = min(1, length - 1), length - 1
-    among = turned(jnp.asarray(0), length, some)
-    alone = [turned(jnp.asarray(i), 1, (0,)) for i in some]
-    alone = [jnp.concatenate(y, 1) for y in zip(*alone, strict=True)]
-    same = functools.partial(jnp.allclose, atol=1e-5)
-    return all(map(same, among, alone))
+    with jax.ensure_compile_time_eval():  # by one who may be traced
+      among = turned(jnp.asarray(0), length, some)
+      alone = [turned(jnp.asarray(i), 1, (0,)) for i in some]
+      alone = [jnp.concatenate(y, 1) for y in zip(*alone, strict=True)]
+      same = functools.partial(jnp.allclose, atol=1e-5)
+      return all(map(same, among, alone))
 
   return alike

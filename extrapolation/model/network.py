@@ -352,8 +352,13 @@ def unrolled(m: Model, params: Params) -> tuple[Model, Params]:
       for i in range(m.config.N)
     }
     params = {**params, 'layers': layers}
-  section = replace(m.config, scan=False, remat=False)
-  return replace(_model(m.V, section, m.encodings), step=m.step), params
+  return computed_as(m, scan=False, remat=False), params
+
+
+def computed_as(m: Model, **changes: Any) -> Model:
+  """The same encodings and step, with other keys of the section `model`."""
+  section = replace(m.config, **changes)
+  return replace(_model(m.V, section, m.encodings), step=m.step)
 
 
 def for_length(n: Network, params: Params, T: int) -> tuple[Network, Params]:

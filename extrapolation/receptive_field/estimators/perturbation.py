@@ -6,8 +6,8 @@ as KL(p, p'). Every window has one distance in each of the ranges 2^i .. 2^(i+1)
 - 1, drawn without gaps over the windows; bins of a quarter of an octave are
 averaged, and weigh as many distances as they are wide.
 
-What lies before the token is not computed again: its keys and values are those
-of the reference pass.
+What lies before the token is not computed again, unless a rotation is of all
+tokens of a pass: its keys and values are those of the reference pass.
 """
 
 import itertools
@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Integer
 
 from extrapolation import attention, config, rpe
-from extrapolation.model import Network, logits
+from extrapolation.model import Network, logits, rotated_alike
 from extrapolation.receptive_field.estimators import (
   flop_count,
   forward_pass,
@@ -68,7 +68,9 @@ def draw(
 
 def make(network: Network, settings: Settings) -> Callable[..., tuple]:
   """`(params, bias, batch, reference, d, other) -> tv, kl [B, ranges]`."""
-  n, small = settings.length, min(SMALL, settings.length)
+  n = small = settings.length
+  if all(rotated_alike(form, network.config)(n) for form in network.forms):
+    small = min(SMALL, n)  # else what lies before has to be rotated again
   groups = {}  # by tokens computed anew
   for i, (_, b) in enumerate(ranges(n)):
     groups.setdefault(max(b, small), []).append(i)
