@@ -42,13 +42,15 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
     ) -> Array:
       B, _, H, K = k.shape
       empty = decode.init_cache(B, H, K, window, k.dtype)
+      clock, heat = kw.get('clock'), kw.get('heat')
       if log_tail is None:
-        caches.append(decode.prefill(k, v, empty, clock=kw.get('clock')))
+        caches.append(decode.prefill(k, v, empty, clock=clock))
         return attention.attend(q, k, v, bias, window=window, **kw)
-      o, lse = attention.attend_with_lse(q, k, v, bias, window=window)
+      o, lse = attention.attend_with_lse(q, k, v, bias, window=window, **kw)
+      q = q if heat is None else q * heat[..., None]
       m, (_, radius) = window_bound.query_bound(q, k), window_bound.ball(v)
       error = window_bound.moved(lse, m, radius, log_tail[layer], window)
-      caches.append(decode.prefill(k, v, empty, error.max(1)))
+      caches.append(decode.prefill(k, v, empty, error.max(1), clock))
       return o
 
     x = n.hidden(params, bias, tokens, attend=attend)

@@ -197,6 +197,17 @@ class Model:
         pairs.append((encoding, {k: v[row] for k, v in value.items()}))
     return pairs
 
+  def rpe_by_layer(self, params: Params) -> list[tuple[rpe.RPE, rpe.Params]]:
+    """The encoding of each of N layers with its own parameters."""
+    c, turns = self.config, len(self.encodings)
+    values = self._values(params)
+    pairs = []
+    for i in range(c.N):
+      row = i // turns if c.rpe_per_layer else 0
+      own = {k: v[row] for k, v in values[i % turns].items()}
+      pairs.append((self.encodings[i % turns], own))
+    return pairs
+
   def _values(self, params: Params) -> list[rpe.Params]:
     c = self.config
     raw = params.get('rpe', {})

@@ -8,7 +8,13 @@ from jaxtyping import Float
 from extrapolation.model import Model
 from extrapolation.receptive_field.estimators import composition
 from extrapolation.receptive_field.estimators.settings import Settings
-from extrapolation.theory import NotJudged, answer, far_share, subjects, trf_bounds
+from extrapolation.theory import (
+  NotJudged,
+  answer,
+  far_share,
+  subjects,
+  trf_bounds,
+)
 
 Heads = list[list[dict]]  # theory's record of each head, by layer
 
@@ -27,18 +33,15 @@ def heads(model: Model, params: dict, settings: Settings, train: int) -> Heads:
     )
   eps = dict(zip(settings.eps, settings.shares, strict=True))
   asked = answer.Asked(eps, settings.length, train)
+  N = model.config.N
+  distinct = N if model.config.rpe_per_layer else len(model.encodings)
   answers = []
-  for encoding, row in model.rpe_rows(params):
+  for encoding, row in model.rpe_by_layer(params)[:distinct]:
     values = {k: np.asarray(v, np.float32) for k, v in row.items()}
     subject = subjects.read(encoding, values)
     _ = subject.heads  # refused where not judged
     answers.append(answer.record(subject, asked)['heads'])
-  N, turns = model.config.N, len(model.encodings)
-  if not model.config.rpe_per_layer:
-    return [answers[i % turns] for i in range(N)]
-  # One encoding after another, each with its own layers.
-  order = sorted(range(N), key=lambda i: i % turns)
-  return [answers[order.index(i)] for i in range(N)]
+  return [answers[i % distinct] for i in range(N)]
 
 
 def kernels(bias: Float[np.ndarray, 'N H n']) -> Float[np.ndarray, 'N H n']:
