@@ -56,7 +56,8 @@ def evaluate(
   A window limits the keys of every query (`window_certificate.windows`). The
   columns `window_error` and `window_error_mean` then bound what that can change
   in an attention output, as a share of the largest value vector: for the query
-  that may lose most, and in the mean over queries, heads and layers.
+  that may lose most, and in the mean over queries, heads and layers; they stay
+  empty where the weight of a key is of the text (a clock or a heat of it).
 
   `changes` replace fields of the run's own `eval` section. `lease` is that of a
   caller who must not write when it is lost. Needs nothing else:
@@ -83,8 +84,7 @@ def evaluate(
   if encoding:
     r = runs.scored_as(r, encoding)
     about_encoding = f'{r.config.model.label} (trained: {e.model.label})'
-  if s.window != 'full':
-    window_certificate.check(r.model, s.window)
+  window_certificate.check(r.model, r.params, s.window)
   if source:
     r = r.on(
       multihost.every(lambda: _other(workdir, s, source, separator, field))
@@ -99,6 +99,8 @@ def evaluate(
   }
   for record, params in r.model.rpe_rows(r.params):
     rpe_check.check(record, e.model.H, longest, params)
+  for record in set(r.model.encodings):
+    rpe_check.check_parts(record, e.model.H, e.train.T)
   multihost.first(lambda: _writable(path.parent))
   bias = jax.tree.map(np.asarray, r.model.bias(r.params, longest))
   rows, curves = [], {}

@@ -28,7 +28,7 @@ log = logging.getLogger('extrapolation.train')  # also as __main__
 
 
 def check(e: config.Experiment) -> None:
-  """Raises ValueError unless the batch fits the devices, and a bias the model.
+  """Raises ValueError unless batch and devices, encoding and model fit.
 
   An experiment has checked all else when it was made.
   """
@@ -42,6 +42,7 @@ def _check_bias(
 ) -> None:
   for encoding in rpe.layers(name, H, **hyper):
     rpe_check.check(encoding, H, T)
+    rpe_check.check_parts(encoding, H, T)
 
 
 def train(

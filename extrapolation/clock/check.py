@@ -4,8 +4,8 @@ from extrapolation import clock
 from extrapolation.parts import check as parts
 
 
-def check(record: clock.Clock, H: int) -> None:
-  """Returns if no token lies before the one that precedes it.
+def check(record: clock.Clock, H: int, T: int = parts.T) -> None:
+  """Returns if none of T tokens lies before the one that precedes it.
 
   Raises:
     ValueError: increments that are negative, not finite, of another shape, or
@@ -18,4 +18,5 @@ def check(record: clock.Clock, H: int) -> None:
     lambda out: out >= 0,
     'a clock may not decrease: give a number >= 0, such as softplus of it',
     H,
+    T,
   )

@@ -101,8 +101,7 @@ def one_length(
   keys = tails = None
   if settings.window != 'full':
     keys = window_certificate.windows(settings.window, run, n)
-    tails = window_certificate.log_tails(run.model, run.params, n)
-    tails = jnp.asarray(tails[:, np.arange(len(keys)), keys], jnp.float32)
+    tails = window_certificate.bounded_tails(run.model, run.params, n, keys)
   layout, size = mesh.for_length(n, len(windows), settings.batch_tokens)
   compiled, params = _nll(run.model.network, keys, layout), run.params
   table = bias
@@ -119,6 +118,8 @@ def one_length(
     if not keys:
       return compiled(params, table, rows)
     nats, lost = compiled(params, table, rows, tails)
+    if lost is None:
+      return nats
     for e, w in zip(np.asarray(lost), part, strict=False):
       errors.append(e[: w.stop - w.start - 1])
     return nats
@@ -139,9 +140,11 @@ def one_length(
   )
   row |= dict(window='full', window_error=0.0, window_error_mean=0.0)
   if keys:
+    row |= dict(window=' '.join(map(str, keys)))
+    row |= dict(window_error=None, window_error_mean=None)
+  if errors:
     every = np.concatenate(errors)
     row |= dict(
-      window=' '.join(map(str, keys)),
       window_error=float(every[:, 0].max()),
       window_error_mean=float(every[:, 1].mean()),
     )
@@ -155,7 +158,8 @@ def _nll(
   """(params, bias, batch) -> nats [B, T], compiled once per network.
 
   With a window: (params, bias, batch, ln T_w [N, H]) -> nats, and of every
-  query the largest and the mean error over layers and heads, [B, T, 2].
+  query the largest and the mean error over layers and heads, [B, T, 2]; None
+  of ln T_w = None.
   """
   if window is None:
 
@@ -167,11 +171,13 @@ def _nll(
     return layout.jit_replicated(whole)
 
   def windowed(
-    params: dict, bias: Array, batch: Array, log_tails: Array
-  ) -> tuple[Array, Array]:
+    params: dict, bias: Array, batch: Array, log_tails: Array | None
+  ) -> tuple[Array, Array | None]:
     nats, seen = window_certificate.measured(
       network, params, bias, batch, window
     )
+    if log_tails is None:
+      return nats, None
     lost = window_certificate.lost(seen, log_tails, window)
     return nats, jnp.stack([lost.max((0, 3)), lost.mean((0, 3))], -1)
 

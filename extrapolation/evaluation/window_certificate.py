@@ -21,7 +21,10 @@ from jaxtyping import Array, Float, Int
 
 from extrapolation import attention, config, model, runs
 from extrapolation.attention import window_bound
+from extrapolation.evaluation import largest_weight
 from extrapolation.parallel import mesh
+
+CHECKED = 64  # tokens of the text that `check` asks about
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ class Seen(NamedTuple):
 def measured(
   network: model.Network,
   params: dict,
-  bias: Float[Array, 'N H T'],
+  bias: Any,
   batch: Int[Array, 'B T1'],
   window: tuple[int, ...],
 ) -> tuple[Float[Array, 'B T'], Seen]:
@@ -53,10 +56,18 @@ def measured(
   network, params = model.for_length(network, params, inputs.shape[1])
 
   def attend(
-    q: Array, k: Array, v: Array, bias: Array, layer: Any
+    q: Array,
+    k: Array,
+    v: Array,
+    bias: Any,
+    layer: Any,
+    heat: Array | None = None,
+    **kw: Any,
   ) -> tuple[Array, Seen]:
     del layer
-    o, lse = attention.attend_with_lse(q, k, v, bias, window=window)
+    kw |= dict(window=window, heat=heat)
+    o, lse = attention.attend_with_lse(q, k, v, bias, **kw)
+    q = q if heat is None else q * heat[..., None]
     return o, Seen.of(lse, q, k, v)
 
   x, seen = network.hidden(params, bias, inputs, attend=attend)
@@ -71,24 +82,41 @@ def lost(
 
 
 def log_tails(m: model.Model, params: dict, length: int) -> np.ndarray:
-  """ln T_w, w = 0 .. length, of a text so long: [N, H, length + 1]."""
-  bias = np.asarray(m.bias(params, length), np.float64)
+  """ln T_w, w = 0 .. length, of a text so long: [N, H, length + 1].
+
+  Raises:
+    ValueError: as `largest_weight.log_weights`.
+  """
+  bias = largest_weight.log_weights(m, params, length)
   tails = np.logaddexp.accumulate(bias[..., ::-1], axis=-1)[..., ::-1]
   return np.pad(tails, ((0, 0), (0, 0), (0, 1)), constant_values=-np.inf)
 
 
-def check(m: model.Model, spec: str) -> None:
-  """Raises ValueError if no window of so many keys has a bound.
+def bounded_tails(
+  m: model.Model, params: dict, length: int, keys: tuple[int, ...]
+) -> Float[Array, 'N H'] | None:
+  """ln T_w at the window of each head; None, and why, if nothing bounds it."""
+  try:
+    tails = log_tails(m, params, length)
+  except ValueError as e:
+    log.info('window_error and window_error_mean stay empty: %s', e)
+    return None
+  return jnp.asarray(tails[:, np.arange(len(keys)), keys], jnp.float32)
+
+
+def check(m: model.Model, params: dict, spec: str) -> None:
+  """Raises ValueError if `certified:ERROR` is asked for and nothing bounds it.
 
   It bounds the weight of keys by their number i - j: a clock may put all of
   them near, and a heat of the bias changes their weight with the query.
   """
-  if not m.by_distance:
-    raise ValueError(
-      f'window {spec}: of {m.config.label} the weight of a key is no function '
-      'of i - j (a clock, or a heat of the bias), so nothing bounds what is '
-      'left out; take window=full'
-    )
+  if isinstance(config.keys_or_error(spec), float):
+    try:
+      largest_weight.log_weights(m, params, CHECKED)
+    except ValueError as e:
+      raise ValueError(
+        f'window {spec}: {e}; take window=full, or keys'
+      ) from None
 
 
 def windows(spec: str, run: runs.Trained, length: int) -> tuple[int, ...]:
@@ -104,7 +132,7 @@ def windows(spec: str, run: runs.Trained, length: int) -> tuple[int, ...]:
   error = config.keys_or_error(spec)
   if error is None or isinstance(error, int):
     return (min(error or length, length),) * H
-  check(run.model, spec)
+  check(run.model, run.params, spec)
   text = run.text()
   splits = text.manifest['splits']
   split = next(s for s in ('valid', 'test', 'train') if s in splits)

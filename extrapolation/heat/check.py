@@ -4,8 +4,8 @@ from extrapolation import heat
 from extrapolation.parts import check as parts
 
 
-def check(record: heat.Heat, H: int) -> None:
-  """Returns if every logit is scaled by a number > 0.
+def check(record: heat.Heat, H: int, T: int = parts.T) -> None:
+  """Returns if the logits of T tokens are scaled by numbers > 0.
 
   Raises:
     ValueError: scales that are not positive, not finite, of another shape, or
@@ -18,4 +18,5 @@ def check(record: heat.Heat, H: int) -> None:
     lambda out: out > 0,
     'a heat must be > 0: give exp or softplus of it',
     H,
+    T,
   )

@@ -1,7 +1,11 @@
 """The transformer, its layers, its loss and its decoder."""
 
-from extrapolation.model.decoder import Stream, check_length
-from extrapolation.model.model import Model, make, unrolled
+from extrapolation.model.decoder import (
+  Stream,
+  check_length,
+  rotated_alike,
+)
+from extrapolation.model.model import Model, computed_as, make, unrolled
 from extrapolation.model.network import (
   Network,
   for_length,
@@ -16,9 +20,11 @@ __all__ = [
   'Sampling',
   'Stream',
   'check_length',
+  'computed_as',
   'for_length',
   'logits',
   'make',
+  'rotated_alike',
   'token_nll',
   'unrolled',
 ]

@@ -1,14 +1,16 @@
 """Decoding one token at a time from a ring of keys and values per layer."""
 
+import bisect
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from extrapolation import attention, rpe
+from extrapolation import attention, config, rpe
 from extrapolation.attention import decode, window_bound
 from extrapolation.model.model import Model, unrolled
 from extrapolation.model.network import Network, logits
@@ -41,13 +43,15 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
     ) -> Array:
       B, _, H, K = k.shape
       empty = decode.init_cache(B, H, K, window, k.dtype)
+      clock, heat = kw.get('clock'), kw.get('heat')
       if log_tail is None:
-        caches.append(decode.prefill(k, v, empty, clock=kw.get('clock')))
+        caches.append(decode.prefill(k, v, empty, clock=clock))
         return attention.attend(q, k, v, bias, window=window, **kw)
-      o, lse = attention.attend_with_lse(q, k, v, bias, window=window)
+      o, lse = attention.attend_with_lse(q, k, v, bias, window=window, **kw)
+      q = q if heat is None else q * heat[..., None]
       m, (_, radius) = window_bound.query_bound(q, k), window_bound.ball(v)
       error = window_bound.moved(lse, m, radius, log_tail[layer], window)
-      caches.append(decode.prefill(k, v, empty, error.max(1)))
+      caches.append(decode.prefill(k, v, empty, error.max(1), clock))
       return o
 
     x = n.hidden(params, bias, tokens, attend=attend)
@@ -158,11 +162,42 @@ class Stream(Iterator[int]):
 
 
 def check_length(m: Model, length: int) -> None:
-  """Raises the encoding's own ValueError if it cannot rotate so far.
+  """Raises ValueError unless a token alone is rotated as it is among `length`.
 
-  One token at a time it would not see how long the text gets.
+  Keys are kept as they were rotated; where the angle is also of the other
+  tokens of a pass (its length, its last position), they would be stale.
   """
-  q = jax.ShapeDtypeStruct((1, length, m.config.H, 2), jnp.float32)
-  positions = jax.ShapeDtypeStruct((length,), jnp.int32)
   for encoding in m.encodings:
-    jax.eval_shape(encoding.rotate, q, q, positions)
+    alike = rotated_alike(encoding, m.config)
+    if not alike(length):
+      lengths = range(2, length)
+      most = 1 + bisect.bisect(lengths, False, key=lambda n: not alike(n))
+      raise ValueError(
+        f'length {length}: {encoding.name} rotates a token by what else is in '
+        'the pass, so that keys kept from before do not fit; take a text of at '
+        f'most {most} tokens, or train with another scaling (model.rpe)'
+      )
+
+
+def rotated_alike(
+  encoding: rpe.RPE, c: config.Network
+) -> Callable[[int], bool]:
+  """Of n: whether tokens 1 and n - 1 turn alone as they do among n."""
+  x = np.linspace(1, 2, c.D // c.H, dtype=np.float32)
+
+  @functools.partial(jax.jit, static_argnums=(1, 2))
+  def turned(first: Array, T: int, at: tuple[int, ...]) -> list[Array]:
+    q = jnp.broadcast_to(x, (1, T, c.H, len(x)))
+    both = encoding.rotate(q, q, first + jnp.arange(T))
+    return [y[:, jnp.asarray(at)] for y in both]
+
+  def alike(length: int) -> bool:
+    some = min(1, length - 1), length - 1
+    with jax.ensure_compile_time_eval():  # by one who may be traced
+      among = turned(jnp.asarray(0), length, some)
+      alone = [turned(jnp.asarray(i), 1, (0,)) for i in some]
+      alone = [jnp.concatenate(y, 1) for y in zip(*alone, strict=True)]
+      same = functools.partial(jnp.allclose, atol=1e-5)
+      return all(map(same, among, alone))
+
+  return alike

@@ -95,6 +95,17 @@ class Model:
         pairs.append((encoding, {k: v[row] for k, v in value.items()}))
     return pairs
 
+  def rpe_by_layer(self, params: Params) -> list[tuple[rpe.RPE, rpe.Params]]:
+    """The encoding of each of N layers with its own parameters."""
+    c, turns = self.config, len(self.encodings)
+    values = self._values(params)
+    pairs = []
+    for i in range(c.N):
+      row = i // turns if c.rpe_per_layer else 0
+      own = {k: v[row] for k, v in values[i % turns].items()}
+      pairs.append((self.encodings[i % turns], own))
+    return pairs
+
   def _values(self, params: Params) -> list[rpe.Params]:
     c = self.config
     raw = params.get('rpe', {})
@@ -221,5 +232,10 @@ def unrolled(m: Model, params: Params) -> tuple[Model, Params]:
       for i in range(m.config.N)
     }
     params = {**params, 'layers': layers}
-  section = replace(m.config, scan=False, remat=False)
-  return _model(m.V, section, m.encodings, m.step), params
+  return computed_as(m, scan=False, remat=False), params
+
+
+def computed_as(m: Model, **changes: Any) -> Model:
+  """The same encodings and step, with other keys of the section `model`."""
+  section = replace(m.config, **changes)
+  return _model(m.V, section, m.encodings, m.step)

@@ -16,7 +16,9 @@ SCALES = (1.0, 30.0)  # of its content
 STEPS = (0, 1 << 30)
 
 
-def probe(scale: float = 1.0, step: int = 0, later: int = 0) -> Inputs:
+def probe(
+  scale: float = 1.0, step: int = 0, later: int = 0, T: int = T
+) -> Inputs:
   """Random content and tokens; other ones from token T/2 on where `later`."""
   x, ids, key = jax.random.split(jax.random.key(0), 3)
 
@@ -43,12 +45,13 @@ def check(
   allowed: Callable[[np.ndarray], np.ndarray],
   must: str,
   H: int,
+  T: int = T,
 ) -> None:
   """Returns if `part.field(inputs, params)` is a causal function of its input.
 
-  That is, for H heads it gives finite float32 [1 or B, T, 1 or H], each number
-  `allowed`, and the same ones whatever comes later. A cheap test of some
-  values, no proof.
+  That is, for H heads and T tokens it gives finite float32
+  [1 or B, T, 1 or H], each number `allowed`, and the same ones whatever comes
+  later. A cheap test of some values, no proof.
 
   Raises:
     ValueError: it is not; names the file, the token and the head.
@@ -78,12 +81,12 @@ def check(
 
   for scale in SCALES:
     for step in STEPS:
-      out = values(probe(scale, step))
+      out = values(probe(scale, step, T=T))
       bad = ~(np.isfinite(out) & allowed(out))
       if bad.any():
         b, t, h = np.argwhere(bad)[0]
         raise wrong(f'is {out[b, t, h]:g} at token {t}, head {h}; {must}')
-  before, after = (values(probe(later=later)) for later in (0, 1))
+  before, after = (values(probe(later=later, T=T)) for later in (0, 1))
   changed = before[:, : T // 2] != after[:, : T // 2]
   if changed.any():
     _, t, h = np.argwhere(changed)[0]

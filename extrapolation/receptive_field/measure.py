@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Integer
 
 from extrapolation import runs
-from extrapolation.model import Model, Network, make, unrolled
+from extrapolation.model import Model, Network, computed_as, unrolled
 from extrapolation.output import progress
 from extrapolation.receptive_field import (
   bootstrap,
@@ -71,8 +71,7 @@ def plain(model: Model, params: dict) -> tuple[Model, dict]:
   """
   model, params = unrolled(model, params)
   wide = jnp.promote_types(model.config.dtype, jnp.float32)
-  section = dataclasses.replace(model.config, dtype=str(wide), remat=False)
-  return make(model.V, section, model.encoding), params
+  return computed_as(model, dtype=str(wide)), params
 
 
 def measure(
@@ -107,7 +106,7 @@ def measure(
     for k in estimators.TABLE
   }
   sums = bootstrap.Sums(W)
-  M, osc = np.zeros(bias.shape[:2]), np.zeros(bias.shape[:2])
+  M, osc = np.zeros((2, model.config.N, model.config.H))
   seconds, compiling = Stopwatch(), Stopwatch()
   used = {'reference': 0, **dict.fromkeys(table, 0)}
 
@@ -186,10 +185,11 @@ def study(
   train, tokens = run.config.train.T, run.text().tokens(settings.split)
   starts(len(tokens), settings.length, settings.tokens)
   model, params = plain(run.model, run.params)
+  theory = bias = None
   try:
     theory = predicted.heads(model, params, settings, train)
+    bias = np.asarray(model.bias(params, settings.length), np.float64)
   except NotJudged as e:
-    theory = None
     log.info('%s: %s; measured fields only', workdir, e)
   measured = measure(model, params, tokens, settings, workdir)
   widths = window_check.widths(settings.length, train)
@@ -202,7 +202,6 @@ def study(
     split=settings.split,
     step=run.step,
   )
-  bias = np.asarray(model.bias(params, settings.length), np.float64)
   return record.make(
     origin,
     settings,

@@ -8,7 +8,13 @@ from jaxtyping import Float
 from extrapolation.model import Model
 from extrapolation.receptive_field.estimators import composition
 from extrapolation.receptive_field.estimators.settings import Settings
-from extrapolation.theory import answer, far_share, subjects, trf_bounds
+from extrapolation.theory import (
+  NotJudged,
+  answer,
+  far_share,
+  subjects,
+  trf_bounds,
+)
 
 Heads = list[list[dict]]  # theory's record of each head, by layer
 
@@ -17,17 +23,25 @@ def heads(model: Model, params: dict, settings: Settings, train: int) -> Heads:
   """theory's record of every head: verdict, TRF, horizon form.
 
   Raises:
-    NotJudged: an encoding in which order enters beside the weights.
+    NotJudged: an encoding in which order enters beside the weights, or a
+      weight that is no function of i - j.
   """
+  if not model.by_distance:
+    raise NotJudged(
+      f'{model.config.label} is not judged: weights are no function of i - j '
+      '(a clock, or a heat of the bias)'
+    )
   eps = dict(zip(settings.eps, settings.shares, strict=True))
   asked = answer.Asked(eps, settings.length, train)
-  rows, out = model.rpe_params(params), []
-  for i in range(model.config.N if model.config.rpe_per_layer else 1):
-    values = {k: np.asarray(v[i], np.float32) for k, v in rows.items()}
-    subject = subjects.read(model.encoding, values)
+  N = model.config.N
+  distinct = N if model.config.rpe_per_layer else len(model.encodings)
+  answers = []
+  for encoding, row in model.rpe_by_layer(params)[:distinct]:
+    values = {k: np.asarray(v, np.float32) for k, v in row.items()}
+    subject = subjects.read(encoding, values)
     _ = subject.heads  # refused where not judged
-    out.append(answer.record(subject, asked)['heads'])
-  return out * (model.config.N // len(out))
+    answers.append(answer.record(subject, asked)['heads'])
+  return [answers[i % distinct] for i in range(N)]
 
 
 def kernels(bias: Float[np.ndarray, 'N H n']) -> Float[np.ndarray, 'N H n']:

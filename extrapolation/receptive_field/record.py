@@ -31,7 +31,7 @@ class Study(NamedTuple):
 def make(
   origin: dict,
   settings: Settings,
-  bias: Float[np.ndarray, 'N H n'],
+  bias: Float[np.ndarray, 'N H n'] | None,
   sums: bootstrap.Sums,
   M: Float[np.ndarray, 'N H'],
   theory: predicted.Heads | None,
@@ -43,8 +43,8 @@ def make(
 
   Args:
     origin: which run it is; its `train_length` in tokens.
-    theory: records of the heads, or None for an encoding that is not a
-      function of distance alone.
+    bias, theory: log weights and records of the heads, or None for an encoding
+      that is not a function of i - j alone.
     osc: the most that two logits of one query differ, for the interval of the
       far share.
     windows, costs: rows of `window_check.check` and of `measure.measure`.
@@ -52,7 +52,7 @@ def make(
   train, n = origin['train_length'], settings.length
   draws = fields.draws(settings, train, sums)
   network, weights = {}, {}
-  if theory:
+  if theory and bias is not None:
     eps = [float(e) for e in settings.shares]
     for name, (w, lengths) in predicted.network(bias, eps).items():
       draws[name] = np.repeat(lengths[None], len(draws['gradient']), 0)
@@ -89,7 +89,7 @@ def make(
 def _heads(
   settings: Settings,
   train: int,
-  bias: np.ndarray,
+  bias: np.ndarray | None,
   draws: dict[str, np.ndarray],
   M: np.ndarray,
   theory: predicted.Heads | None,
@@ -97,14 +97,15 @@ def _heads(
 ) -> list[dict]:
   """A row per head, top layer last."""
   out = []
-  share = fields.far_mass(predicted.kernels(bias), train)
   low, high = bootstrap.interval(draws['far'])
-  between = None
-  if theory and osc is not None:
-    between = predicted.far_between(bias, train, settings.Q, osc)
+  share = between = None
+  if bias is not None:
+    share = fields.far_mass(predicted.kernels(bias), train)
+    if theory and osc is not None:
+      between = predicted.far_between(bias, train, settings.Q, osc)
   for i, h in np.ndindex(*M.shape):
     row: dict[str, Any] = dict(layer=i + 1, head=h + 1, M=float(M[i, h]))
-    if theory:
+    if theory and share is not None:
       row['verdict'] = theory[i][h]['verdict']
       row['trf'] = theory[i][h]['trf']  # {eps: {low, high}}; None: infinite
       row['trf_below'] = theory[i][h]['horizon']['trf']

@@ -14,6 +14,10 @@ value (2 says nothing), the error seen, and what the window changes of loss
 
 def tables(record: dict) -> str:
   """The network, its heads, windows and costs."""
+
+  def empty(row: dict) -> str:
+    return '-' if row['bound'] is None else 'vacuous'
+
   run, eps = record['about'], record['settings']['eps']
   heads = _head_rows(record, eps)
   parts = [
@@ -26,7 +30,7 @@ def tables(record: dict) -> str:
   ]
   if record['windows']:
     rows = [
-      {k: 'vacuous' if v is None else v for k, v in row.items()}
+      {k: empty(row) if v is None else v for k, v in row.items()}
       for row in record['windows']
     ]
     parts += [WINDOWS, table.text(rows, window_check.COLUMNS)]

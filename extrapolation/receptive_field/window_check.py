@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from extrapolation.attention import window_bound
 from extrapolation.evaluation import window_certificate
 from extrapolation.model import Model, Network, cross_entropy, logits
 from extrapolation.receptive_field import loss_bound
-from extrapolation.receptive_field.estimators import forward_pass
+from extrapolation.receptive_field.estimators import forward_pass, last_queries
 
 COLUMNS = ('keys', 'prior', 'bound', 'bound_mean', 'seen', 'nats', 'nats_max',
            'nats_bound', 'logits_max')  # fmt: skip
@@ -36,41 +37,45 @@ def check(
   prior: theory's bound on ||o - o_w|| over the largest ||v||, of any
   attention, from the span of the logits alone. bound: the certificate's, which
   knows what each query saw (window_certificate.py), for the query that may
-  lose most, and bound_mean over all. seen: the largest such error of one
-  attention, whose inputs were computed without a window, as they were for the
-  bounds. nats, nats_max: what the window in all layers at once changes of the
-  loss, mean (signed) and largest of all tokens; logits_max of the last query's
-  logits. nats_bound: what nats_max can be (loss_bound.py); None where that
-  says nothing, and for an encoding that is more than a bias.
+  lose most, and bound_mean over all. All three are None where weights are no
+  function of i - j: nothing bounds what is left out. seen: the largest such
+  error of one attention, whose inputs were computed without a window, as they
+  were for the bounds. nats, nats_max: what the window in all layers at once
+  changes of the loss, mean (signed) and largest of all tokens; logits_max of
+  the last query's logits. nats_bound: what nats_max can be (loss_bound.py);
+  None where that says nothing, and for an encoding that is more than a bias.
   """
   n = batch.shape[1] - 1
   network, bias = model.network, model.bias(params, n)
-  all_tails = window_certificate.log_tails(model, params, n)
-  full = _losses(network, params, bias, batch)
+  table = np.asarray(bias, np.float64) if model.by_distance else None
+  full = _losses(network, n, params, bias, batch)
   out = []
   for w in widths:
-    window = jnp.where(jnp.arange(n) < w, bias, -jnp.inf)
-    cut = _losses(network, params, window, batch)
+    cut = _losses(network, w, params, bias, batch)
     delta, moved = (
       np.asarray(a, np.float64) - np.asarray(b, np.float64)
       for a, b in zip(cut, full, strict=True)
     )
-    tails = np.asarray(all_tails[..., w], np.float32)
-    wide = np.asarray(bias, np.float64)
-    near = np.logaddexp.reduce(wide[..., :w], axis=-1).astype(np.float32)
-    seen, certain, prior, *inner = _errors(
-      network, params, bias, batch, tails, near, w
-    )
+    row = dict(keys=w, prior=None, bound=None, bound_mean=None)
+    error, *seen = _errors(network, w, params, bias, batch)
     nats_bound = None
-    if model.encoding.bias_only:
-      nats_bound = loss_bound.nats(network, params, *inner)
-    out.append(
-      dict(
-        keys=w,
+    if table is not None:
+      tails, near = (
+        np.logaddexp.reduce(x, axis=-1).astype(np.float32)
+        for x in (table[..., w:], table[..., :w])
+      )
+      certain, prior, layers, last = _bounds(w, tails, near, *seen)
+      row |= dict(
         prior=float(prior),
         bound=float(certain.max()),
         bound_mean=float(certain.mean()),
-        seen=float(seen),
+      )
+      if all(e.bias_only for e in model.encodings):
+        nats_bound = loss_bound.nats(network, params, layers, last)
+    out.append(
+      row
+      | dict(
+        seen=float(error),
         nats=float(delta.mean()),
         nats_max=float(np.abs(delta).max()),
         nats_bound=nats_bound,
@@ -80,51 +85,42 @@ def check(
   return out
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _losses(
-  network: Network, params: dict, bias: Array, batch: Array
+  network: Network, window: int, params: dict, bias: Any, batch: Array
 ) -> tuple[Float[Array, 'B n'], Float[Array, 'B V']]:
-  """(nats, logits of the last query)."""
-  x = forward_pass.hidden(network, params, bias, batch[:, :-1])
+  """(nats, logits of the last query) where queries see `window` keys."""
+
+  def attend(q, k, v, bias, layer, **kw):
+    return attention.attend(q, k, v, bias, window=window, **kw)
+
+  x = forward_pass.hidden(network, params, bias, batch[:, :-1], attend=attend)
   E = params['embed']['embedding']
   nats = cross_entropy.token_nll(x, E, batch[:, 1:])
   return nats, logits(params, x[:, -1])
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _errors(
-  network: Network,
-  params: dict,
-  bias: Array,
-  batch: Array,
-  tails: Array,
-  log_near: Array,
-  window: int,
-) -> tuple[Array, Array, Array, list, Array]:
-  """The largest error of an attention; the certificate's of every query; the
-  largest that the span of the logits, max - min, allows; and what
-  `loss_bound.nats` needs.
-  """
-  errors, seen, prior, heads, spreads = [], [], [], [], []
-  keys = (window,) * network.config.H
+  network: Network, window: int, params: dict, bias: Any, batch: Array
+) -> tuple:
+  """The largest error of an attention, and what it is bounded by.
 
-  def attend(q, k, v, bias, layer):
-    near = jnp.where(jnp.arange(bias.shape[1]) < window, bias, -jnp.inf)
-    o = attention.attend(q, k, v, bias)
-    o_w, lse = attention.attend_with_lse(q, k, v, near)
+  That is, of each layer what queries saw of their window, the largest norms
+  of q, k and v, how far two logits of a query can be apart, [B, H], and least
+  deviations before the layer norms; then that before the last norm.
+  """
+  errors, seen, spreads, ends = [], [], [], []
+
+  def attend(q, k, v, bias, layer, **kw):
+    o = attention.attend(q, k, v, bias, **kw)
+    o_w, lse = attention.attend_with_lse(q, k, v, bias, window=window, **kw)
+    q = last_queries.read(q, bias, **kw)[0]
     error = jnp.linalg.norm(o_w - o, axis=-1)
     sizes = [window_bound.norm(x).max(1) for x in (q, k, v)]  # [B, H]
-    largest = sizes[-1]
-    errors.append((error.max(1) / largest).max())
-    seen.append(window_certificate.Seen.of(lse, q, k, v))
-    osc = window_bound.oscillation_bound(q, k).max(1)  # [B, H]
-    p = window_bound.dropped(tails[layer], log_near[layer], osc)
-    prior.append((2 * p * seen[-1].spread[:, 0]).max())
-    radius = seen[-1].spread * largest[:, None]
-    most = seen[-1].most
-    delta = window_bound.moved(lse, most, radius, tails[layer], keys)
-    of = [delta.max(1), *sizes[:2], 2 * radius[:, 0]]
-    heads.append([x.max(0) for x in of])
+    errors.append((error.max(1) / sizes[-1]).max())
+    osc = window_bound.oscillation_bound(q, k).max(1)
+    seen.append((window_certificate.Seen.of(lse, q, k, v), sizes, osc))
     return o
 
   def add(x, update):
@@ -132,14 +128,36 @@ def _errors(
     ends.append(x + update)
     return x + update
 
-  ends = []
   network.hidden(params, bias, batch[:, :-1], attend=attend, add=add)
-  stacked = jax.tree.map(lambda *x: jnp.stack(x), *seen)
-  certain = window_certificate.lost(stacked, tails, keys)
-  layers = [
-    loss_bound.Layer(*h, *s) for h, s in zip(heads, spreads, strict=True)
-  ]
   last = loss_bound.after(network, params, ends[-1])
-  return (
-    jnp.stack(errors).max(), certain, jnp.stack(prior).max(), layers, last
-  )  # fmt: skip
+  return jnp.stack(errors).max(), seen, spreads, last
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _bounds(
+  window: int,
+  tails: Float[Array, 'N H'],
+  log_near: Float[Array, 'N H'],
+  of_layers: list,
+  spreads: list,
+  last: Array,
+) -> tuple[Array, Array, list, Array]:
+  """The certificate's of every query; the largest error that the span of the
+  logits, max - min, allows; and what `loss_bound.nats` needs.
+  """
+  prior, layers = [], []
+  keys = (window,) * tails.shape[1]
+  for i, ((seen, sizes, osc), spread) in enumerate(
+    zip(of_layers, spreads, strict=True)
+  ):
+    p = window_bound.dropped(tails[i], log_near[i], osc)
+    prior.append((2 * p * seen.spread[:, 0]).max())
+    radius = seen.spread * sizes[-1][:, None]
+    delta = window_bound.moved(seen.lse, seen.most, radius, tails[i], keys)
+    of = [delta.max(1), *sizes[:2], 2 * radius[:, 0]]
+    layers.append(loss_bound.Layer(*(x.max(0) for x in of), *spread))
+  stacked = jax.tree.map(
+    lambda *x: jnp.stack(x), *(seen for seen, *_ in of_layers)
+  )
+  certain = window_certificate.lost(stacked, tails, keys)
+  return certain, jnp.stack(prior).max(), layers, last

@@ -39,6 +39,7 @@ __all__ = [
   'Params',
   'about',
   'add_flag',
+  'added_later',
   'at_train_length',
   'defaults',
   'digests',
@@ -149,6 +150,19 @@ def defaults(kernel: str) -> dict:
     composition.parse(kernel, kernels.defaults)
     return {}
   return kernels.defaults(kernel)
+
+
+def added_later(kernel: str) -> dict:
+  """The defaults of hyperparameters that `make` takes by keyword alone.
+
+  Those after `*` joined an encoding that runs were trained with before: at its
+  default each leaves it the encoding that it was.
+
+  >>> added_later('rotary')['scaling']
+  'none'
+  """
+  composed = is_composed(kernel) or is_file(kernel)
+  return {} if composed else kernels.keyword_only(kernel)
 
 
 def layers(text: str, H: int, /, **hyper: Any) -> tuple['RPE', ...]:

@@ -7,6 +7,8 @@ evaluation make a shorter check of their own before they compute.
 
 import collections
 import functools
+import itertools
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -16,10 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
-from extrapolation import cli, rpe
+from extrapolation import cli, clock, heat, rpe
 from extrapolation.cli import paths
+from extrapolation.clock import check as clock_check
+from extrapolation.heat import check as heat_check
 from extrapolation.output import exit_codes
-from extrapolation.rpe import laws, user_file
+from extrapolation.rpe import composition, laws, user_file
 from extrapolation.rpe.base import RPE
 
 COMPARED = 4096  # distances at which one answer is compared with another
@@ -73,6 +77,18 @@ def check(
       spread = np.geomspace(WHOLE, T - 1, SAMPLES).astype(np.int64)
       far = np.unique(np.concatenate([far, spread]))
     _finite(encoding, _values(encoding, H, far, params), far)
+
+
+def check_parts(encoding: RPE, H: int, T: int) -> None:
+  """Returns if its clock never goes back, and its heat is > 0, at T tokens.
+
+  Raises:
+    ValueError: as `clock.check.check` and `heat.check.check`.
+  """
+  if not encoding.clock.is_index:
+    clock_check.check(encoding.clock, H, T)
+  if not encoding.heat.is_one:
+    heat_check.check(encoding.heat, H, T)
 
 
 def usable(H: int, T: int) -> tuple[list[str], dict[str, str]]:
@@ -144,6 +160,36 @@ def _raised(path: str, e: Exception) -> str:
   return f'{type(e).__name__}: {words}' + (f' (line {n})' if n else '')
 
 
+def _of_spec(written: str) -> list[tuple[str, str, str]]:
+  """`results` of every kernel of a spec, and of its clocks and heats.
+
+  Raises:
+    ValueError: no spec of encodings that can stand together.
+  """
+  layers = composition.parse(written, rpe.defaults)
+  rpe.layers(written, math.lcm(*map(len, layers)))
+  out = {}
+  for part in itertools.chain(*layers):
+    item = part.kernel
+    label = rpe.label(item.name, item.hyper)
+    make = functools.partial(rpe.get, item.name, **item.hyper)
+    for how, law, why in results(make, rpe.file_of(item.name)):
+      out[f'{label}: {law}'] = how, why
+    for room, given, test in (
+      (clock, part.clock, clock_check.check),
+      (heat, part.heat, heat_check.check),
+    ):
+      if given:
+        try:
+          test(room.get(given.name, laws.H, **given.hyper), laws.H)
+          found = 'passed', ''
+        except ValueError as e:
+          found = 'failed', str(e)
+        name = room.label(given.name, given.hyper)
+        out[f'{name}: it is a {room.REGISTRY.noun}'] = found
+  return [(how, law, why) for law, (how, why) in out.items()]
+
+
 def _maker(written: str) -> laws.Make:
   """How an encoding is built, with the hyperparameters that are written."""
   kernel, texts = rpe.parse(written)
@@ -157,8 +203,10 @@ def _page(written: str, brief: bool) -> bool:
   """Prints the results of one encoding; whether nothing failed."""
   kernel, _ = rpe.parse(written)
   try:
-    make = _maker(written)
-    rows = results(make, rpe.file_of(kernel))
+    if rpe.is_composed(written):
+      rows = _of_spec(written)
+    else:
+      rows = results(_maker(written), rpe.file_of(kernel))
   except ValueError as e:
     if not (brief or os.path.isfile(paths.expand(kernel))):
       raise
@@ -177,7 +225,8 @@ def main(argv: list[str]) -> None:
     'encodings',
     nargs='*',
     metavar='ENCODING',
-    help='FILE.py or NAME, each with hyperparameters :KEY=VALUE',
+    help='FILE.py or NAME, each with hyperparameters :KEY=VALUE, or a spec of '
+    'kernels with clocks and heats',
   )
   parser.add_argument('--all', action='store_true', help='all that have a name')
   args = parser.parse_args(argv)

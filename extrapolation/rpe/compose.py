@@ -115,8 +115,7 @@ def _clock(clocks: Sequence[Clock], size: int) -> Clock:
   def increments(inputs: Inputs, params: Params) -> Array:
     return _heads([c.increments for c in clocks], size, inputs, params)
 
-  return dataclasses.replace(clocks[0], increments=increments, name='',
-                             source='', **_learned(clocks))  # fmt: skip
+  return Clock(increments=increments, name=_names(clocks), **_learned(clocks))
 
 
 def _heat(heats: Sequence[Heat], size: int) -> Heat:
@@ -127,7 +126,17 @@ def _heat(heats: Sequence[Heat], size: int) -> Heat:
     return _heads([h.scale for h in heats], size, inputs, params)
 
   whole = np.repeat([h.whole for h in heats], size)
-  return Heat(scale=scale, whole=tuple(map(bool, whole)), **_learned(heats))
+  return Heat(
+    scale=scale,
+    whole=tuple(map(bool, whole)),
+    name=_names(heats),
+    **_learned(heats),
+  )
+
+
+def _names(parts: Sequence[Clock] | Sequence[Heat]) -> str:
+  """Of those that are none, nothing."""
+  return '+'.join(part.name for part in parts if part.name)
 
 
 def _heads(

@@ -113,6 +113,12 @@ def defaults(kernel: str) -> dict:
   return {p.name: p.default for p in parameters[1:]}
 
 
+def keyword_only(kernel: str) -> dict[str, Any]:
+  """The hyperparameters after `*`, with their default values."""
+  parameters = inspect.signature(_make(kernel)).parameters.values()
+  return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
 def get(kernel: str, H: int, /, **hyper: Any) -> 'RPE':
   """Builds an encoding for H heads.
 

@@ -8,6 +8,7 @@ from extrapolation.rpe._rotation import rotation
 def make(
   H: int,
   base_period: float = 10000.0,
+  *,
   scaling: str = 'none',
   factor: float = 0.0,
   train_length: int = 512,

@@ -37,13 +37,25 @@ def run_id(e: config.Experiment) -> str:
   """The same for every run that is trained alike, and for no other.
 
   What a run leaves carries it, so that a file of another run is known. It is of
-  what differs from the defaults: a key that a later version adds changes none.
+  what differs from the defaults: a key that a later version adds changes none,
+  and no hyperparameter that an encoding was given later (`rpe.added_later`).
   Where its text lies is no part of it.
   """
   default, ours = trained_by(config.Experiment()), trained_by(e)
+  ours['model']['rpe_args'] = _first_known(e.model.rpe, ours['model'])
   for key in PLACES:
     del default['data'][key], ours['data'][key]
   return signed.digest(config.differences(default, ours))
+
+
+def _first_known(kernel: str, section: Mapping) -> dict:
+  """Hyperparameters, without those added later that are the default."""
+  later = rpe.added_later(kernel)
+  return {
+    k: v
+    for k, v in section['rpe_args'].items()
+    if k not in later or v != later[k]
+  }
 
 
 def of(

@@ -93,3 +93,36 @@ def test_text_and_tokenizer_of_another_run_are_refused(
     (trained_copy / name).write_text(learned.dumps())
   with pytest.raises(ValueError, match='was not made with the .*lies beside'):
     runs.load(str(trained_copy), text=False)
+
+
+@pytest.mark.parametrize(
+  'changes, known',
+  [
+    ({}, '153011cff823dfec'),
+    ({'model.rpe_args.base_period': '500.0'}, '4e99d4fe74728f3c'),
+  ],
+)
+def test_what_an_encoding_was_given_later_makes_no_run_another(changes, known):
+  """`known` was computed when rotary had a base_period and no scaling."""
+  e = config.override(config.base(), {'model.rpe': 'rotary', **changes})
+  assert runs.run_id(e) == known
+  scaled = {'model.rpe_args.scaling': 'pi', 'model.rpe_args.factor': '4.0'}
+  assert runs.run_id(config.override(e, scaled)) != known
+  assert runs.run_id(config.override(e, {'model.rpe_args.p': '0.5'})) != known
+
+
+@pytest.mark.slow
+def test_a_run_of_before_its_encoding_took_more_goes_on(tiny, tmp_path):
+  """A folder whose config.json knows fewer hyperparameters."""
+  folder = tmp_path / 'run'
+  e = config.override(tiny, {'model.rpe': 'rotary'})
+  assert runs.run_id(e) == '6b2caf26b944a083'  # as it was then
+  train.train(e, str(folder))
+  edit(folder / 'config.json', 'model.rpe_args', {'base_period': 10000.0})
+  (row,) = evaluate.evaluate(str(folder), lengths=(16,))
+  assert row['run'] == signed.read(folder / 'rpe.json')['run']
+  shutil.rmtree(folder / 'checkpoints' / '6')
+  train.train(e, str(folder))
+  (again,) = evaluate.evaluate(str(folder), lengths=(16,))
+  assert again['run'] == row['run'] == runs.run_id(e)
+  assert again['ppl'] == pytest.approx(row['ppl'], rel=1e-6)

@@ -6,9 +6,10 @@ import textwrap
 import jax.numpy as jnp
 import pytest
 
-from extrapolation import clock
+from extrapolation import clock, config, train
 from extrapolation.clock import check
 from extrapolation.parts import Inputs
+from extrapolation.rpe import check as rpe_check
 
 GOOD = """
   import jax.numpy as jnp
@@ -112,6 +113,21 @@ def test_a_place_without_content_is_named(name, said):
     record.increments(Inputs(positions=jnp.arange(4)), params)
 
 
+def test_it_is_looked_at_in_texts_of_training(tiny):
+  """randomized needs as many positions as there are tokens, and no more."""
+  for T, length in ((16, 15), (40, 39)):
+    changes = {'train.T': str(T), 'model.rpe': 'alibi@randomized:length='}
+    good, bad = (
+      config.override(
+        tiny, changes | {'model.rpe': changes['model.rpe'] + str(n)}
+      )
+      for n in (T, length)
+    )
+    train.check(good)
+    with pytest.raises(ValueError, match=f'length = {length} .* {T} tokens'):
+      train.check(bad)
+
+
 def test_too_few_positions_to_draw_from():
   import jax
 
@@ -120,3 +136,25 @@ def test_too_few_positions_to_draw_from():
     ValueError, match='length = 8 .* 12 tokens; give length ='
   ):
     clock.get('randomized', 1, length=8).increments(given, {})
+
+
+def test_it_is_refused_before_anything_is_trained(mine, tiny, tmp_path):
+  e = config.override(tiny, {'model.rpe': 'linear@my_back'})
+  for act in (train.check, lambda e: train.train(e, str(tmp_path / 'run'))):
+    with pytest.raises(
+      ValueError, match='my_back.*its increments is -0.5 at token 1, head'
+    ) as error:
+      act(e)
+    assert '\n' not in str(error.value)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_the_command_that_checks_says_so(mine, capsys):
+  with pytest.raises(SystemExit) as stop:
+    rpe_check.main(['linear@my_back'])
+  assert stop.value.code == 1
+  out = capsys.readouterr().out
+  assert 'failed          my_back: it is a clock: clock ' in out
+  assert (
+    'its increments is -0.5 at token 1, head ' in out and 'next:' not in out
+  )

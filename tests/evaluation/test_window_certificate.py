@@ -1,6 +1,7 @@
 """What a window can cost is bounded by what its queries saw."""
 
 import inspect
+import re
 import types
 
 import jax
@@ -8,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from extrapolation import attention
+from extrapolation import attention, config, model
 from extrapolation.attention import reference
-from extrapolation.evaluation import window_certificate
+from extrapolation.evaluation import largest_weight, window_certificate
 from tests.model import small
 
 T, H, N = 40, 4, 2
@@ -128,3 +129,124 @@ def test_what_all_keys_or_values_share_costs_nothing(part):
   assert all(a <= b + 1 for a, b in zip(after, before, strict=True))
   if part == 2:  # the same change, as a share of larger values
     assert sum(after) < sum(before)
+
+
+BOUNDED = (
+  'harmonic*log_n:train_length=16:whole=true',
+  'alibi@forget:gate=fixed',
+  'type1@randomized+alibi@stop:step=5',
+  'alibi@forget:gate=bias/harmonic*ssmax:whole=true+none',
+)
+
+
+def slow(spec):
+  return pytest.param(spec, marks=pytest.mark.slow)
+
+
+def composed(spec):
+  section = dict(rpe=spec, N=N, H=H, D=16, F=32, dropout=0.0)
+  m = model.make(small.V, config.Model(**section))
+  params = m.init(jax.random.key(0))
+  for layer in params['layers'].values():
+    layer['qkv']['kernel'] *= 1.2
+  return m, params
+
+
+def layer_terms(m, params):
+  """What each layer's attention is given beside q, k and v."""
+  seen = []
+
+  def attend(q, k, v, bias, layer, **kw):
+    del layer
+    seen.append((bias, kw))
+    return attention.attend(q, k, v, bias, **kw)
+
+  m.hidden(params, TOKENS[:, :-1], attend=attend)
+  return seen
+
+
+@pytest.mark.parametrize('spec', [BOUNDED[3], *map(slow, BOUNDED[:3])])
+def test_no_key_weighs_more_than_what_is_summed(spec):
+  """The largest s_i b(p_i - p_j) on each diagonal, from what attention gets."""
+  m, params = composed(spec)
+  found = largest_weight.log_weights(m, params, T)
+  i, j = np.tril_indices(T)
+  for of_layer, (bias, kw) in zip(found, layer_terms(m, params), strict=True):
+    heat = np.broadcast_to(kw.get('heat', np.ones((1, T, 1))), (1, T, H))[0]
+    if 'clock' in kw:
+      p = np.asarray(kw['clock'].whole + kw['clock'].part, np.float64)[0]
+      p = np.broadcast_to(p, (T, H))
+      rows = [
+        bias.bias(jnp.asarray(p[i, h] - p[j, h], jnp.float32), bias.params)[h]
+        for h in range(H)
+      ]
+    else:
+      rows = np.asarray(bias)[:, i - j]
+    for h in range(H):
+      weight = np.full((T, T), -np.inf)
+      weight[i, i - j] = heat[i, h] * np.asarray(rows[h], np.float64)
+      np.testing.assert_allclose(
+        of_layer[h], weight.max(0), rtol=1e-4, atol=1e-5
+      )
+
+
+@pytest.mark.parametrize('spec', [BOUNDED[0], slow(BOUNDED[3])])
+def test_the_bound_holds_on_a_clock_and_under_heat(spec):
+  m, params = composed(spec)
+  window, moved = (3, 5, 8, 13), []
+
+  def attend(q, k, v, bias, layer, **kw):
+    o, whole = (
+      attention.attend(q, k, v, bias, implementation='reference', **kw, **some)
+      for some in (dict(window=window), {})
+    )
+    far = jnp.linalg.norm(whole - o, axis=-1)
+    moved.append(far / jnp.linalg.norm(v, axis=-1).max((0, 1)))
+    return o
+
+  m.hidden(params, TOKENS[:, :-1], attend=attend)
+  most = np.asarray(lost(m, params, window))
+  assert (np.asarray(moved) <= most + 1e-6).all()
+  assert np.asarray(moved).max() > 0.01
+  assert np.quantile(most[most > 0], 0.1) < 1.9  # and it is not blind
+  windows = window_certificate._certified(m, params, SAMPLE, T, 0.9)
+  assert float(lost(m, params, windows, TOKENS[:1]).max()) <= 0.9 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize(
+  'spec, said',
+  [
+    ('type1@forget', 'a clock may put all keys near'),
+    ('alibi@segment:ids=99', 'a clock may put all keys near'),
+    ('alibi*asentmax:whole=true', 'a heat of the bias changes with the text'),
+    ('none/alibi+type1@cable', 'a clock may put all keys near'),
+  ],
+)
+def test_what_is_of_the_text_has_no_bound(spec, said):
+  m, params = composed(spec)
+  window_certificate.check(m, params, '7')
+  window_certificate.check(m, params, 'full')
+  with pytest.raises(ValueError, match=re.escape(f'certified:0.1: of {spec}')):
+    window_certificate.check(m, params, 'certified:0.1')
+  with pytest.raises(ValueError, match=said):
+    window_certificate.log_tails(m, params, T)
+  assert window_certificate.bounded_tails(m, params, T, (3,) * H) is None
+  run = types.SimpleNamespace(model=m)
+  assert window_certificate.windows('7', run, T) == (7,) * H
+
+
+def test_a_whole_window_of_an_encoding_of_the_text_is_scored():
+  m, params = composed('type1@forget')
+  bias = m.bias(params, T)
+  for keys in (3, T):
+    nats, _ = window_certificate.measured(
+      m.network, params, bias, TOKENS, (keys,) * H
+    )
+
+    def attend(q, k, v, bias, layer, keys=keys, **kw):
+      return attention.attend(
+        q, k, v, bias, window=keys, implementation='reference', **kw
+      )
+
+    want = m.nll(params, TOKENS[:, :-1], TOKENS[:, 1:], attend=attend)
+    np.testing.assert_allclose(nats, want, atol=2e-5)

@@ -6,9 +6,10 @@ import textwrap
 import jax.numpy as jnp
 import pytest
 
-from extrapolation import heat
+from extrapolation import config, heat, train
 from extrapolation.heat import check
 from extrapolation.parts import Inputs
+from extrapolation.rpe import check as rpe_check
 
 GOOD = """
   import jax.numpy as jnp
@@ -94,3 +95,25 @@ def test_errors_name_the_value_and_what_there_is(name, hyper, said):
 def test_a_place_without_content_is_named():
   with pytest.raises(ValueError, match='asentmax is a function of the content'):
     heat.get('asentmax', 1).scale(Inputs(positions=jnp.arange(4)), {})
+
+
+def test_it_is_refused_before_anything_is_trained(mine, tiny, tmp_path):
+  e = config.override(tiny, {'model.rpe': 'alibi+none*my_cold'})
+  for act in (train.check, lambda e: train.train(e, str(tmp_path / 'run'))):
+    with pytest.raises(
+      ValueError, match='my_cold.*its scale is -0.832555 at token 0, head'
+    ) as error:
+      act(e)
+    assert '\n' not in str(error.value)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_the_command_that_checks_says_so(mine, capsys):
+  with pytest.raises(SystemExit) as stop:
+    rpe_check.main(['alibi+none*my_cold'])
+  assert stop.value.code == 1
+  out = capsys.readouterr().out
+  assert 'failed          my_cold: it is a heat: heat ' in out
+  assert (
+    'its scale is -0.832555 at token 0, head ' in out and 'next:' not in out
+  )

@@ -1,5 +1,7 @@
 """Decoding: a cache changes nothing."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,13 +69,16 @@ def test_a_long_prompt_makes_logits_for_its_last_token_alone():
 def test_layers_are_unrolled_to_the_same_function():
   m, params = small_model('kerple_log', scan=True, remat=True)
   plain, unrolled = model.unrolled(m, params)
-  assert plain is small.make('kerple_log')
+  assert plain.config == small.make('kerple_log').config
   np.testing.assert_allclose(
     forward(m, params, TOKENS),
     forward(plain, unrolled, TOKENS),
     atol=1e-5,
   )
-  assert model.unrolled(plain, unrolled) == (plain, unrolled)
+  # What is compiled for the network is found again, by it and its like.
+  assert model.unrolled(m, params)[0].network is plain.network
+  again, same = model.unrolled(plain, unrolled)
+  assert again.network is plain.network and same is unrolled
 
 
 @pytest.mark.parametrize('scan', [False, True])
@@ -94,8 +99,32 @@ def test_a_stream_is_greedy_decoding_by_full_forward_passes(scan, remat):
 
 def test_a_text_longer_than_the_encoding_can_go_is_refused():
   model.check_length(small.make('xpos'), 30_000)
-  with pytest.raises(ValueError, match='length 40000.*scale_base'):
-    model.check_length(small.make('xpos'), 40_000)
+  with pytest.raises(ValueError, match='length 70000.*scale_base'):
+    model.check_length(small.make('xpos'), 70_000)
+
+
+@pytest.mark.parametrize(
+  'name, most, length',
+  [
+    ('xpos', 30_720, 40_000),
+    ('rotary:scaling=dynamic:factor=4/none', 512, 600),
+    ('none/alibi+rotary:scaling=dynamic:factor=4', 512, 600),
+  ],
+)
+def test_a_rotation_that_knows_the_pass_is_refused(name, most, length):
+  """What a key was rotated by is kept; it may not change with the text."""
+  encodings = rpe.layers(name, 8)
+  m = dataclasses.replace(small.make('none', D=32, H=8), encodings=encodings)
+  model.check_length(m, most)
+  with pytest.raises(ValueError, match=f'length {length}: .* most {most} tok'):
+    model.check_length(m, length)
+
+
+@pytest.mark.parametrize('scaling', ['none', 'pi', 'ntk', 'yarn', 'llama3'])
+def test_a_rotation_of_its_own_position_goes_on(scaling):
+  args = {} if scaling == 'none' else dict(factor=4.0)
+  m = small.make('rotary', rpe_args=dict(scaling=scaling, **args))
+  model.check_length(m, 1 << 24)
 
 
 @pytest.mark.parametrize('name', ['alibi', 'harmonic'])

@@ -67,11 +67,26 @@ def test_a_file_that_cannot_be_loaded_fails(tmp_path, capsys):
   assert 'line 1: SyntaxError' in out
 
 
+def test_a_spec_is_checked_part_by_part(capsys, monkeypatch):
+  monkeypatch.setattr(laws, 'LAWS', laws.LAWS[:1])
+  code, out, _ = run(capsys, 'type1@forget*log_n+alibi/none')
+  law = laws.LAWS[0].__name__.replace('_', ' ')
+  assert code == 0
+  lines = out.splitlines()
+  assert lines[0] == 'type1@forget*log_n+alibi/none: 5 passed'
+  assert [line.split(maxsplit=1)[1] for line in lines[1:-1]] == [
+    f'type1: {law}', 'forget: it is a clock', 'log_n: it is a heat',
+    f'alibi: {law}', f'none: {law}',
+  ]  # fmt: skip
+
+
 def test_what_is_not_there_is_a_mistake_in_the_command(capsys):
   for argv, said in (
     (['nosuch.py'], "no file 'nosuch.py'"),
     (['alibbi'], "did you mean 'alibi'"),
     (['alibi:width=3'], "no hyperparameter 'width'"),
+    (['none/alibi*log_m'], "no heat 'log_m'"),
+    (['sinusoidal+alibi'], 'it cannot be given to a share of the heads'),
     ([], 'give the path of a file, the name of an encoding, or --all'),
   ):
     code, out, err = run(capsys, *argv)

@@ -6,6 +6,8 @@ its nearest j keys; here of the weights' mean over queries and windows.
 Source: Qin et al. 2024, arXiv 2307.10156, section 4.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -28,12 +30,12 @@ def make(network: Network, settings: Settings) -> Estimator:
   Q = settings.Q
 
   def run(
-    params: dict, bias: Array, batch: Array, reference: ForwardPass
+    params: dict, bias: Any, batch: Array, reference: ForwardPass
   ) -> dict[str, Array]:
-    del params, batch
+    del params, bias, batch
     mass = [
       by_distance(last_queries.probabilities(q[:, -Q:], k, b))
-      for q, k, b in zip(reference.q, reference.k, bias, strict=True)
+      for q, k, b in zip(reference.q, reference.k, reference.bias, strict=True)
     ]
     return dict(attention_mass=jnp.stack(mass, axis=1))
 

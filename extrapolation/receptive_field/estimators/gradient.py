@@ -8,6 +8,8 @@ Source: Chi et al. 2023, Dissecting Transformer Length Extrapolation via the
 Lens of Receptive Field Analysis, arXiv 2212.10356.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -36,7 +38,7 @@ def make(network: Network, settings: Settings) -> forward_pass.Estimator:
   del network
 
   def run(
-    params: dict, bias: Array, batch: Array, reference: forward_pass.ForwardPass
+    params: dict, bias: Any, batch: Array, reference: forward_pass.ForwardPass
   ) -> dict[str, Array]:
     del bias
 

@@ -6,20 +6,21 @@ as KL(p, p'). Every window has one distance in each of the ranges 2^i .. 2^(i+1)
 - 1, drawn without gaps over the windows; bins of a quarter of an octave are
 averaged, and weigh as many distances as they are wide.
 
-What lies before the token is not computed again: its keys and values are those
-of the reference pass.
+What lies before the token is not computed again, unless a rotation is of all
+tokens of a pass: its keys and values are those of the reference pass.
 """
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Integer
 
-from extrapolation import attention, config
-from extrapolation.model import Network, logits
+from extrapolation import attention, config, rpe
+from extrapolation.model import Network, logits, rotated_alike
 from extrapolation.receptive_field.estimators import (
   flop_count,
   forward_pass,
@@ -67,7 +68,9 @@ def draw(
 
 def make(network: Network, settings: Settings) -> Callable[..., tuple]:
   """`(params, bias, batch, reference, d, other) -> tv, kl [B, ranges]`."""
-  n, small = settings.length, min(SMALL, settings.length)
+  n = small = settings.length
+  if all(rotated_alike(form, network.config)(n) for form in network.forms):
+    small = min(SMALL, n)  # else what lies before has to be rotated again
   groups = {}  # by tokens computed anew
   for i, (_, b) in enumerate(ranges(n)):
     groups.setdefault(max(b, small), []).append(i)
@@ -81,21 +84,27 @@ def make(network: Network, settings: Settings) -> Callable[..., tuple]:
     new = jnp.where(new == was, (new + 1) % network.V, new)
     suffix = suffix.at[row, column].set(new)
 
-    def attend(q, k, v, bias, layer):
-      if layer == network.config.N - 1:
-        q = q[:, -1:]
-      elif S == n:
-        return attention.attend(q, k, v, bias)
+    def attend(q, k, v, bias, layer, **kw):
+      top = layer == network.config.N - 1
+      if S == n and not top:
+        return attention.attend(q, k, v, bias, **kw)
+      q, added = last_queries.read(q, bias, **kw)
       if S < n:
         k, v = (
           jnp.concatenate([jnp.repeat(old[:, : n - S], g, 0), new], 1)
           for old, new in ((reference.k[layer], k), (reference.v[layer], v))
         )
-      return last_queries.attend(q, k, v, bias)
+        added = last_queries.continued(added, reference.bias[layer], n, g)
+      return last_queries.attend(q[:, -1:] if top else q, k, v, added)
 
+    kw = {}
+    if S < n:
+      last = jnp.repeat(text[:, n - S - 1 : n - S], g, 0)
+      kw['previous'] = jnp.concatenate([last, suffix[:, :-1]], 1)
+      bias = _elapsed(bias, reference.bias, n - S - 1, g)
     positions = jnp.arange(n - S, n)
     x = forward_pass.hidden(
-      network, params, bias, suffix, positions=positions, attend=attend
+      network, params, bias, suffix, positions=positions, attend=attend, **kw
     )
     return x[:, -1]
 
@@ -116,6 +125,22 @@ def make(network: Network, settings: Settings) -> Callable[..., tuple]:
     return tuple(jnp.concatenate(x, 1)[:, order] for x in (tv, kl))
 
   return run
+
+
+def _elapsed(bias: Any, before: list, last: int, copies: int) -> Any:
+  """The bias of each layer, with its clock at token `last` where it has one."""
+  clocks = [getattr(x, 'clock', None) for x in before]
+  if not any(clocks):
+    return bias
+  layers = []
+  for i, clock in enumerate(clocks):
+    layer = rpe.of_layer(bias, i)
+    if clock is not None:
+      p = (clock.whole + clock.part)[:, last : last + 1]
+      p = jnp.repeat(p, copies, 0) if len(p) > 1 else p
+      layer = layer | dict(elapsed=p)
+    layers.append(layer)
+  return layers
 
 
 def binned(

@@ -4,6 +4,8 @@ Source: Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers,
 arXiv 2005.00928.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -24,10 +26,10 @@ def make(network: Network, settings: Settings) -> Estimator:
   del network, settings
 
   def run(
-    params: dict, bias: Array, batch: Array, reference: ForwardPass
+    params: dict, bias: Any, batch: Array, reference: ForwardPass
   ) -> dict[str, Array]:
-    del params, batch
-    layers = list(zip(reference.q, reference.k, bias, strict=True))
+    del params, bias, batch
+    layers = list(zip(reference.q, reference.k, reference.bias, strict=True))
     q, k, b = layers[-1]
     row = last_queries.probabilities(q[:, -1:], k, b).mean(1)[:, 0]
     r = row / 2 + jnp.zeros_like(row).at[:, -1].set(0.5)

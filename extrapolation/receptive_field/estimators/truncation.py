@@ -8,6 +8,7 @@ bracketed by (c / 2, c] and read off between them, linear in log c.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +33,7 @@ def make(network: Network, settings: Settings) -> forward_pass.Estimator:
   n, small = settings.length, min(SMALL, settings.length)
 
   def run(
-    params: dict, bias: Array, batch: Array, reference: forward_pass.ForwardPass
+    params: dict, bias: Any, batch: Array, reference: forward_pass.ForwardPass
   ) -> dict[str, Array]:
     text, targets = batch[:, :-1], batch[:, -1]
     few = [c for c in contexts(n)[:-1] if c <= small]

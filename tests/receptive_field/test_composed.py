@@ -1,0 +1,251 @@
+"""Fields of composed encodings, against a dense model in NumPy and float64.
+
+The referee shares no code with what it judges: layers, clocks and heats are
+written out anew, every changed text is run in full, and gradients are complex
+steps: Im f(x + i h) / h of an analytic f, to the last digit.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from extrapolation.receptive_field import estimators
+from extrapolation.receptive_field.estimators import (
+  forward_pass,
+  last_queries,
+  perturbation,
+  truncation,
+)
+from tests.receptive_field import small
+
+n, N, H, D, Q = 18, 2, 2, 16, 3
+SLOPES = (2.0**-4, 2.0**-8)
+STEP = 1e-30
+
+
+def index(layer, x, ids):
+  return np.arange(len(ids))[:, None]
+
+
+def gates(layer, x, ids):
+  z = x @ layer['clock']['W'] + layer['clock']['b']
+  return np.cumsum(np.log(1 + np.exp(-z)), 0)
+
+
+def breaks(layer, x, ids):
+  return np.cumsum(np.isin([-1, *ids[:-1]], [3, 7]))[:, None]
+
+
+def warm(i):
+  return np.log(np.maximum(i + 1, 2)) / math.log(16)
+
+
+def one(i):
+  return np.ones(len(i))
+
+
+# Of each layer of a period: positions, then for each head the bias, the heat of
+# q.k, and that of the bias; and whether pairs of q and k turn with positions.
+PLAIN = (lambda t: 0 * t, one, one)
+REFEREES = {
+  'type1@forget': [
+    (gates, [(lambda t, k=k: -np.log(1 + (k * t) ** 2), one, one)
+             for k in SLOPES], False),
+  ],
+  'harmonic*log_n:train_length=16:whole=true': [
+    (index, [(lambda t, k=k: -np.log(1 + k * t), warm, warm)
+             for k in SLOPES], False),
+  ],
+  'alibi+none*log_n:train_length=16': [
+    (index, [(lambda t: -t / 256, one, one), (PLAIN[0], warm, one)], False),
+  ],
+  'none/window:width=4': [
+    (index, [PLAIN] * H, False),
+    (index, [(lambda t: np.where(t < 4, 0, -np.inf), one, one)] * H,
+     False),
+  ],
+  'rotary@segment:ids=3-7': [(breaks, [PLAIN] * H, True)],
+  'type1@forget/rotary@segment:ids=3-7*log_n:train_length=16:whole=true': [
+    (gates, [(lambda t, k=k: -np.log(1 + (k * t) ** 2), one, one)
+             for k in SLOPES], False),
+    (breaks, [(PLAIN[0], warm, warm)] * H, True),
+  ],
+}  # fmt: skip
+
+
+def normed(p, x):
+  x = x - x.mean(-1, keepdims=True)
+  x = x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+  return x * p['scale'] + p['bias']
+
+
+def dense(p, x):
+  return x @ p['kernel'] + p['bias']
+
+
+def softmax(z):
+  e = np.exp(z - z.real.max(-1, keepdims=True))
+  return e / e.sum(-1, keepdims=True)
+
+
+def turned(x, positions):
+  """x [n, K] by position, of pairs m and m + K/2."""
+  K = x.shape[-1]
+  angle = positions[:, None] * 10000.0 ** (-np.arange(0, K, 2) / K)
+  a, b = x[:, : K // 2], x[:, K // 2 :]
+  cos, sin = np.cos(angle), np.sin(angle)
+  return np.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
+
+
+def last_state(spec, p, rows, ids):
+  """Hidden state of the last token of embeddings [n, D], and all attention."""
+  x, seen, i = rows * math.sqrt(D), [], np.arange(len(ids))
+  for number in range(N):
+    layer = p['layers'][number]
+    clock, heads, rotates = REFEREES[spec][number % len(REFEREES[spec])]
+    y = normed(layer['attention_norm'], x)
+    qkv = dense(layer['qkv'], y).reshape(len(ids), 3, H, -1)
+    positions, out, maps = clock(layer, y, ids), [], []
+    for h, (bias, heat, of_bias) in enumerate(heads):
+      at = positions[:, min(h, positions.shape[1] - 1)]
+      q, k, v = np.moveaxis(qkv[:, :, h], 1, 0)
+      if rotates:
+        q, k = turned(q, at), turned(k, at)
+      t = at[:, None] - at
+      z = heat(i)[:, None] * (q @ k.T) / math.sqrt(D // H)
+      z = z + of_bias(i)[:, None] * bias(np.where(t.real > 0, t, 0))
+      z = np.where(i[:, None] >= i, z, -np.inf)
+      maps.append(softmax(z))
+      out.append(maps[-1] @ v)
+    x = x + dense(layer['out'], np.concatenate(out, -1))
+    y = dense(layer['up'], normed(layer['feedforward_norm'], x))
+    x = x + dense(layer['down'], np.where(y.real > 0, y, 0))
+    seen.append(np.stack(maps))
+  return normed(p['norm'], x)[-1], np.stack(seen)
+
+
+SETTINGS = small.settings(n, queries=Q)
+TOKENS = small.batch(n, windows=2, seed=5)
+CHANGED = perturbation.draw(np.arange(small.V), np.arange(2), SETTINGS)
+
+
+def measured(m, params):
+  """What all estimators leave, in one program."""
+
+  def run(params, bias, tokens, *changed):
+    reference = forward_pass.make(m.network, Q)(params, bias, tokens[:, :-1])
+    out = {}
+    for name, estimator in estimators.TABLE.items():
+      more = changed if name == 'perturbation' else ()
+      one = estimator.make(m.network, SETTINGS)
+      made = one(params, bias, tokens, reference, *more)
+      out |= made if isinstance(made, dict) else {name: made}
+    return out
+
+  changed = map(jnp.asarray, CHANGED)
+  return jax.jit(run)(params, m.bias(params, n), TOKENS, *changed)
+
+
+@dataclasses.dataclass
+class Known:
+  """A model whose gates and logits tell tokens apart, and its referee."""
+
+  spec: str
+  params: dict
+  found: dict
+
+  @property
+  def E(self):
+    return self.params['embed']['embedding']
+
+  def state(self, ids):
+    ids = np.asarray(ids)
+    return last_state(self.spec, self.params, self.E[ids], ids)
+
+  def logp(self, ids):
+    return np.log(softmax(self.state(ids)[0] @ self.E.T))
+
+
+@pytest.fixture(
+  scope='module',
+  params=[
+    pytest.param(s, marks=() if '@forget/' in s else pytest.mark.slow)
+    for s in REFEREES
+  ],
+)
+def known(request):
+  m, params = small.make(request.param, N=N, D=D, H=H)
+  for layer in params['layers'].values():
+    layer['qkv']['kernel'] *= 2
+    for name, x in layer.get('clock', {}).items():
+      noise = jax.random.normal(jax.random.key(len(name)), x.shape)
+      layer['clock'][name] = x + 0.5 * noise
+  with pytest.MonkeyPatch.context() as patch:
+    # Small blocks and groups, so that short texts take every path.
+    patch.setattr(last_queries, 'BLOCK', 8)
+    patch.setattr(perturbation, 'SMALL', 4)
+    patch.setattr(truncation, 'SMALL', 4)
+    found = measured(m, params)
+  wide = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
+  return Known(request.param, wide, found)
+
+
+def test_attention_mass_and_rollout(known):
+  for row, ids in enumerate(TOKENS[:, :-1]):
+    maps = known.state(ids)[1]
+    want = np.zeros((N, H, n))
+    for i in range(n - Q, n):
+      want[..., : i + 1] += maps[:, :, i, i::-1] / Q
+    np.testing.assert_allclose(
+      known.found['attention_mass'][row], want, atol=2e-6, rtol=1e-4
+    )
+    whole = np.eye(n)
+    for layer in maps:
+      whole = (np.eye(n) + layer.mean(0)) / 2 @ whole
+    np.testing.assert_allclose(
+      known.found['rollout'][row], whole[-1, ::-1], atol=2e-6, rtol=1e-4
+    )
+
+
+def test_gradient(known):
+  E = known.E
+  ids = np.asarray(TOKENS[0, :-1])
+  top = known.logp(ids).argmax()
+  slope = np.zeros((n, D))
+  for at in np.ndindex(n, D):
+    rows = E[ids].astype(complex)
+    rows[at] += 1j * STEP
+    x, _ = last_state(known.spec, known.params, rows, ids)
+    slope[at] = (x @ E[top]).imag / STEP
+  size = np.linalg.norm(slope, axis=-1)[::-1]
+  np.testing.assert_allclose(
+    known.found['gradient'][0], size / size.sum(), atol=1e-5, rtol=1e-3
+  )
+
+
+def test_truncation(known):
+  found = known.found['truncation']
+  for row, (*ids, target) in enumerate(np.asarray(TOKENS)):
+    for j, c in enumerate(truncation.contexts(n)):
+      want = -known.logp(ids[n - c :])[int(target)]
+      assert found[row, j] == pytest.approx(float(want), abs=2e-5), c
+
+
+def test_perturbation(known):
+  (d, other), (tv, kl) = CHANGED, known.found['perturbation']
+  for row, (*ids, _) in enumerate(np.asarray(TOKENS)):
+    before = known.logp(ids)
+    for j, (distance, token) in enumerate(zip(d[row], other[row], strict=True)):
+      changed = list(map(int, ids))
+      at = n - 1 - distance
+      same = changed[at] == token
+      changed[at] = int(token + 1) % small.V if same else int(token)
+      after = known.logp(changed)
+      want = np.abs(np.exp(before) - np.exp(after)).sum() / 2
+      assert float(tv[row, j]) == pytest.approx(float(want), abs=2e-5)
+      want = (np.exp(before) * (before - after)).sum()
+      assert float(kl[row, j]) == pytest.approx(float(want), abs=2e-5)
