@@ -5,6 +5,7 @@ from jaxtyping import PRNGKeyArray
 from extrapolation.clock import base
 from extrapolation.parts import params as learned
 from extrapolation.parts.inputs import Inputs
+from extrapolation.parts.normed import Normed, projected
 
 
 def make(H: int) -> base.Clock:
@@ -21,8 +22,16 @@ def make(H: int) -> base.Clock:
   def init(key: PRNGKeyArray, D: int):
     return dict(W=learned.projection(key, D, H), b=jnp.zeros(H))
 
+  def pace(params: learned.Params, normed: Normed | None):
+    low, high = projected(normed, params['W'])
+    b = params['b']
+    return jax.nn.softplus(low + b), jax.nn.softplus(high + b)
+
   return base.Clock(
     increments=increments,
     init=init,
+    pace=pace,
+    positive=True,
+    stationary='stationary, ergodic content',
     source='Veisi et al. 2025, CABLE, arXiv 2503.08067',
   )

@@ -5,6 +5,7 @@ import numpy as np
 from extrapolation.clock import base
 from extrapolation.parts import params as learned
 from extrapolation.parts.inputs import Inputs, per_token
+from extrapolation.parts.normed import Normed, projected
 
 
 def make(
@@ -42,8 +43,16 @@ def make(
       z = z + learned.project(inputs.content('forget'), params['W'])
     return jax.nn.softplus(-z)
 
+  def pace(params: learned.Params, normed: Normed | None):
+    low, high = projected(normed, params.get('W'))
+    b = params.get('b', fixed)
+    return jax.nn.softplus(-high - b), jax.nn.softplus(-low - b)
+
   return base.Clock(
     increments=increments,
     init=gates[gate],
+    pace=pace,
+    positive=True,
+    stationary='stationary, ergodic content',
     source='Lin et al. 2025, Forgetting Transformer, arXiv 2503.02130',
   )

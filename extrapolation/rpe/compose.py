@@ -103,6 +103,7 @@ def beside(parts: Sequence[RPE], H: int) -> RPE:
     bias=bias,
     clock=_clock([p.clock for p in parts], size),
     heat=_heat([p.heat for p in parts], size),
+    parts=tuple(parts),
     source='; '.join(dict.fromkeys(p.source for p in parts)),
     **changed,
   )
@@ -115,8 +116,7 @@ def _clock(clocks: Sequence[Clock], size: int) -> Clock:
   def increments(inputs: Inputs, params: Params) -> Array:
     return _heads([c.increments for c in clocks], size, inputs, params)
 
-  return dataclasses.replace(clocks[0], increments=increments, name='',
-                             source='', **_learned(clocks))  # fmt: skip
+  return Clock(increments=increments, **_learned(clocks))
 
 
 def _heat(heats: Sequence[Heat], size: int) -> Heat:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PACKAGE = 'extrapolation.rpe'
 # Files beside the encodings that are none.
 OTHERS = ('base', 'check', 'compose', 'composition', 'fingerprint', 'kernels',
-          'laws', 'plugins', 'spec', 'user_file')  # fmt: skip
+          'laws', 'plugins', 'rates', 'spec', 'user_file')  # fmt: skip
 
 
 def names() -> list[str]:
