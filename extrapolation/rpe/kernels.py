@@ -84,6 +84,8 @@ def file_of(kernel: str) -> str:
       return inspect.getsourcefile(plugins.make(point)) or ''  # pyrefly: ignore
     except Exception:  # whatever importing it raises
       return f'{plugins.package(point)}, {point.value}'
+  if kernel not in _packaged():  # several of them, as in alibi+none
+    return ''
   there = importlib.util.find_spec(f'{PACKAGE}.{kernel}')
   return there.origin or '' if there else ''
 

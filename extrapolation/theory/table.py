@@ -82,7 +82,7 @@ def _tightness(record: dict) -> list[str]:
         number(w) for _, w in windows
       ),
     })  # fmt: skip
-    why.setdefault((layer, part, verdict), f'{part}: {argument}')
+    why.setdefault((layer, part, verdict), f'layer {layer}, {part}: {argument}')
     first = last + 1
   columns = [k for k in dict.fromkeys(k for row in rows for k in row)
              if any(row.get(k) for row in rows)]  # fmt: skip

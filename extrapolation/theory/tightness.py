@@ -24,6 +24,7 @@ TIGHT, NOT, IF, UNKNOWN = 'tight', 'not tight', 'conditional', 'unknown'
 NOT_JUDGED = 'not judged'
 OF_SUM = dict(converges=TIGHT, diverges=NOT, conditional=IF, unknown=UNKNOWN)
 OUTWARD = 1e-5  # of rates, which are computed in float32
+SLACK = 1e-6  # of a bound of M
 
 
 @dataclasses.dataclass(frozen=True)
@@ -311,17 +312,17 @@ def _bounded_gap(
 ) -> Tightness:
   """c (g - 2 M) > 1, for g between two numbers."""
   most = [(x - 1 / c) / 2 for x in g]  # of M
-  most = [most[0] - OUTWARD, most[1] + OUTWARD]
+  most = [most[0] - SLACK, most[1] + SLACK]
   text = f'whole heat: tight iff c (g - 2 M) > 1, c = {c:.6g}, ' + (
     f'g = {g[0]:.6g}'
-    if g[1] - g[0] < OUTWARD
+    if g[1] - g[0] < SLACK
     else f'{g[0]:.6g} <= g <= {g[1]:.6g}'
   )
   if most[1] < 0 or (M is not None and M > most[1]):
     return Tightness(NOT, None, text)
   if M is not None and M < most[0]:
     return Tightness(TIGHT, None, text)
-  if M is None and most[0] > 0 and most[1] - most[0] < 3 * OUTWARD:
+  if M is None and most[0] > 0 and most[1] - most[0] < 4 * SLACK:
     return Tightness(IF, f'M < {most[0]:.5g}', text)
   if M is None and most[0] > 0:
     return Tightness(IF, f'M < {most[0]:.5g} suffices', text)
