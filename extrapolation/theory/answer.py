@@ -97,8 +97,7 @@ def _tight(
     return [known[head] for head in subject.attended]
   return [
     tightness.of_sum(
-      Verdict(head['verdict'], head['condition'], head['argument']),
-      {e: x['high'] for e, x in head['trf'].items() if x['high'] is not None},
+      Verdict(head['verdict'], head['condition'], head['argument'])
     )
     for head in heads
   ]

@@ -7,6 +7,7 @@ docs/theory.md, theorems 8 to 12, has what holds with them.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
@@ -45,12 +46,10 @@ class Tightness:
   window: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
-def of_sum(
-  verdict: Verdict, window: Mapping[str, int] | None = None
-) -> Tightness:
+def of_sum(verdict: Verdict) -> Tightness:
   """Without clock and heat: a convergent sum, and nothing else."""
   word = OF_SUM.get(verdict.verdict, verdict.verdict)
-  return Tightness(word, verdict.condition, verdict.argument, window or {})
+  return Tightness(word, verdict.condition, verdict.argument)
 
 
 def judge(
@@ -144,15 +143,18 @@ def _clocked(head: Head, eps: Mapping[str, Fraction]) -> Tightness:
       f'on a clock, bounds that are monotone in the end ({verdict.argument})'
     )
   sum_ = f'sum exp b(n) {verdict.verdict}: {verdict.argument}'
+  low, high = head.rates.low, head.rates.high
   if verdict.verdict == 'diverges':
+    paced = low is not None and low > 0 and high is not None and high < math.inf
+    if not (paced or head.positive or head.stationary):
+      return _unknown('a text of which the clock has a finite pace above 0')
     return Tightness(
       NOT,
       None,
-      f'clock transfer: {sum_}; so does sum exp b(p_i - p_j) for content of '
-      'which the clock has a constant, finite pace',
+      f'clock transfer: {sum_}; so does sum exp b(p_i - p_j) for text of '
+      'which the clock has a finite pace',
     )
   word, condition = OF_SUM[verdict.verdict], verdict.condition
-  low, high = head.rates.low, head.rates.high
   if low is not None and low > 0:
     a = low * (1 - OUTWARD)
     if not head.clock_valued:
