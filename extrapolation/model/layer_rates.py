@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from extrapolation.parts.normed import Normed
@@ -34,7 +35,7 @@ def of_layers(
   """
   out = []
   for i in range(N):
-    layer = of_layer(read, i)
+    layer = jax.tree.map(jnp.asarray, of_layer(read, i))
     encoding = encodings[i % len(encodings)]
     wide = {
       k: v.astype(jnp.float32) for k, v in layer['attention_norm'].items()

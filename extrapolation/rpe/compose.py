@@ -1,7 +1,7 @@
 """Encodings side by side: each has an equal share of the heads."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -167,7 +167,7 @@ def _each(functions: Sequence[Callable]) -> Callable:
   return apply
 
 
-def of_part(params: Params, part: int) -> Params:
+def of_part(params: Mapping[str, Any], part: int) -> dict[str, Any]:
   """The parameters of one part by their own names."""
   end = f'_{part}'
   return {k.removesuffix(end): v for k, v in params.items() if k.endswith(end)}

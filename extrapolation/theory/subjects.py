@@ -114,7 +114,7 @@ def _attended(
     size, out = H // len(rpe.parts), []
     for i, part in enumerate(rpe.parts):
       own = None if rates is None else rates[i * size : (i + 1) * size]
-      out += _attended(part, size, encodings.of_part(dict(params), i), own)
+      out += _attended(part, size, encodings.of_part(params, i), own)
     return out
   formulas = trace.read(rpe.bias, params)
   known = running.initial(rpe, H) if rates is None else rates

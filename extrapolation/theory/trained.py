@@ -49,7 +49,7 @@ def about(folder: str) -> dict:
     raise ValueError(f'cannot read {path}: {e}') from None
   if missing := [k for k in NEEDED if k not in data]:
     raise ValueError(f'{path} lacks {", ".join(missing)}')
-  for key in ('hyper', 'init', *(['final'] if 'final' in data else [])):
+  for key in ('hyper', 'init', *({'final', 'rates'} & data.keys())):
     if not isinstance(data[key], dict):
       raise ValueError(f'{path}: {key} = {str(data[key])[:40]} is no object')
   return data
@@ -61,12 +61,11 @@ def read(folder: str) -> Run:
   try:
     encodings = fingerprint.recorded(data, folder)
     name = f'{folder}: {data["name"]}'
+    rates = data.get('rates', {})
+    last = 'final' if data.get('final') else 'init'
     first, last = (
-      _layers(encodings, params, data.get('rates', {}).get(when), name, path)
-      for params, when in (
-        (data['init'], 'init'),
-        (data.get('final') or data['init'], 'final'),
-      )
+      _layers(encodings, data[when], rates.get(when), name, path)
+      for when in ('init', last)
     )
     return Run(first, last, int(data['train_length']))
   except (TypeError, OverflowError, KeyError) as e:
@@ -85,7 +84,7 @@ def _layers(
     return _subject(encodings[0], params, name, path)
   P, of, rows = len(encodings), [], []
   for i, encoding in enumerate(encodings):
-    own = rpe_room.of_part(dict(params), i) if P > 1 else params
+    own = rpe_room.of_part(params, i) if P > 1 else params
     rows.append(_rows(encoding, own, path))
   last = (i + P * (len(own) - 1) for i, own in enumerate(rows))
   N = len(rates) if rates else max(last) + 1
