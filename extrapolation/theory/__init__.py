@@ -11,7 +11,8 @@ Core: `expression` reads a bias as a formula; `asymptotics` and `convergence.py`
 judge its sum; `enclosures`, `bracket.py` and `trf_bounds.py` bound it.
 Readers: `subjects.py` is who is asked about and `answer.py` the record of all
 that is said, from `finite_horizon.py`, `far_share.py`, `certified_window.py`
-`tightness.py` (of heads as `attended.py` has them; `limits.py`) and
+`tightness.py` (of heads as `attended.py` has them, with `clock_transfer.py`,
+`heated.py` and `limits.py`) and
 `witness.py` (`signs.py` against all windows). `trained.py` reads a run;
 `arguments.py`, `table.py`, `figure.py`, `witness_report.py` are the command's.
 
@@ -36,7 +37,7 @@ from extrapolation.theory.errors import (
 if TYPE_CHECKING:
   from extrapolation.theory.bracket import Bracket
   from extrapolation.theory.convergence import Verdict
-  from extrapolation.theory.tightness import Tightness
+  from extrapolation.theory.verdicts import Tightness
 
 __all__ = [
   'FormulaError',
@@ -85,7 +86,7 @@ def verdict(subject: Any, params: Mapping | None = None) -> 'list[Verdict]':
 def tight(
   subject: Any, params: Mapping | None = None, *, M: float | None = None
 ) -> 'list[Tightness]':
-  """`tightness.Tightness` of every head, clock and heat included.
+  """`verdicts.Tightness` of every head, clock and heat included.
 
   Args:
     subject, params: as in `verdict`.

@@ -26,8 +26,8 @@ from extrapolation.theory.errors import (
 from extrapolation.theory.expression.graph import Node, nodes
 from extrapolation.theory.finite_horizon import Horizon
 from extrapolation.theory.subjects import Subject
-from extrapolation.theory.tightness import Tightness
 from extrapolation.theory.time_limit import limit
+from extrapolation.theory.verdicts import Tightness, of_sum
 
 SECONDS = 30.0  # for the receptive fields, or the window, of a head
 
@@ -96,9 +96,7 @@ def _tight(
     }
     return [known[head] for head in subject.attended]
   return [
-    tightness.of_sum(
-      Verdict(head['verdict'], head['condition'], head['argument'])
-    )
+    of_sum(Verdict(head['verdict'], head['condition'], head['argument']))
     for head in heads
   ]
 

@@ -22,12 +22,13 @@ from extrapolation.theory.asymptotics.monomial import ONE
 from extrapolation.theory.asymptotics.sign_oracle import Expr, Oracle
 from extrapolation.theory.asymptotics.transseries import HardyField
 from extrapolation.theory.convergence import SECONDS, SIZES, Verdict
-from extrapolation.theory.enclosures import float_bounds, sums
+from extrapolation.theory.enclosures import sums
 from extrapolation.theory.errors import (
   NeedsPrecision,
   NotProved,
   UndefinedWeight,
 )
+from extrapolation.theory.expression import float_intervals
 from extrapolation.theory.expression.graph import Node, nodes
 from extrapolation.theory.time_limit import limit
 
@@ -117,8 +118,8 @@ def counts_itself(root: Node) -> bool:
   """Whether the weight at distance 0 is no 0, as far as it has a value."""
   if any(n.op == 'param' for n in nodes(root)):
     return True
-  v, _ = float_bounds.log_weights(root, np.zeros(1))
-  return bool(np.isfinite(v[0]))
+  low, high = float_intervals.log_weights(root, np.zeros(1))
+  return bool(np.isfinite(low[0]) and np.isfinite(high[0]))
 
 
 def gap(root: Node, at: Limit) -> tuple[float, float] | None:
@@ -130,15 +131,15 @@ def gap(root: Node, at: Limit) -> tuple[float, float] | None:
   is_open = any(n.op == 'param' for n in nodes(root))
   if at.low is None or at.high is None or is_open:
     return None
-  v, e = float_bounds.log_weights(root, np.arange(float(NEAR)))
-  if not np.all(np.isfinite(e)):
+  least, most = float_intervals.log_weights(root, np.arange(float(NEAR)))
+  if not np.all(most < np.inf):
     return None
   with sums.precision(96):
     low, high = (sign_oracle.ball(x) for x in (at.low, at.high))
     beyond = _largest_beyond(root, arb(NEAR))
     if beyond is None:
       return None
-    seen = arb(float(np.max(v - e))), arb(float(np.max(v + e)))
+    seen = arb(float(np.max(least))), arb(float(np.max(most)))
     ends = seen[0] - high, beyond.max(seen[1]) - low
     return max(float(ends[0].lower()), 0.0), float(ends[1].upper())
 
