@@ -1,6 +1,7 @@
 """Theorems 8 to 12 of docs/theory.md: one window for every query, or none."""
 
 import dataclasses
+import json
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from extrapolation import clock, heat, rpe, theory
 from extrapolation.rpe.rates import Rates
+from extrapolation.theory import __main__ as main
 from extrapolation.theory import limits, subjects, tightness
 from extrapolation.theory.attended import Head
 from extrapolation.theory.trf_bounds import share
@@ -92,7 +94,9 @@ def test_what_is_missing_is_named():
     )[None],
     clock=clock.get('forget', 1),
   )
-  assert theory.tight(waves)[0].verdict == 'unknown'
+  (head,) = theory.tight(waves)
+  assert head.verdict == 'unknown'
+  assert head.argument.startswith('not known: on a clock, bounds that are mono')
 
 
 def test_a_bound_of_the_logits_settles_what_hangs_on_it():
@@ -257,3 +261,73 @@ def test_12_all_heads_of_all_layers():
   assert tightness.composed(heads, [tight, tight]).verdict == 'tight'
   both = tightness.composed(heads, [tight, held])
   assert (both.verdict, both.condition) == ('conditional', 'M < 1')
+
+
+def test_the_command_has_a_line_for_each_part_and_one_for_all(capsys):
+  spec = 'none/kerple_log@forget+harmonic*log_n:whole=true'
+  main.main([f'--rpe={spec}', '--heads=4'])
+  said = capsys.readouterr().out
+  rows = [line.split() for line in said.splitlines()]
+  assert ['1', '1-4', 'none', 'not', 'tight'] in rows
+  assert ['2', '5-6', 'kerple_log@forget', 'if', 'r1_0', '>', '1'] in rows
+  assert ['2', '7-8', 'harmonic*log_n:whole=true', 'tight'] in rows
+  assert 'layer 2, kerple_log@forget: clock transfer: ' in said
+  assert 'all together: not tight, layer 1, none' in said
+
+
+def test_values_of_parameters_settle_a_condition(capsys):
+  for r1, word in ((2, 'tight'), (0.5, 'not tight')):
+    flags = f'--set=r1={r1}', '--heads=2', '--format=json'
+    main.main(['--rpe=kerple_log@forget/none@segment', *flags])
+    record = json.loads(capsys.readouterr().out)
+    heads = [head['tightness'] for head in record['heads']]
+    assert [h['verdict'] for h in heads] == [word] * 2 + ['not tight'] * 2
+    assert [h['layer'] for h in heads] == [1, 1, 2, 2]
+    assert record['composed']['verdict'] == 'not tight'
+    assert 'layer ' in record['composed']['argument']
+  with pytest.raises(ValueError, match="no parameter 'r3'; it has: r1, r2"):
+    main.main(['--rpe=kerple_log@forget', '--set=r3=1'])
+
+
+@pytest.mark.parametrize(
+  ('spec', 'text'),
+  [
+    ('alibi@forgot', "no clock 'forgot' .did you mean 'forget'"),
+    ('alibi*log', 'no heat'),
+    ('alibi+none+none', '3 encodings side by side .*4 heads'),
+    ('alibi*log_n:s=1', "no hyperparameter 's'; it has: train_length, whole"),
+  ],
+)
+def test_a_spec_that_is_none(spec, text):
+  with pytest.raises(ValueError, match=text):
+    main.main([f'--rpe={spec}', '--heads=4'])
+
+
+def test_parts_keep_what_is_known_of_them():
+  """Nothing of one part is said of the heads of another."""
+  one = rpe.get('linear@stop+linear@forget+none*ssmax+alibi', 4)
+  assert one.clock.pace is None and not one.clock.positive
+  assert [h.verdict for h in theory.tight(one)] == [
+    'not tight', 'tight', 'not tight', 'tight',
+  ]  # fmt: skip
+  assert one.form.parts == ()
+
+
+def test_10_golden_windows():
+  """2 M = 1, c = 1 / ln 512: the first w with e^{2 M s_i} T_{w,i} <= eps B_i."""
+  golden = {
+    'type1': (190, 452, 692, 1006),
+    'type2': (25, 28, 31, 33),
+    'alibi': (90, 98, 104, 110),
+  }
+  kernels = dict(
+    type1=lambda t: -np.log1p((t / 2) ** 2),
+    type2=lambda t: -(np.log(3 + t / 2) ** 2),
+    alibi=lambda t: -t / 16,
+  )
+  for name, windows in golden.items():
+    for i, w in zip((512, 9216, 10**5, 10**6), windows, strict=True):
+      eps = 0.01 * np.exp(-np.log(i) / np.log(512))
+      weights = np.exp(kernels[name](np.arange(float(i))))
+      found = theory.coverage(weights, [eps])[1][0]
+      assert abs(found - w) <= 1, (name, i, found)
