@@ -69,8 +69,8 @@ def record(subject: Subject, asked: Asked) -> dict:
   said = _tight(subject, heads, asked)
   where = subject.attended or [None] * len(heads)
   for head, tight, at in zip(heads, said, where, strict=True):
-    place = dict(layer=at and at.layer, part=at and at.text)
-    head['tightness'] = place | dataclasses.asdict(tight)
+    of = dict(layer=at and at.layer, part=at and at.text)
+    head['tightness'] = of | dataclasses.asdict(tight)
   whole = tightness.composed(subject.all_attended, said)
   return dict(
     subject=subject.name,

@@ -43,7 +43,7 @@ class Head:
   text: str = ''
 
   @property
-  def runs(self) -> bool:
+  def advances(self) -> bool:
     """Whether p_i - p_j >= a (i - j) for some a > 0, whatever the text."""
     low = self.rates.low
     return self.is_index or self.positive or (low is not None and low > 0)

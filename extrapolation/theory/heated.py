@@ -64,7 +64,7 @@ def whole(head: Head, at: limits.Limit, M: float | None) -> Tightness:
   """Heat of the bias too (theorem 11)."""
   assert head.b is not None
   c = head.rates.heat
-  if not head.runs:
+  if not head.advances:
     return unknown('whether the clock may stand still: a pace above 0')
   if c is None:
     return unknown('how the heat grows with the index: its file has no rate')

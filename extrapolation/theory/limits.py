@@ -114,7 +114,7 @@ def monotone_verdict(root: Node) -> Verdict:
   return Verdict('conditional', text, yes.argument)
 
 
-def counts_itself(root: Node) -> bool:
+def own_weight_is_positive(root: Node) -> bool:
   """Whether the weight at distance 0 is no 0, as far as it has a value."""
   if any(n.op == 'param' for n in nodes(root)):
     return True

@@ -60,9 +60,9 @@ def judge(
     )
   if not head.is_index and head.rates.high is None:
     return unknown('how fast the clock runs: its file has no pace')
-  if not head.is_index and not limits.counts_itself(head.b):
+  if not head.is_index and not limits.own_weight_is_positive(head.b):
     return unknown('on a clock, a weight above 0 of the query itself')
-  if at.kind == ZERO and head.runs:
+  if at.kind == ZERO and head.advances:
     return _hard(head)
   if head.whole and not head.is_one:
     return heated.whole(head, at, M)
