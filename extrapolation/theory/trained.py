@@ -62,10 +62,15 @@ def read(folder: str) -> Run:
     encodings = fingerprint.recorded(data, folder)
     name = f'{folder}: {data["name"]}'
     rates = data.get('rates', {})
-    last = 'final' if data.get('final') else 'init'
     first, last = (
-      _layers(encodings, data[when], rates.get(when), name, path)
-      for when in ('init', last)
+      _layers(encodings, params, of, name, path)
+      for params, of in (
+        (data['init'], rates.get('init')),
+        (
+          data.get('final') or data['init'],
+          rates.get('final', rates.get('init')),
+        ),
+      )
     )
     return Run(first, last, int(data['train_length']))
   except (TypeError, OverflowError, KeyError) as e:

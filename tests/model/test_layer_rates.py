@@ -96,3 +96,16 @@ def test_a_run_without_them_is_read_as_before(tmp_path):
   (tmp_path / 'rpe.json').write_text(json.dumps(about))
   heads = trained.read(str(tmp_path)).after.attended
   assert len(heads) == 2 and not heads[0].clock_valued
+
+
+def test_after_training_they_are_those_of_the_end(tmp_path):
+  """Also where nothing but the clock is learned."""
+  rate = dict(low=0.5, high=1.0, heat=0.0)
+  about = dict(name='linear@forget', H=1, hyper={}, train_length=8)
+  about |= dict(init={}, final={})
+  about['rates'] = dict(init=[[rate]], final=[[rate | dict(low=0.25)]])
+  (tmp_path / 'rpe.json').write_text(json.dumps(about))
+  run = trained.read(str(tmp_path))
+  for subject, low in ((run.before, 0.5), (run.after, 0.25)):
+    (head,) = subject.attended
+    assert head.rates.low == low and head.clock_valued

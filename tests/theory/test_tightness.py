@@ -314,7 +314,7 @@ def test_parts_keep_what_is_known_of_them():
 
 
 def test_10_golden_windows():
-  """2 M = 1, c = 1 / ln 512: the first w with e^{2 M s_i} T_{w,i} <= eps B_i."""
+  """2 M = 1, c = 1 / ln 512: the first w, e^{2 M s_i} T_{w,i} <= eps B_i."""
   golden = {
     'type1': (190, 452, 692, 1006),
     'type2': (25, 28, 31, 33),
