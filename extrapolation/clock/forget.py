@@ -1,11 +1,10 @@
-import jax
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
-from extrapolation.clock import base
+from extrapolation.clock import _gate, base
 from extrapolation.parts import params as learned
-from extrapolation.parts.inputs import Inputs, per_token
-from extrapolation.parts.normed import Normed, projected
 
 
 def make(
@@ -37,22 +36,7 @@ def make(
   if gate not in gates:
     raise ValueError(f'gate = {gate!r}; forget has: {", ".join(gates)}')
 
-  def increments(inputs: Inputs, params: learned.Params):
-    z = per_token(jnp.zeros_like(inputs.positions)) + params.get('b', fixed)
-    if 'W' in params:
-      z = z + learned.project(inputs.content('forget'), params['W'])
-    return jax.nn.softplus(-z)
-
-  def pace(params: learned.Params, normed: Normed | None):
-    low, high = projected(normed, params.get('W'))
-    b = params.get('b', fixed)
-    return jax.nn.softplus(-high - b), jax.nn.softplus(-low - b)
-
-  return base.Clock(
-    increments=increments,
-    init=gates[gate],
-    pace=pace,
-    positive=True,
-    stationary='stationary, ergodic content',
-    source='Lin et al. 2025, Forgetting Transformer, arXiv 2503.02130',
+  clock = _gate.softplus('forget', -1, fixed, gates[gate])
+  return dataclasses.replace(
+    clock, source='Lin et al. 2025, Forgetting Transformer, arXiv 2503.02130'
   )
