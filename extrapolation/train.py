@@ -17,6 +17,7 @@ from immutabledict import immutabledict
 
 from extrapolation import cli, config, data, rpe, runs, training
 from extrapolation.cli import allocator, compilation_cache, paths
+from extrapolation.model import layer_rates
 from extrapolation.parallel import mesh, multihost, preemption
 from extrapolation.rpe import check as rpe_check
 from extrapolation.runs import identity, init_from, leases
@@ -151,9 +152,15 @@ def _write_rpe(
   lease: leases.Lease | None,
 ) -> None:
   values = p.rpe_params(state.params)
+  encodings, rates = p.model.encodings, []
+  if not all(x.clock.is_index and x.heat.is_one for x in encodings):
+    read = p.layout.jit_replicated(layer_rates.needed)(state.params)
+    rates = layer_rates.of_layers(
+      encodings, e.model.N, e.model.H, jax.device_get(read)
+    )
   if lease:
     lease.check()
-  multihost.first(lambda: runs.write_rpe(workdir, when, e, values))
+  multihost.first(lambda: runs.write_rpe(workdir, when, e, values, rates))
 
 
 def _begin(spec: str, workdir: str) -> str:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from extrapolation.parts.inputs import Inputs, per_token
+from extrapolation.parts.normed import Normed
 from extrapolation.parts.params import Params, no_params, same
 
 
@@ -35,6 +36,14 @@ class Clock:
     constrain: `raw -> params`; raw values, which the optimiser moves, are free
       in R.
     unconstrain: `params -> raw`, its inverse.
+    pace: `(params, normed) -> (low, high)`, [1 or H] each: low (i - j) <=
+      p_i - p_j <= high (i - j) whatever the tokens, outside training; what
+      theory needs. `normed` is None where nothing is known of the content, low
+      0 and high infinite then if they depend on it. None: not known.
+    positive: whether each increment is > 0 and continuous in the content of
+      its token alone, which a norm bounds: then low > 0 for all weights.
+    stationary: of what text increments are stationary and ergodic with a mean
+      in (0, inf), in words; '' where that is not known.
     source: paper and equation.
     name: the name of the file that made it; set by `clock.get`.
   """
@@ -43,6 +52,9 @@ class Clock:
   init: Callable[[PRNGKeyArray, int], Params] = no_params
   constrain: Callable[[Params], Params] = same
   unconstrain: Callable[[Params], Params] = same
+  pace: Callable[[Params, Normed | None], tuple[Array, Array]] | None = None
+  positive: bool = False
+  stationary: str = ''
   source: str = ''
   name: str = ''
 

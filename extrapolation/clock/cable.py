@@ -1,10 +1,10 @@
-import jax
+import dataclasses
+
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from extrapolation.clock import base
+from extrapolation.clock import _gate, base
 from extrapolation.parts import params as learned
-from extrapolation.parts.inputs import Inputs
 
 
 def make(H: int) -> base.Clock:
@@ -14,15 +14,10 @@ def make(H: int) -> base.Clock:
   negated.
   """
 
-  def increments(inputs: Inputs, params: learned.Params):
-    x = inputs.content('cable')
-    return jax.nn.softplus(learned.project(x, params['W']) + params['b'])
-
   def init(key: PRNGKeyArray, D: int):
     return dict(W=learned.projection(key, D, H), b=jnp.zeros(H))
 
-  return base.Clock(
-    increments=increments,
-    init=init,
+  return dataclasses.replace(
+    _gate.softplus('cable', 1, 0.0, init),
     source='Veisi et al. 2025, CABLE, arXiv 2503.08067',
   )

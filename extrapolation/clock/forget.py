@@ -1,10 +1,10 @@
-import jax
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
-from extrapolation.clock import base
+from extrapolation.clock import _gate, base
 from extrapolation.parts import params as learned
-from extrapolation.parts.inputs import Inputs, per_token
 
 
 def make(
@@ -36,14 +36,7 @@ def make(
   if gate not in gates:
     raise ValueError(f'gate = {gate!r}; forget has: {", ".join(gates)}')
 
-  def increments(inputs: Inputs, params: learned.Params):
-    z = per_token(jnp.zeros_like(inputs.positions)) + params.get('b', fixed)
-    if 'W' in params:
-      z = z + learned.project(inputs.content('forget'), params['W'])
-    return jax.nn.softplus(-z)
-
-  return base.Clock(
-    increments=increments,
-    init=gates[gate],
-    source='Lin et al. 2025, Forgetting Transformer, arXiv 2503.02130',
+  clock = _gate.softplus('forget', -1, fixed, gates[gate])
+  return dataclasses.replace(
+    clock, source='Lin et al. 2025, Forgetting Transformer, arXiv 2503.02130'
   )

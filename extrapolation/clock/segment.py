@@ -27,5 +27,8 @@ def make(H: int, ids: str = '10') -> base.Clock:
     return per_token(jnp.isin(inputs.previous, separators))
 
   return base.Clock(
-    increments=increments, source='He et al. 2024, BiPE, arXiv 2401.16421'
+    increments=increments,
+    pace=lambda params, normed: (jnp.zeros(1), jnp.ones(1)),
+    stationary='stationary, ergodic text with separators',
+    source='He et al. 2024, BiPE, arXiv 2401.16421',
   )

@@ -19,5 +19,7 @@ def make(H: int, step: int = 0) -> base.Clock:
     return jnp.where(inputs.step < step, base.index(inputs, params), 0)
 
   return base.Clock(
-    increments=increments, source='Gelberg et al. 2025, DroPE, arXiv 2512.12167'
+    increments=increments,
+    pace=lambda params, normed: (jnp.zeros(1), jnp.zeros(1)),  # from `step` on
+    source='Gelberg et al. 2025, DroPE, arXiv 2512.12167',
   )

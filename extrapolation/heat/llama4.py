@@ -24,5 +24,6 @@ def make(
   return base.Heat(
     scale=heat,
     whole=whole,
+    rate=lambda params: jnp.full(1, scale),
     source='Llama 4 in Hugging Face transformers, temperature tuning',
   )

@@ -1,5 +1,7 @@
 import math
 
+import jax.numpy as jnp
+
 from extrapolation.heat import base
 from extrapolation.parts.inputs import Inputs
 from extrapolation.parts.params import Params
@@ -20,5 +22,8 @@ def make(H: int, train_length: int = 512, whole: bool = False) -> base.Heat:
     return base.log_keys(inputs) / math.log(train_length)
 
   return base.Heat(
-    scale=scale, whole=whole, source='He et al. 2024, arXiv 2401.16421'
+    scale=scale,
+    whole=whole,
+    rate=lambda params: jnp.full(1, 1 / math.log(train_length)),
+    source='He et al. 2024, arXiv 2401.16421',
   )

@@ -24,6 +24,7 @@ def make(H: int, s: float = 0.43, whole: bool = False) -> base.Heat:
   return base.Heat(
     scale=scale,
     whole=whole,
+    rate=lambda params: params['s'],
     init=init,
     constrain=lambda raw: jax.tree.map(jnp.exp, raw),
     unconstrain=lambda params: jax.tree.map(jnp.log, params),

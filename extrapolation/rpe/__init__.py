@@ -31,7 +31,7 @@ from extrapolation.rpe.user_file import (
 
 if TYPE_CHECKING:  # JAX is imported with the first of these, or encoding
   from extrapolation.rpe.base import RPE, Params, slopes
-  from extrapolation.rpe.compose import init_rows, of_layer, rows
+  from extrapolation.rpe.compose import init_rows, of_layer, of_part, rows
 
 __all__ = [
   'KEPT',
@@ -58,6 +58,7 @@ __all__ = [
   'named',
   'names',
   'of_layer',
+  'of_part',
   'parse',
   'rows',
   'slopes',
@@ -68,7 +69,7 @@ __all__ = [
 
 
 _FILES = dict.fromkeys(('RPE', 'Params', 'slopes'), 'base')
-_FILES |= dict.fromkeys(('init_rows', 'of_layer', 'rows'), 'compose')
+_FILES |= dict.fromkeys(('init_rows', 'of_layer', 'of_part', 'rows'), 'compose')
 
 
 def __getattr__(name: str) -> Any:

@@ -63,6 +63,7 @@ class RPE:
     clock: positions p of tokens; the distance that `bias` reads is p_i - p_j,
       and `rotate` turns by p. The index by default.
     heat: scale of the logits of each query; 1 by default.
+    parts: the encodings that stand side by side in its heads, if it is several.
     source: paper and equation.
     name: the name of the file that made it; set by `rpe.get`.
   """
@@ -75,6 +76,7 @@ class RPE:
   embed: Callable = _same_input
   clock: Clock = INDEX
   heat: Heat = ONE
+  parts: tuple['RPE', ...] = ()
   source: str
   name: str = ''
 
@@ -106,7 +108,7 @@ class RPE:
     is no table.
     """
     bias = _no_table if self.clock.is_index else self.bias
-    return dataclasses.replace(self, bias=bias, source='', name='')
+    return dataclasses.replace(self, bias=bias, parts=(), source='', name='')
 
 
 def _no_table(distance: Num[Array, ' d'], params: Params):

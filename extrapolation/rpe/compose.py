@@ -1,7 +1,7 @@
 """Encodings side by side: each has an equal share of the heads."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -103,6 +103,7 @@ def beside(parts: Sequence[RPE], H: int) -> RPE:
     bias=bias,
     clock=_clock([p.clock for p in parts], size),
     heat=_heat([p.heat for p in parts], size),
+    parts=tuple(parts),
     source='; '.join(dict.fromkeys(p.source for p in parts)),
     **changed,
   )
@@ -176,7 +177,7 @@ def _each(functions: Sequence[Callable]) -> Callable:
   return apply
 
 
-def of_part(params: Params, part: int) -> Params:
+def of_part(params: Mapping[str, Any], part: int) -> dict[str, Any]:
   """The parameters of one part by their own names."""
   end = f'_{part}'
   return {k.removesuffix(end): v for k, v in params.items() if k.endswith(end)}

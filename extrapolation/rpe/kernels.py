@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PACKAGE = 'extrapolation.rpe'
 # Files beside the encodings that are none.
 OTHERS = ('base', 'check', 'compose', 'composition', 'fingerprint', 'kernels',
-          'laws', 'plugins', 'spec', 'user_file')  # fmt: skip
+          'laws', 'plugins', 'rates', 'spec', 'user_file')  # fmt: skip
 
 
 def names() -> list[str]:
@@ -84,6 +84,8 @@ def file_of(kernel: str) -> str:
       return inspect.getsourcefile(plugins.make(point)) or ''  # pyrefly: ignore
     except Exception:  # whatever importing it raises
       return f'{plugins.package(point)}, {point.value}'
+  if kernel not in _packaged():  # several of them, as in alibi+none
+    return ''
   there = importlib.util.find_spec(f'{PACKAGE}.{kernel}')
   return there.origin or '' if there else ''
 

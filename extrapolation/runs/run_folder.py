@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 from etils import epath
@@ -11,6 +12,7 @@ from etils import epath
 from extrapolation import config, data, rpe
 from extrapolation.output import files, signed
 from extrapolation.rpe import fingerprint
+from extrapolation.rpe.rates import Rates
 from extrapolation.runs import identity, leases
 
 log = logging.getLogger(__name__)
@@ -177,13 +179,19 @@ def tokenizer(workdir: str) -> data.Tokenizer | None:
 
 
 def write_rpe(
-  workdir: str, when: str, e: config.Experiment, values: dict
+  workdir: str,
+  when: str,
+  e: config.Experiment,
+  values: dict,
+  rates: Sequence[Sequence[Rates]] = (),
 ) -> None:
   """Writes the encoding's parameters in the units of its formula to rpe.json.
 
   `when` is 'init' or 'final'. `values` are those of `Model.rpe_params`; with a
-  leading axis of layers if each has its own. Theory reads this file and no
-  checkpoint. The source of an encoding that is not packaged is kept beside it.
+  leading axis of layers if each has its own. `rates` are those of clocks and
+  heats by layer and head, which windows follow from. Theory reads this file
+  and no checkpoint. The source of an encoding that is not packaged is kept
+  beside it.
   """
   path, c = epath.Path(workdir) / 'rpe.json', e.model
   known = signed.read(path) if path.exists() else {}
@@ -196,6 +204,9 @@ def write_rpe(
     about |= dict(fingerprint=fingerprint.take(_encodings(e.model)))
     if c.rpe_file:
       about |= dict(sha256=rpe.digests()[rpe.name_of(c.rpe)])
+  if rates:
+    listed = [[head._asdict() for head in layer] for layer in rates]
+    about |= dict(rates={**known.get('rates', {}), when: listed})
   signed.write(path, {**known, **about, when: values})
 
 

@@ -1,6 +1,7 @@
 """What can be known of an encoding before any training.
 
   verdict   does the sum of the weights converge: a proof per head
+  tight     does one window do for every query, with clocks and heats too
   trf       the theoretical receptive field, as integer brackets
   window    the smallest window for a wanted error of attention
   coverage  receptive field of measured weights, by the same definition
@@ -10,7 +11,9 @@ Core: `expression` reads a bias as a formula; `asymptotics` and `convergence.py`
 judge its sum; `enclosures`, `bracket.py` and `trf_bounds.py` bound it.
 Readers: `subjects.py` is who is asked about and `answer.py` the record of all
 that is said, from `finite_horizon.py`, `far_share.py`, `certified_window.py`
-and `witness.py` (`signs.py` against all windows). `trained.py` reads a run;
+`tightness.py` (of heads as `attended.py` has them, with `clock_transfer.py`,
+`heated.py` and `limits.py`) and
+`witness.py` (`signs.py` against all windows). `trained.py` reads a run;
 `arguments.py`, `table.py`, `figure.py`, `witness_report.py` are the command's.
 
 What goes wrong is a `TheoryError`, a ValueError; `errors` has its kinds.
@@ -34,6 +37,7 @@ from extrapolation.theory.errors import (
 if TYPE_CHECKING:
   from extrapolation.theory.bracket import Bracket
   from extrapolation.theory.convergence import Verdict
+  from extrapolation.theory.verdicts import Tightness
 
 __all__ = [
   'FormulaError',
@@ -44,6 +48,7 @@ __all__ = [
   'UndefinedWeight',
   'UnreadableBias',
   'coverage',
+  'tight',
   'trf',
   'verdict',
   'window',
@@ -76,6 +81,28 @@ def verdict(subject: Any, params: Mapping | None = None) -> 'list[Verdict]':
   if why := read.not_judged:
     return [convergence.Verdict('not judged', None, why)] * read.H
   return [convergence.judge(head) for head in read.heads]
+
+
+def tight(
+  subject: Any, params: Mapping | None = None, *, M: float | None = None
+) -> 'list[Tightness]':
+  """`verdicts.Tightness` of every head, clock and heat included.
+
+  Args:
+    subject, params: as in `verdict`.
+    M: bound of |q.k| / sqrt K; absent, what depends on it is conditional.
+
+  Raises:
+    TheoryError: as `verdict`.
+
+  >>> from extrapolation import rpe
+  >>> [tight(rpe.get(s, 1))[0].verdict for s in ('harmonic', 'alibi@cable')]
+  ['not tight', 'tight']
+  """
+  from extrapolation.theory import subjects, tightness
+
+  heads = subjects.read(subject, params).all_attended
+  return [tightness.judge(head, M) for head in heads]
 
 
 def trf(

@@ -4,6 +4,7 @@ python -m extrapolation.theory --rpe=type2 --heads=8 --eps=0.1,0.01,0.001
 python -m extrapolation.theory --formula='-r1*log(1+r2*t)'
 python -m extrapolation.theory --formula='-r1*log(1+t)' --set=r1=1.05
 python -m extrapolation.theory --function=my_package.my_module:my_bias
+python -m extrapolation.theory --rpe='none*ssmax/type1@forget+alibi'
 python -m extrapolation.theory --all --heads=8
 python -m extrapolation.theory --workdir=DIR
 python -m extrapolation.theory --rpe=alibi --window_error=0.01 --logit_bound=5

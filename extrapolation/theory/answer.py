@@ -11,6 +11,7 @@ from extrapolation.theory import (
   convergence,
   far_share,
   finite_horizon,
+  tightness,
   trf_bounds,
   witness,
 )
@@ -26,6 +27,7 @@ from extrapolation.theory.expression.graph import Node, nodes
 from extrapolation.theory.finite_horizon import Horizon
 from extrapolation.theory.subjects import Subject
 from extrapolation.theory.time_limit import limit
+from extrapolation.theory.verdicts import Tightness, of_sum
 
 SECONDS = 30.0  # for the receptive fields, or the window, of a head
 
@@ -60,11 +62,43 @@ def record(subject: Subject, asked: Asked) -> dict:
   """
   if subject.not_judged:
     verdict = Verdict('not judged', None, subject.not_judged)
-    heads = [_said(asked, verdict)] * subject.H
+    heads = [_said(asked, verdict) for _ in range(subject.H)]
   else:
     known = {head: _head(head, asked) for head in dict.fromkeys(subject.heads)}
-    heads = [known[head] for head in subject.heads]
-  return dict(subject=subject.name, parameters=subject.parameters, heads=heads)
+    heads = [dict(known[head]) for head in subject.heads]
+  said = _tight(subject, heads, asked)
+  where = subject.attended or [None] * len(heads)
+  for head, tight, at in zip(heads, said, where, strict=True):
+    of = dict(layer=at and at.layer, part=at and at.text)
+    head['tightness'] = of | dataclasses.asdict(tight)
+  whole = tightness.composed(subject.all_attended, said)
+  return dict(
+    subject=subject.name,
+    parameters=subject.parameters,
+    composed=dict(
+      verdict=whole.verdict, condition=whole.condition, argument=whole.argument
+    ),
+    heads=heads,
+  )
+
+
+def _tight(
+  subject: Subject, heads: list[dict], asked: Asked
+) -> list[Tightness]:
+  """Tightness of every head, which without clock and heat is its verdict."""
+  if subject.not_judged and not subject.attended:
+    silent = Tightness('not judged', None, subject.not_judged)
+    return [silent] * subject.H
+  if subject.not_judged:
+    known = {
+      head: tightness.judge(head, asked.M, asked.eps)
+      for head in dict.fromkeys(subject.attended)
+    }
+    return [known[head] for head in subject.attended]
+  return [
+    of_sum(Verdict(head['verdict'], head['condition'], head['argument']))
+    for head in heads
+  ]
 
 
 def _head(root: Node, asked: Asked) -> dict:

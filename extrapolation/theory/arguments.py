@@ -4,6 +4,8 @@ import argparse
 import logging
 from fractions import Fraction
 
+import numpy as np
+
 from extrapolation import rpe
 from extrapolation.cli import values
 from extrapolation.rpe import check
@@ -125,15 +127,20 @@ def _encoding(
   """NAME:KEY=VALUE with more hyperparameters, and values of --set."""
   name, own = rpe.parse(spec)
   typed = rpe.typed(name, own | texts, rpe.defaults(name))
-  encoding = rpe.get(name, H, **typed)
-  params = reading.symbols(encoding)
+  layers = rpe.layers(name, H, **typed)
+  symbols = [reading.symbols(layer) for layer in layers]
+  has = list(dict.fromkeys(key for params in symbols for key in params))
   for key, value in given.items():
-    if key not in params:
-      has = ', '.join(params) or 'none'
-      raise ValueError(f'{name} has no parameter {key!r}; it has: {has}')
-    params[key] = params[key].copy()
-    params[key].fill(value)
-  return reading.read(encoding, params, spec)
+    if key not in has:
+      known = ', '.join(has) or 'none'
+      raise ValueError(f'{name} has no parameter {key!r}; it has: {known}')
+    for params in symbols:
+      if key in params:
+        params[key] = np.full_like(params[key], value)
+  if len(layers) == 1:
+    return reading.read(layers[0], symbols[0], spec)
+  read = map(reading.read, layers, symbols, (e.name for e in layers))
+  return reading.together([*read], spec)
 
 
 def _pairs(text: str, flag: str) -> dict[str, str]:

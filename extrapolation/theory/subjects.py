@@ -10,6 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from extrapolation import rpe as encodings
+from extrapolation.rpe import rates as running
+from extrapolation.rpe.rates import Rates
+from extrapolation.theory import attended
+from extrapolation.theory.attended import Head
 from extrapolation.theory.errors import FormulaError, NotJudged, UnreadableBias
 from extrapolation.theory.expression import trace
 from extrapolation.theory.expression.formula import Formula
@@ -25,12 +29,15 @@ class Subject:
     H: how many heads.
     formulas: their log weights; none where they are not judged.
     not_judged: why weights do not decide; '' where they do.
+    attended: where they do not, what attention does with them in each head;
+      none where nothing is read of it.
   """
 
   name: str
   H: int
   formulas: Sequence[Node] = ()
   not_judged: str = ''
+  attended: Sequence[Head] = ()
 
   @property
   def heads(self) -> Sequence[Node]:
@@ -44,17 +51,29 @@ class Subject:
     return self.formulas
 
   @property
+  def all_attended(self) -> Sequence[Head]:
+    """What attention does in each head, those of a bias alone as well."""
+    return self.attended or [Head(f, text=self.name) for f in self.formulas]
+
+  @property
   def parameters(self) -> list[str]:
     """Names of the parameters without a value."""
-    seen = {n.data for f in self.formulas for n in nodes(f) if n.op == 'param'}
+    read = [*self.formulas, *(h.b for h in self.attended if h.b)]
+    seen = {n.data for f in read for n in nodes(f) if n.op == 'param'}
     return sorted(name.lstrip('~') for name in seen)
 
 
-def read(what: Any, params: Mapping | None = None, name: str = '') -> Subject:
+def read(
+  what: Any,
+  params: Mapping | None = None,
+  name: str = '',
+  rates: Sequence[Rates] | None = None,
+) -> Subject:
   """An RPE, a jnp function or a formula, as `theory.verdict` takes them.
 
   Without `params` the learned ones stay symbols: positive where the encoding
-  constrains them to be, real otherwise.
+  constrains them to be, real otherwise. `rates` are those of given weights of
+  its clock and heat, per head.
 
   Raises:
     TheoryError: what theory cannot read, in one line.
@@ -63,8 +82,10 @@ def read(what: Any, params: Mapping | None = None, name: str = '') -> Subject:
     name = name or what.name
     if not what.bias_only:
       why = f'order enters through {what.beside_bias}, not through weights'
-      bias = jax.eval_shape(what.bias, jnp.arange(1), _learned(what))
-      return Subject(name, bias.shape[0], not_judged=why)
+      H = jax.eval_shape(what.bias, jnp.arange(1), _learned(what)).shape[0]
+      params = symbols(what) if params is None else params
+      heads = _attended(what, H, params, rates)
+      return Subject(name, H, not_judged=why, attended=heads)
     if params is None:
       params = symbols(what)
     formulas = trace.read(what.bias, params)
@@ -80,6 +101,43 @@ def read(what: Any, params: Mapping | None = None, name: str = '') -> Subject:
       'function of distance, or a formula as text'
     )
   return Subject(name or 'the function', len(formulas), formulas)
+
+
+def _attended(
+  rpe: encodings.RPE,
+  H: int,
+  params: Mapping,
+  rates: Sequence[Rates] | None,
+) -> list[Head]:
+  """Its heads, those of several side by side in turn."""
+  if rpe.parts:
+    size, out = H // len(rpe.parts), []
+    for i, part in enumerate(rpe.parts):
+      own = None if rates is None else rates[i * size : (i + 1) * size]
+      out += _attended(part, size, encodings.of_part(params, i), own)
+    return out
+  formulas = trace.read(rpe.bias, params)
+  known = running.initial(rpe, H) if rates is None else rates
+  return attended.heads(rpe, formulas, known, rates is not None)
+
+
+def together(layers: Sequence[Subject], name: str) -> Subject:
+  """The heads of layers that differ, in turn; all of them if none has more.
+
+  Each layer's are numbered by it.
+  """
+  numbered = [
+    dataclasses.replace(head, layer=i)
+    for i, layer in enumerate(layers, 1)
+    for head in layer.all_attended
+  ]
+  why = next((x.not_judged for x in layers if x.not_judged), '')
+  return Subject(
+    name,
+    sum(x.H for x in layers),
+    not_judged=why or 'layers take turns in several encodings',
+    attended=numbered,
+  )
 
 
 def heads(what: Any, params: Mapping | None = None) -> Sequence[Node]:

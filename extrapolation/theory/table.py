@@ -1,6 +1,7 @@
 """Records as tables for people, and as CSV."""
 
 import csv
+import itertools
 import sys
 from collections.abc import Iterable
 
@@ -38,6 +39,11 @@ def _flat(head: dict) -> dict:
   """Columns of CSV: those of the record by their own names; `inf` is never."""
   kept = ('verdict', 'condition', 'margin', 'argument')
   row = {key: head[key] for key in kept}
+  tight = head['tightness']
+  row |= dict(tight=tight['verdict'], tight_if=tight['condition'])
+  why = tight['argument']
+  row |= dict(tight_argument=None if why == head['argument'] else why)
+  row |= {f'tight_{eps}': w for eps, w in tight['window'].items()}
   for eps, ends in head['trf'].items():
     row |= _ends(ends, f'low_{eps}', f'high_{eps}')
   seen, far = head['horizon'], head['far']
@@ -61,10 +67,46 @@ def _ends(ends: dict, *names: str) -> dict:
   return dict(zip(names, values, strict=True))
 
 
+def _tightness(record: dict) -> list[str]:
+  """A row for heads in a row that are alike, and the composed answer."""
+  rows, why, first = [], {}, 1
+  for key, group in itertools.groupby(record['heads'], _key):
+    last = first + len([*group]) - 1
+    layer, part, verdict, condition, argument, windows = key
+    rows.append({
+      'layer': str(layer),
+      'heads': f'{first}-{last}' if last > first else str(first),
+      'part': part,
+      'tightness': f'if {condition}' if condition else verdict,
+      f'window {" / ".join(e for e, _ in windows)}': _joined(
+        number(w) for _, w in windows
+      ),
+    })  # fmt: skip
+    why.setdefault((layer, part, verdict), f'layer {layer}, {part}: {argument}')
+    first = last + 1
+  columns = [k for k in dict.fromkeys(k for row in rows for k in row)
+             if any(row.get(k) for row in rows)]  # fmt: skip
+  out = [table.text([{k: r.get(k) for k in columns} for r in rows], columns)]
+  out += ['', *dict.fromkeys(why.values())]
+  whole = record['composed']
+  said = f'{whole["verdict"]}, {whole["argument"]}'
+  if whole['condition']:
+    said = f'{whole["verdict"]} ({whole["condition"]}), {whole["argument"]}'
+  return [*out, f'all together: {said}']
+
+
+def _key(head: dict) -> tuple:
+  tight = head['tightness']
+  keys = 'layer', 'part', 'verdict', 'condition', 'argument'
+  return (*(tight[k] for k in keys), tuple(tight['window'].items()))
+
+
 def _text(record: dict, train: int) -> str:
   heads, title = record['heads'], record['subject']
   if record['parameters']:
     title += f'   parameters: {", ".join(record["parameters"])}'
+  if any(head['tightness']['part'] for head in heads):
+    return '\n'.join([title, '', *_tightness(record)])
   names = dict.fromkeys(eps for head in heads for eps in head['trf'])
   rows = [_row(head, train, ' / '.join(names)) for head in heads]
   for row, old, head in zip(

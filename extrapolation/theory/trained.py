@@ -3,18 +3,21 @@
 {"name", "H", "hyper", "train_length", "init": {parameter: values}, "final"},
 and what `runs.fingerprint` and `runs.identity` take the run for:
 parameters in the formula's own units, with a leading axis of layers when every
-layer has its own; `final` is absent until training has ended.
+layer has its own; `final` is absent until training has ended. Beside them, of
+clocks and heats, "rates": {"init", "final": per layer and head {"low", "high",
+"heat"}}, see `rpe.rates`.
 """
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from extrapolation import rpe as encodings
+from extrapolation import rpe as rpe_room
 from extrapolation.output import signed
-from extrapolation.rpe import fingerprint
+from extrapolation.rpe import RPE, fingerprint
+from extrapolation.rpe.rates import Rates
 from extrapolation.theory import subjects
 from extrapolation.theory.subjects import Subject
 
@@ -46,7 +49,7 @@ def about(folder: str) -> dict:
     raise ValueError(f'cannot read {path}: {e}') from None
   if missing := [k for k in NEEDED if k not in data]:
     raise ValueError(f'{path} lacks {", ".join(missing)}')
-  for key in ('hyper', 'init', *(['final'] if 'final' in data else [])):
+  for key in ('hyper', 'init', *({'final', 'rates'} & data.keys())):
     if not isinstance(data[key], dict):
       raise ValueError(f'{path}: {key} = {str(data[key])[:40]} is no object')
   return data
@@ -56,29 +59,65 @@ def read(folder: str) -> Run:
   """Raises ValueError, in one line, for a folder without a usable rpe.json."""
   data, path = about(folder), pathlib.Path(folder) / 'rpe.json'
   try:
-    rpe, *more = fingerprint.recorded(data, folder)
+    encodings = fingerprint.recorded(data, folder)
     name = f'{folder}: {data["name"]}'
-    if more:
-      why = 'layers take turns in several encodings'
-      both = Subject(name, int(data['H']), not_judged=why)
-      return Run(both, both, int(data['train_length']))
+    rates = data.get('rates', {})
     first, last = (
-      _subject(rpe, params, name, path)
-      for params in (data['init'], data.get('final') or data['init'])
+      _layers(encodings, params, of, name, path)
+      for params, of in (
+        (data['init'], rates.get('init')),
+        (
+          data.get('final') or data['init'],
+          rates.get('final', rates.get('init')),
+        ),
+      )
     )
     return Run(first, last, int(data['train_length']))
-  except (TypeError, OverflowError) as e:
+  except (TypeError, OverflowError, KeyError) as e:
     raise ValueError(f'{path}: {e}') from None
 
 
+def _layers(
+  encodings: Sequence[RPE],
+  params: Mapping,
+  rates: Sequence[Sequence[Mapping]] | None,
+  name: str,
+  path: pathlib.Path,
+) -> Subject:
+  """The heads of all layers that differ in encoding, or in clock and heat."""
+  if len(encodings) == 1 and not rates:
+    return _subject(encodings[0], params, name, path)
+  P, of, rows = len(encodings), [], []
+  for i, encoding in enumerate(encodings):
+    own = rpe_room.of_part(params, i) if P > 1 else params
+    rows.append(_rows(encoding, own, path))
+  last = (i + P * (len(own) - 1) for i, own in enumerate(rows))
+  N = len(rates) if rates else max(last) + 1
+  for i in range(N):
+    own = rows[i % P]
+    values = own[min(i // P, len(own) - 1)]
+    known = [Rates(**head) for head in rates[i]] if rates else None
+    encoding = encodings[i % P]
+    of.append(subjects.read(encoding, values, encoding.name, known))
+  return subjects.together(of, name)
+
+
 def _subject(
-  rpe: encodings.RPE, params: Mapping, name: str, path: pathlib.Path
+  rpe: RPE, params: Mapping, name: str, path: pathlib.Path
 ) -> Subject:
   """The heads of one set of parameters, or of each layer's, in order."""
+  of = [subjects.read(rpe, row, name) for row in _rows(rpe, params, path)]
+  formulas = [f for layer in of for f in layer.formulas]
+  heads = [h for layer in of for h in layer.attended]
+  return Subject(name, sum(x.H for x in of), formulas, of[0].not_judged, heads)
+
+
+def _rows(rpe: RPE, params: Mapping, path: pathlib.Path) -> list[dict]:
+  """One set of parameters, or that of each layer."""
   arrays = {k: np.asarray(v, np.float32) for k, v in params.items()}
   shapes = subjects.shapes(rpe)
   if {k: v.shape for k, v in arrays.items()} == shapes:
-    return subjects.read(rpe, arrays, name)
+    return [arrays]
   layers = {v.shape[0] for v in arrays.values() if v.ndim}
   split = {k: v.shape[1:] for k, v in arrays.items()}
   if len(layers) != 1 or split != shapes:
@@ -87,9 +126,4 @@ def _subject(
       f'{path}: parameters of shapes {have}; {rpe.name} needs {shapes}, or '
       'that with a leading axis of layers'
     )
-  of = [
-    subjects.read(rpe, {k: v[i] for k, v in arrays.items()}, name)
-    for i in range(layers.pop())
-  ]
-  formulas = [f for layer in of for f in layer.formulas]
-  return Subject(name, sum(x.H for x in of), formulas, of[0].not_judged)
+  return [{k: v[i] for k, v in arrays.items()} for i in range(layers.pop())]

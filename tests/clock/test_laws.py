@@ -14,6 +14,7 @@ from extrapolation import clock
 from extrapolation.clock import check
 from extrapolation.parts import Inputs
 from extrapolation.parts.inputs import previous_ids
+from extrapolation.parts.normed import Normed, projected
 
 H, B, T, D = 4, 2, 24, 8
 KEY = jax.random.key(0)
@@ -179,3 +180,51 @@ def test_to_make_one_computes_nothing(name, monkeypatch):
     assert not operations
     jnp.zeros(3) + 1  # what would be seen
   assert operations
+
+
+def normed(D, seed=0):
+  """A norm of random weights, and content that it lets through."""
+  gain, shift, u = (
+    jax.random.normal(k, shape)
+    for k, shape in zip(
+      jax.random.split(jax.random.key(seed), 3),
+      ((D,), (D,), (B, T, D)),
+      strict=True,
+    )
+  )
+  u = (u - u.mean(-1, keepdims=True)) / u.std(-1, keepdims=True)
+  return Normed(gain, shift), gain * u + shift
+
+
+def test_positions_keep_the_pace(record):
+  """low (i - j) <= p_i - p_j <= high (i - j), outside training."""
+  if record.pace is None:
+    pytest.skip('theory says unknown')
+  params = params_of(record, 0.5)
+  norm, x = normed(D)
+  given = dataclasses.replace(
+    inputs(key=None, step=1 << 30), x=x, positions=jnp.arange(T)
+  )
+  p = np.asarray(record.positions(given, params), np.float64)
+  low, high = (np.asarray(x) for x in record.pace(params, norm))
+  assert np.all(low >= 0) and np.all(low <= high) and np.all(high < np.inf)
+  assert np.all(low > 0) or not record.positive
+  for t in (1, 2, 7):
+    moved = p[:, t:] - p[:, :-t]
+    assert np.all(moved >= low * t - 1e-4) and np.all(moved <= high * t + 1e-4)
+  unknown = [np.asarray(x) for x in record.pace(params, None)]
+  assert np.all(unknown[0] <= low) and np.all(unknown[1] >= high)
+
+
+def test_content_reaches_the_pace():
+  """The bound of a projection is attained, but for what rounding may add."""
+  norm, _ = normed(D)
+  W = jax.random.normal(KEY, (D, H))
+  low, high = projected(norm, W)
+  g = norm.gain[:, None] * W
+  u = g - g.mean(0)
+  u = u / jnp.sqrt((u**2).mean(0))
+  most = jnp.einsum('dh,dh->h', norm.gain[:, None] * u + norm.shift[:, None], W)
+  np.testing.assert_allclose(most, high, rtol=0.05, atol=0.3)
+  assert np.all(most <= high)
+  assert np.all(2 * (norm.shift @ W) - most >= low)

@@ -146,3 +146,18 @@ def test_to_make_one_computes_nothing(name, monkeypatch):
     assert not operations
     jnp.zeros(3) + 1  # what would be seen
   assert operations
+
+
+def test_scales_grow_at_the_rate(record):
+  """s_i - c ln i is bounded, whatever the content."""
+  if record.rate is None:
+    pytest.skip('theory says unknown')
+  params = params_of(record, 0.3)
+  c = np.asarray(record.rate(params), np.float64)
+  assert np.all(c >= 0)
+  far = jnp.asarray([10**5, 10**6, 10**7, 10**8, 10**9, 2 * 10**9])
+  given = Inputs(positions=far, x=jax.random.normal(KEY, (B, len(far), D)))
+  s = np.asarray(record.scale(given, params), np.float64)
+  rest = s - c * np.log(np.asarray(far, np.float64))[:, None]
+  spread = rest.max(1) - rest.min(1)
+  assert np.all(spread < 0.02 * (1 + c))

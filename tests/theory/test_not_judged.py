@@ -59,7 +59,7 @@ def test_the_command_prints_no_number(capsys, name, run, of):
       assert {v for k, v in part.items() if k not in given} == {None}
   main.main([*flags, '--format=csv'])
   rows = [*csv.DictReader(io.StringIO(capsys.readouterr().out))]
-  words = {'subject', 'head', 'verdict', 'argument', 'horizon'}
+  words = {'subject', 'head', 'verdict', 'argument', 'horizon', 'tight'}
   assert not any(v for row in rows for k, v in row.items() if k not in words)
   main.main([*flags])
   assert 'not judged' in capsys.readouterr().out

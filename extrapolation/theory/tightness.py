@@ -1,0 +1,100 @@
+"""Tightness: does one window do for every query?
+
+Attention is *tight* if for each eps there is one window of w keys that leaves
+out at most eps of the mass at every query of every text, for all logits in
+[-M, M]. Without clock and heat that is so iff the sum of weights converges;
+docs/theory.md, theorems 8 to 12, has what holds with them.
+"""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from extrapolation.theory import (
+  clock_transfer,
+  convergence,
+  heated,
+  limits,
+)
+from extrapolation.theory.attended import Head
+from extrapolation.theory.limits import ZERO
+from extrapolation.theory.verdicts import (
+  IF,
+  NOT,
+  NOT_JUDGED,
+  TIGHT,
+  UNKNOWN,
+  Tightness,
+  of_sum,
+  unknown,
+)
+
+
+def judge(
+  head: Head,
+  M: float | None = None,
+  eps: Mapping[str, Fraction] | None = None,
+) -> Tightness:
+  """The verdict on one head.
+
+  Args:
+    M: a bound of |q.k| / sqrt(K); None: for each M, and a condition on it
+      where it decides.
+    eps: shares for which a window is wanted.
+
+  Raises:
+    UndefinedWeight: the weight is not a real number at large distances.
+  """
+  if head.b is None:
+    return Tightness(NOT_JUDGED, None, head.why_not)
+  if head.is_index and head.is_one:
+    return of_sum(convergence.judge(head.b))
+  at = limits.at_infinity(head.b)
+  if head.b.op == 'const' or (not head.is_index and head.rates.high == 0):
+    why = (
+      'b is constant'
+      if head.b.op == 'const'
+      else 'the clock stands still, so that every distance is 0'
+    )
+    return Tightness(
+      NOT, None, f'{why}: n keys of equal logits have 1/n of the mass each'
+    )
+  if not head.is_index and head.rates.high is None:
+    return unknown('how fast the clock runs: its file has no pace')
+  if not head.is_index and not limits.own_weight_is_positive(head.b):
+    return unknown('on a clock, a weight above 0 of the query itself')
+  if at.kind == ZERO and head.advances:
+    return _hard(head)
+  if head.whole and not head.is_one:
+    return heated.whole(head, at, M)
+  return heated.content(head, at, M, clock_transfer.clocked(head, eps or {}))
+
+
+def composed(heads: Sequence[Head], said: Sequence[Tightness]) -> Tightness:
+  """The verdict on all heads of all layers together (theorem 12)."""
+  for word in (NOT, UNKNOWN, NOT_JUDGED):
+    for head, one in zip(heads, said, strict=True):
+      if one.verdict == word:
+        return Tightness(
+          word,
+          None,
+          f'layer {head.layer}, {head.text}: {one.verdict}; a window in all '
+          'heads of all layers takes that each of them is tight',
+        )
+  conditions = dict.fromkeys(x.condition for x in said if x.condition)
+  if conditions:
+    both = ' and '.join(map(str, conditions))
+    return Tightness(IF, both, 'tight where each of its heads is')
+  return Tightness(
+    TIGHT,
+    None,
+    'every head of every layer is tight, so windows in all of them move no '
+    'output by more than one likes',
+  )
+
+
+def _hard(head: Head) -> Tightness:
+  """Weights exactly 0 beyond some distance (theorem 8, theorem 7)."""
+  why = 'the weights are exactly 0 beyond some distance'
+  if not head.is_index:
+    why += ', which the clock passes after a bounded number of keys'
+  return Tightness(TIGHT, None, f'{why}, whatever scales the logits')
