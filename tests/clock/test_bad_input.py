@@ -58,7 +58,7 @@ def test_a_new_clock_is_one_short_file(mine):
   assert len(textwrap.dedent(GOOD).splitlines()) < 30
   assert 'my_slow' in clock.names()
   assert clock.defaults('my_slow') == {'slope': 0.5}
-  assert clock.label('my_slow', {'slope': 2.0}) == 'my_slow:slope=2.0'
+  assert clock.label('my_slow', {'slope': 2.0}) == 'my_slow:slope=2'
   record = clock.get('my_slow', 4, slope=2.0)
   check.check(record, 4)
   p = record.positions(Inputs(positions=jnp.arange(3)), {})
