@@ -182,11 +182,11 @@ def _of_spec(written: str) -> list[tuple[str, str, str]]:
       if given:
         try:
           test(room.get(given.name, laws.H, **given.hyper), laws.H)
-          rows = 'passed', ''
+          outcome = 'passed', ''
         except ValueError as e:
-          rows = 'failed', str(e)
+          outcome = 'failed', str(e)
         name = room.label(given.name, given.hyper)
-        out[f'{name}: it is a {room.REGISTRY.noun}'] = rows
+        out[f'{name}: it is a {room.REGISTRY.noun}'] = outcome
   return [(how, law, why) for law, (how, why) in out.items()]
 
 
