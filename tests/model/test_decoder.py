@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from extrapolation import attention, model, rpe
+from extrapolation.evaluation import window_certificate
 from extrapolation.model import decoder
 from tests.model import small
 from tests.model.small import forward
@@ -162,3 +163,28 @@ def test_what_has_left_the_ring_is_bounded_on_the_text_at_hand(name, first):
   assert float(jnp.stack(moved).max()) <= of_prompt + 1e-6
   assert 0.05 < largest <= stream.lost() + 1e-6
   assert stream.lost() < (1.9 if first == 3 else 2)  # and it is not blind
+
+
+@pytest.mark.slow
+def test_what_has_left_the_ring_is_bounded_on_a_clock_and_under_heat():
+  spec = 'alibi@forget:gate=fixed/harmonic*log_n:train_length=16:whole=true'
+  m, params = small_model('none')
+  m = model.make(small.V, dataclasses.replace(m.config, rpe=spec, rpe_args={}))
+  params = m.init(KEY)
+  for layer in params['layers'].values():
+    layer['qkv']['kernel'] *= 1.5
+  window, n, ids = (3, 9), 45, [3, 1, 4]
+  tails = window_certificate.bounded_tails(m, params, n, window)
+  stream = model.Stream(m, params, ids, window, model.Sampling(), 0, tails)
+  text, moved = [*ids, *(next(stream) for _ in range(n - 3))], []
+
+  def attend(q, k, v, bias, layer, **kw):
+    o = attention.attend(q, k, v, bias, window=window, **kw)
+    far = attention.attend(q, k, v, bias, **kw) - o
+    far = jnp.linalg.norm(far, axis=-1).max(1)
+    moved.append(far / jnp.linalg.norm(v, axis=-1).max(1))
+    return o
+
+  m.hidden(params, jnp.asarray([text[:-1]]), attend=attend)
+  assert 0.05 < float(jnp.stack(moved).max()) <= stream.lost() + 1e-6
+  assert stream.lost() < 1.95  # and it is not blind

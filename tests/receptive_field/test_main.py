@@ -219,3 +219,33 @@ def test_runs_of_several_folders_need_a_place_to_go(measured):
   folder = measured[1]
   with pytest.raises(ValueError, match='give --out=DIR'):
     command.main([f'--workdir={folder}/a,{folder.parent}/b', *FLAGS])
+
+
+@pytest.mark.slow
+def test_composed_runs_are_measured(tmp_path, capsys):
+  """By the command; theory stands beside what is a table by i - j alone."""
+  from tests import conftest
+
+  c = conftest.tiny_config(tmp_path)
+  specs = 'type1@forget', 'harmonic*log_n:whole=true', 'none/window:width=8'
+  folders = [f'{tmp_path}/{i}' for i in range(len(specs))]
+  for spec, folder in zip(specs, folders, strict=True):
+    changes = {'model.rpe': spec, 'train.valid_every': '0'}
+    train.train(config.override(c, changes), folder)
+  command.main([f'--workdir={",".join(folders)}', *FLAGS])
+  said = capsys.readouterr().out
+  records = [
+    json.loads((tmp_path / str(i) / 'receptive_field/test-32.json').read_text())
+    for i in range(len(specs))
+  ]
+  assert said.count('no function of i - j') == 2
+  for r, judged in zip(records, (False, False, True), strict=True):
+    assert set(NETWORK) <= set(r['network'])
+    assert ('trf' in r['network']) == judged
+    assert ('trf' in r['heads'][0]) == judged
+    assert all((row['bound'] is not None) == judged for row in r['windows'])
+    assert all(row['seen'] > 0 for row in r['windows'])
+  first, last = (records[2]['heads'][i] for i in (0, 3))
+  assert first['trf']['0.1'] == dict(low=None, high=None)  # none diverges
+  assert last['trf']['0.1'] == dict(low=8, high=8)
+  assert last['attention_mass']['0.1']['n'] <= 8
