@@ -39,7 +39,7 @@ def load(spec: str, overrides: Mapping[str, str] | None = None) -> Experiment:
       range; the message names the key and what there is.
   """
   path, arg = config_files.find(spec)
-  tree = _values(_module(path).get_config(*([arg] if arg else [])))
+  tree = _tree(_module(path).get_config(*([arg] if arg else [])))
   overrides = overrides or {}
   listed = overrides.get('sweep.rpe', tree['sweep']['rpe'])
   user_files.load(
@@ -59,8 +59,11 @@ def override(
   Raises:
     ValueError: as `load`.
   """
-  tree = c.to_dict() if isinstance(c, Experiment) else _values(c)
-  return _overridden(tree, overrides)
+  return _overridden(_tree(c), overrides)
+
+
+def _tree(c: ConfigDict | Experiment) -> dict[str, Any]:
+  return c.to_dict() if isinstance(c, Experiment) else _values(c)
 
 
 def _overridden(
