@@ -89,6 +89,7 @@ def test_parameters_losses_and_norms_are_those_of_one_device(rpe, name):
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_clock_is_that_of_one_device():
   """Its gates are float32 by contract, so sums differ by their rounding."""
   spec = 'type1@forget*log_n:whole=true'
