@@ -2,12 +2,15 @@
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, PyTree
+
+log = logging.getLogger(__name__)
 
 # What may happen to distances where each head has its own: values one by one,
 # and what one axis more or less takes.
@@ -84,7 +87,10 @@ def broadcasts(bias: Callable, params: PyTree, H: int) -> bool:
       jax.make_jaxpr(bias)(jax.ShapeDtypeStruct(shape, jnp.float32), params)
       for shape in (rows, rows[1:])
     )
-  except Exception:  # whatever a formula raises that expects one axis
+  except Exception as e:  # whatever a formula raises that expects one axis
+    log.debug(
+      'a kernel is evaluated head by head: %s', ' '.join(str(e).split())
+    )
     return False
   steps = _steps(many.jaxpr, {id(many.jaxpr.invars[0])})[0]
   known = _steps(flat.jaxpr, {id(flat.jaxpr.invars[0])})[0]

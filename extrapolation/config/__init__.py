@@ -10,6 +10,11 @@ from extrapolation.config.experiment import (
   differences,
   from_dict,
 )
+from extrapolation.config.notation import (
+  grid_of,
+  keys_or_error,
+  targets_per_window,
+)
 from extrapolation.config.overrides import load, override
 from extrapolation.config.sections import (
   Data,
@@ -20,9 +25,6 @@ from extrapolation.config.sections import (
   Parallel,
   Sweep,
   Train,
-  grid_of,
-  keys_or_error,
-  targets_per_window,
 )
 
 __all__ = [

@@ -196,10 +196,16 @@ def normed(D, seed=0):
   return Normed(gain, shift), gain * u + shift
 
 
-def test_positions_keep_the_pace(record):
-  """low (i - j) <= p_i - p_j <= high (i - j), outside training."""
-  if record.pace is None:
-    pytest.skip('theory says unknown')
+PACED = [s for s in SPECS if clock.get(s[0], H, **s[1]).pace is not None]
+
+
+@pytest.mark.parametrize('spec', PACED, ids=lambda spec: clock.label(*spec))
+def test_positions_keep_the_pace(spec):
+  """low (i - j) <= p_i - p_j <= high (i - j), outside training.
+
+  Of the clocks that state a pace; of others theory says unknown.
+  """
+  record = clock.get(spec[0], H, **spec[1])
   params = params_of(record, 0.5)
   norm, x = normed(D)
   given = dataclasses.replace(
