@@ -169,6 +169,8 @@ def _write(
   lease: leases.Lease | None,
 ) -> None:
   counts = {row['length']: row['windows'] for row in rows}
+  if lease:  # before a lock file is made, and again before files are named
+    lease.check()
   with (
     eval_table.turn(path),
     files.outputs(path.parent, last=path.name) as folder,
