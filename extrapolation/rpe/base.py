@@ -15,12 +15,13 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from extrapolation.clock.base import Clock
 from extrapolation.heat.base import Heat
+from extrapolation.parts.score import Score
 
 Params = dict[str, Array]
 QK = Float[Array, 'B T H K']
 
 
-INDEX, ONE = Clock(), Heat()
+INDEX, ONE, PLAIN = Clock(), Heat(), Score()
 
 
 def no_params(key: PRNGKeyArray) -> Params:
@@ -63,6 +64,8 @@ class RPE:
     clock: positions p of tokens; the distance that `bias` reads is p_i - p_j,
       and `rotate` turns by p. The index by default.
     heat: scale of the logits of each query; 1 by default.
+    score: logit of a query and a key as a function of q.k and of the bias;
+      their sum by default.
     parts: the encodings that stand side by side in its heads, if it is several.
     source: paper and equation.
     name: the name of the file that made it; set by `rpe.get`.
@@ -76,6 +79,7 @@ class RPE:
   embed: Callable = _same_input
   clock: Clock = INDEX
   heat: Heat = ONE
+  score: Score = PLAIN
   parts: tuple['RPE', ...] = ()
   source: str
   name: str = ''
@@ -92,11 +96,12 @@ class RPE:
 
   @property
   def beside_bias(self) -> str:
-    """What else weights depend on: rotate, embed, clock, heat, or ''."""
+    """What else weights depend on: rotate, ..., heat, score, or ''."""
     defaults = dict(rotate=_same_qk, embed=_same_input)
     names = [k for k, f in defaults.items() if getattr(self, k) is not f]
     names += ['clock'] * (not self.clock.is_index)
     names += ['heat'] * (not self.heat.is_one)
+    names += ['score'] * (not self.score.is_plain)
     return ' and '.join(names)
 
   @property
