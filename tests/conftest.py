@@ -3,6 +3,7 @@
 import logging
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -19,6 +20,13 @@ jax.config.update('jax_num_cpu_devices', 8)
 
 H = 4
 
+# Tests of numerical code: the gate runs them with shapes and types checked at
+# every call, but for those that measure what is compiled.
+TYPED = re.compile(
+  r'tests/((attention|evaluation|model)/|(clock|heat|rpe)/test_laws)'
+)
+MEASURED = re.compile('compiled|memory|devices|check')
+
 
 def pytest_configure(config: pytest.Config) -> None:
   """One folder of compiled programs for all processes, and for the next time.
@@ -32,6 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ['JAX_COMPILATION_CACHE_DIR'] = folder
     os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+  for item in items:
+    file, _, test = item.nodeid.partition('::')
+    if TYPED.match(file) and not MEASURED.search(test):
+      item.add_marker('typed')
 
 
 @pytest.hookimpl(wrapper=True)

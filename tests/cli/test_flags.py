@@ -1,40 +1,60 @@
 """Mistakes in flags are one line, with the flag that was meant."""
 
+import importlib
 import subprocess
 import sys
 
 import pytest
 
+from extrapolation import cli
 from extrapolation.cli import flags
 
 
 @pytest.mark.parametrize(
   'command, said',
   [
-    ('-m extrapolation.train --config=a --workdir=b --multihots',
-     'did you mean --multihost?'),
-    ('-m extrapolation.receptive_field --workdir=a --lenght=64',
-     'did you mean --length?'),
-    ('-m extrapolation.evaluate --workdir=a --tokens=abc',
-     "'abc' is no whole number"),
-    ('-m extrapolation.data --sauce=x', 'did you mean --source?'),
+    ('train --config=a --workdir=b --multihots', 'did you mean --multihost?'),
+    ('receptive_field --workdir=a --lenght=64', 'did you mean --length?'),
+    ('evaluate --workdir=a --tokens=abc', "'abc' is no whole number"),
+    ('data --sauce=x', 'did you mean --source?'),
+    ('theory --rpe=alibi --headss=3', 'did you mean --heads?'),
+    ('generate --workdir=a --prompt -x',
+     'a value that begins with - is written --prompt=VALUE'),
+    ('generate --workdir=a --prompt --',
+     'a value that begins with - is written --prompt=VALUE'),
+  ],
+)  # fmt: skip
+def test_a_command_answers_in_one_line_with_exit_code_2(command, said, capsys):
+  name, *argv = command.split()
+  module = importlib.import_module(f'extrapolation.{name}')
+  if not hasattr(module, 'main'):
+    module = importlib.import_module(f'extrapolation.{name}.__main__')
+  with pytest.raises(SystemExit) as ended:
+    cli.run(module.main, argv)
+  said_at_all = capsys.readouterr()
+  one_line(ended.value.code, said_at_all.out, said_at_all.err, said)
+
+
+@pytest.mark.parametrize(
+  'command, said',
+  [
     ('-m extrapolation.theory --rpe=alibi --headss=3', 'did you mean --heads?'),
-    ('-m extrapolation.generate --workdir=a --prompt -x',
-     'a value that begins with - is written --prompt=VALUE'),
-    ('-m extrapolation.generate --workdir=a --prompt --',
-     'a value that begins with - is written --prompt=VALUE'),
     ('launch/local.py --processes=1 -- /no/such', 'No such file'),
     ('launch/local.py --processes=1 --port=99999 -- true', '--port=99999'),
     ('launch/slurm.py --nods=2', 'required: --config'),
   ],
 )  # fmt: skip
-def test_one_line_and_exit_code_2(command, said):
+def test_a_program_answers_in_one_line_with_exit_code_2(command, said):
   done = subprocess.run(
     [sys.executable, *command.split()], capture_output=True, text=True
   )
-  assert done.returncode == 2 and done.stdout == ''
-  assert done.stderr.count('\n') == 1 and done.stderr.startswith('error: ')
-  assert said in done.stderr
+  one_line(done.returncode, done.stdout, done.stderr, said)
+
+
+def one_line(code, out, err, said):
+  assert code == 2 and out == ''
+  assert err.count('\n') == 1 and err.startswith('error: ')
+  assert said in err
 
 
 def test_help_says_how_the_command_is_started_line_by_line():

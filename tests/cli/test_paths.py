@@ -70,15 +70,10 @@ def test_every_folder_that_is_a_flag_is_a_path(module, monkeypatch):
 
 
 WEIRD = (
-  'a b',
-  'a[1]',
-  '[x]',
-  'a*?b',
-  'a\\b',
-  'a:b',
-  "a'b",
-  'a\udcffb',
-  'a%20b',
+  'a b*?',
+  '[x]a[1]',
+  "a\\b:c'd",
+  'a\udcffb%20c',
 )
 
 
@@ -110,9 +105,8 @@ def test_a_config_lies_anywhere_or_is_named(tmp_path, monkeypatch):
     config.load('demoo')
 
 
-@pytest.mark.parametrize(
-  'home', [pytest.param('', marks=pytest.mark.slow), '/dev/null/x']
-)
+@pytest.mark.slow  # nothing is kept of what it compiles
+@pytest.mark.parametrize('home', ['', '/dev/null/x'])
 def test_without_a_home_everything_works_and_one_line_says_so(
   home, tiny, tmp_path
 ):
