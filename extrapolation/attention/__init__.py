@@ -206,8 +206,6 @@ def _blockwise(
   window: tuple[int, ...] | None,
   gather: bool = False,
 ) -> tuple[Array, Array]:
-  if isinstance(bias, Terms) and bias.scored is not None:
-    return _reference(q, k, v, bias, window)
   if isinstance(bias, Terms):
     return blockwise.attend_terms(q, k, v, bias, window)
   return blockwise.attend(q, k, v, bias, window, gather, return_lse=True)
