@@ -87,7 +87,7 @@ def _scored(
       z=z,
       q=q,
       bias=jnp.where(bias == -jnp.inf, 0, bias),
-      distance=distance,
+      distance=distance.astype(z.dtype),
       position=positions,
       between=_between(T).astype(z.dtype)[None],
       passed=jnp.zeros_like(z),

@@ -74,12 +74,12 @@ def _forward(
   def one(qkv: tuple, tokens: tuple[dict, dict]):
     q, k, v = qkv
 
-    def diagonal(d: ArrayLike, state: tuple, causal: bool = False):
+    def diagonal(d: ArrayLike, state: tuple):
       table = blocks.table_tile(shared, plan, d, toeplitz.by_query)
 
       def step(i: ArrayLike, state: tuple):
         j = fixed['first'] + i - d
-        pair = ScoredPair(plan, shared, fixed, tokens, (i, j), causal, -1)
+        pair = ScoredPair(plan, shared, fixed, tokens, (i, j), True, -1)
         here = _at(state, i)
 
         def seen():
@@ -102,8 +102,7 @@ def _forward(
     row = functools.partial(jnp.full, (len(q), H, plan.block, 1), dtype=dtype)
     sums = row(FLOOR), row(0), jnp.zeros((len(q), H, plan.block, K), dtype)
     state = sums, (row(0), row(0)) if walks else None
-    state = diagonal(0, state, causal=True)
-    (m, l, acc), carry = lax.fori_loop(1, plan.last, diagonal, state)
+    (m, l, acc), carry = lax.fori_loop(0, plan.last, diagonal, state)
     l = jnp.where(softmax & (l != 0), l, 1)
     return (acc / l, jnp.where(softmax, m + jnp.log(l), 0)), carry
 
@@ -130,13 +129,13 @@ def _backward(plan: Plan, residuals: tuple, g: tuple[Array, Array]):
   def one(carry: Any, qkv: tuple, by_query: tuple, tokens: tuple[dict, dict]):
     q, k, v = qkv
 
-    def diagonal(d: ArrayLike, state: tuple, causal: bool = False):
+    def diagonal(d: ArrayLike, state: tuple):
       table = blocks.table_tile(shared, plan, d, toeplitz.by_query)
 
       def step(i: ArrayLike, state: tuple):
         rows, keys, sums = state
         j = fixed['first'] + i - d
-        pair = ScoredPair(plan, shared, fixed, tokens, (i, j), causal, -1)
+        pair = ScoredPair(plan, shared, fixed, tokens, (i, j), True, -1)
         here = _at(rows, i), _at(keys, j), sums
 
         def seen():
@@ -190,10 +189,9 @@ def _backward(plan: Plan, residuals: tuple, g: tuple[Array, Array]):
       rows['dcarry'] = jnp.zeros_like(carry[0])
     sums = (shared.get('params'), shared.get('u')), shared['score']
     state = rows, zeros(keys | dict(k=k, v=v)), zeros(sums)
-    state = lax.fori_loop(
-      1, plan.last, lambda n, x: diagonal(plan.last - n, x), state
+    rows, keys, sums = lax.fori_loop(
+      0, plan.last, lambda n, x: diagonal(plan.last - 1 - n, x), state
     )
-    rows, keys, sums = diagonal(0, state, causal=True)
     return {n: rows[n] for n in rows if 'carry' not in n}, keys, sums
 
   def sequence(x: tuple):

@@ -21,12 +21,12 @@ from extrapolation.attention import (
 )
 from extrapolation.parts.score import Score
 
-B, T, H, K = 2, 37, 3, 4
+B, T, H, K = 2, 53, 3, 4
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-  monkeypatch.setattr(tiles, 'BLOCK', 8)
+  monkeypatch.setattr(tiles, 'BLOCK', 16)
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def ends(t, params):
 
 def mixed(tile, params):
   """A logit of all that a tile has, over all heads."""
-  near = jnp.exp(-tile.passed) + jnp.cos(tile.distance / (1 + tile.position))
+  near = jnp.exp(-tile.passed) + jnp.log1p(tile.distance) / (1 + tile.position)
   turned = jnp.einsum('hrk,k->hr', tile.q, params['u'])[..., None]
-  x = tile.z + tile.bias + turned * near + 0.1 * jnp.sin(tile.between)
+  x = tile.z + tile.bias + turned * near + jnp.exp(-tile.between)
   return jnp.einsum('gh,hrs->grs', params['W'], jnp.tanh(x)) + x
 
 
@@ -129,15 +129,15 @@ def close(got, want, error=1e-11):
     np.testing.assert_allclose(a / scale, b / scale, rtol=0, atol=error)
 
 
-WINDOWS = (('window', (20, 37, 9)), ('clock_window', (2.0, 5.0, 9.0)))
+WINDOWS = (('window', (30, 53, 9)), ('clock_window', (2.0, 5.0, 9.0)))
 WHOLE = (('heats_bias', True),)
 # score, kernel, what else there is, options, heads of the clock
 CASES = {
   'fire on a clock': ('fire', kerple, 'clock positions', (), H),
   'fire of documents': ('fire', kerple, 'documents heat', WHOLE, 1),
-  'cope': ('cope', kerple, 'documents heat', (('window', (20, 37, 9)),), 1),
+  'cope': ('cope', kerple, 'documents heat', (('window', (30, 53, 9)),), 1),
   'sticks': ('stick_breaking', ends, 'clock documents heat', WINDOWS, 1),
-  'dape of windows': ('dape', ends, '', (('window', (20, 37, 9)),), 1),
+  'dape of windows': ('dape', ends, '', (('window', (30, 53, 9)),), 1),
   'dape on a clock': ('dape', ends, 'clock documents', WINDOWS, H),
   'all on a clock': (
     'all', ends, 'clock documents heat positions', WINDOWS, H,
