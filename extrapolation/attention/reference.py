@@ -4,11 +4,12 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from extrapolation.attention.kernel import Kernel
 from extrapolation.attention.precision import FLOOR
-from extrapolation.attention.terms import Terms
+from extrapolation.attention.terms import Scored, Terms, heated
 from extrapolation.parts.score import Tile
 
 
@@ -48,23 +49,17 @@ def attend_with_lse(
     between = jnp.arange(T)[:, None] - jnp.arange(T)[None, :]
     seen &= between < jnp.asarray(window)[:, None, None]
   wide = jnp.result_type(q.dtype, added.dtype, jnp.float32)
-  logits = jnp.einsum('bthk,bshk->bhts', q, k, preferred_element_type=wide)
-  logits, softmax = logits / math.sqrt(K), jnp.ones((H, 1, 1), bool)
+  scores = jnp.einsum('bthk,bshk->bhts', q, k, preferred_element_type=wide)
+  scores, softmax = scores / math.sqrt(K), jnp.ones((H, 1, 1), bool)
   if t.scored is None:
-    logits += added
+    scores += added
   else:
     seen &= added != -jnp.inf
-    logits = _scored(t, logits, q.astype(wide), added, seen, distance)
+    scores = _scored(t, scores, q.astype(wide), added, seen, distance)
     softmax = t.scored.softmax(H)[:, None, None]
-  logits = jnp.where(seen, logits, -jnp.inf)
-  top = jax.lax.stop_gradient(jnp.max(logits, -1, keepdims=True))
-  top = jnp.where((top == -jnp.inf) | ~softmax, 0, top)
-  weights = jnp.exp(logits - top)
-  total = jnp.where(softmax, jnp.sum(weights, -1, keepdims=True), 1)
-  some = total > 0
-  p = weights / jnp.where(some, total, 1)
+  scores = jnp.where(seen, scores, -jnp.inf)
+  p, lse = weights(scores, softmax)
   o = jnp.einsum('bhts,bshk->bthk', p.astype(v.dtype), v)
-  lse = jnp.where(some, top + jnp.log(jnp.where(some, total, 1)), FLOOR)
   return o, p, jnp.moveaxis(lse[..., 0], 1, 2)
 
 
@@ -78,7 +73,7 @@ def _scored(
 ) -> Float[Array, 'B H T T']:
   """The logits of one tile of all queries and keys, times the heat."""
   assert t.scored is not None and t.positions is not None
-  score, params = t.scored.score, t.scored.params
+  scored = t.scored
   B, H, T, _ = z.shape
 
   def of_sequence(z: Array, q: Array, bias: Array, *more: Array):
@@ -92,14 +87,10 @@ def _scored(
       between=_between(T).astype(z.dtype)[None],
       passed=jnp.zeros_like(z),
     )
-    if score.step is not None:
-      steps = jnp.where(seen, score.step(tile, params), 0)
-      passed = jnp.flip(jnp.cumsum(jnp.flip(steps, -1), -1), -1)
-      tile = tile._replace(passed=passed)
-    return score.logit(tile, params)
+    return logits(scored, tile, seen)
 
   positions = jnp.moveaxis(t.positions, 1, 2)[..., None]
-  logits = jax.vmap(of_sequence)(
+  s = jax.vmap(of_sequence)(
     z,
     jnp.moveaxis(q, 1, 2),
     jnp.broadcast_to(bias, (B, H, T, T)),
@@ -107,9 +98,43 @@ def _scored(
     jnp.broadcast_to(positions, (B, *positions.shape[1:])),
     jnp.broadcast_to(seen, (B, H, T, T)),
   )
-  if t.heat is not None:
-    logits = jnp.moveaxis(t.heat, 1, 2)[..., None] * logits
-  return logits
+  return (
+    s if t.heat is None else heated(s, jnp.moveaxis(t.heat, 1, 2)[..., None])
+  )
+
+
+def weights(
+  s: Float[Array, '*B H T S'], softmax: Array | np.ndarray
+) -> tuple[Float[Array, '*B H T S'], Float[Array, '*B H T 1']]:
+  """Weights of logits s, and ln of the sum that they are divided by.
+
+  Heads without softmax divide by 1. A row whose keys are all at -inf has
+  weights of 0.
+  """
+  top = jax.lax.stop_gradient(jnp.max(s, -1, keepdims=True))
+  top = jnp.where((top == -jnp.inf) | ~softmax, 0, top)
+  p = jnp.exp(s - top)
+  total = jnp.where(softmax, jnp.sum(p, -1, keepdims=True), 1)
+  some = total > 0
+  total = jnp.where(some, total, 1)
+  return p / total, jnp.where(some, top + jnp.log(total), FLOOR)
+
+
+def logits(
+  scored: Scored, tile: Tile, seen: Bool[Array, 'H r s']
+) -> Float[Array, 'H r s']:
+  """The logits of all keys of the queries of a tile, -inf where not seen.
+
+  Args:
+    tile: keys in the order of the text; `passed` is made here.
+    seen: which keys a query sees; the others add no step.
+  """
+  score, params = scored.score, scored.params
+  if score.step is not None:
+    steps = jnp.where(seen, score.step(tile, params), 0)
+    passed = jnp.flip(jnp.cumsum(jnp.flip(steps, -1), -1), -1)
+    tile = tile._replace(passed=passed)
+  return jnp.where(seen, score.logit(tile, params), -jnp.inf)
 
 
 def _between(T: int) -> Array:
@@ -141,9 +166,7 @@ def _bias(t: Terms, T: int, H: int) -> tuple[Array, Array, Array]:
     )
     added = jnp.moveaxis(added.reshape(H, -1, T, T), 0, 1)
   if t.heat is not None and t.scored is None:
-    heat = jnp.moveaxis(t.heat, 1, 2)[..., None]
-    hidden = added == -jnp.inf
-    added = jnp.where(hidden, -jnp.inf, heat * jnp.where(hidden, 0, added))
+    added = heated(added, jnp.moveaxis(t.heat, 1, 2)[..., None])
   if t.documents is not None:
     same = t.documents[:, :, None] == t.documents[:, None, :]
     seen = seen & same[:, None]

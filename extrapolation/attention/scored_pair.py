@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from extrapolation.attention import kernel
 from extrapolation.attention.pair import Pair
-from extrapolation.attention.terms import difference
+from extrapolation.attention.terms import difference, heated
 from extrapolation.parts.score import Tile
 
 Operands = dict  # of arrays: what cotangents are asked for
@@ -51,7 +51,7 @@ class ScoredPair(Pair):
     passed = jnp.zeros_like(x['z']) if passed is None else passed
     s = self._score.logit(self._tile(x, passed), x['params'])
     if 'heat' in x:
-      s = x['heat'] * s
+      s = heated(s, x['heat'])
     return jnp.where(self._visible(x), s, -jnp.inf).astype(x['z'].dtype)
 
   def pull_operands(self, dx: Operands, sums: tuple) -> tuple:

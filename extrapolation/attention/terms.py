@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -90,3 +91,9 @@ def difference(query: dict[str, Array], key: dict[str, Array]) -> Array:
   """p_i - p_j of what broadcasts: whole numbers apart, so that it is exact."""
   whole, part = (query[n] - key[n] for n in ('whole', 'part'))
   return whole + part
+
+
+def heated(s: Array, heat: Array) -> Array:
+  """heat s, -inf where s is, with a gradient to heat that is finite."""
+  hidden = s == -jnp.inf
+  return jnp.where(hidden, -jnp.inf, heat * jnp.where(hidden, 0, s))

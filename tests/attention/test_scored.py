@@ -164,3 +164,146 @@ def test_values_and_gradients_are_those_of_the_definition(
   *case, h = CASES[case]
   x = inputs(seed, h, increments, case[0])
   close(both('blockwise', *case)(x), both('reference', *case)(x))
+
+
+def test_a_sum_of_logit_and_bias_is_attention_without_a_score():
+  x = jax.tree.map(jnp.asarray, inputs(1))
+  arrays = *(x[n] for n in 'qkv'), Kernel(kerple, x['params'])
+  given = dict(documents=x['documents'], heat=x['heat'], window=30)
+  for how in ('blockwise', 'reference'):
+    plain = functools.partial(attend, *arrays, implementation=how, **given)
+    close(plain(score=Scored(Score(), {})), plain(), 1e-5)
+
+
+def sigmoid(x):
+  return 1 / (1 + np.exp(-x))
+
+
+def cope_by_loops(q, k, v, e):
+  """The definition, number after number."""
+  o = np.zeros_like(v)
+  for b, i, h in np.ndindex(B, T, H):
+    z = [q[b, i, h] @ k[b, j, h] / K**0.5 for j in range(i + 1)]
+    p = [sum(sigmoid(x) for x in z[j:]) for j in range(i + 1)]
+    p = np.minimum(p, len(e) - 1)
+    near, far = (f(p).astype(int) for f in (np.floor, np.ceil))
+    share = p - near
+    s = z + (1 - share) * (e[near] @ q[b, i, h]) + share * (e[far] @ q[b, i, h])
+    w = np.exp(s - s.max())
+    o[b, i, h] = w @ v[b, : i + 1, h] / w.sum()
+  return o
+
+
+def sticks_by_loops(q, k, v):
+  o = np.zeros_like(v)
+  for b, i, h in np.ndindex(B, T, H):
+    stick = 1.0
+    for j in reversed(range(i)):
+      share = sigmoid(q[b, i, h] @ k[b, j, h] / K**0.5)
+      o[b, i, h] += stick * share * v[b, j, h]
+      stick *= 1 - share
+  return o
+
+
+@pytest.mark.usefixtures('float64')
+@pytest.mark.parametrize('how', ['blockwise', 'reference'])
+def test_two_of_them_against_loops(how):
+  x = inputs(2)
+  e = 0.5 * np.random.default_rng(3).normal(size=(9, K))
+  q, k, v = (jnp.asarray(x[n]) for n in 'qkv')
+  flat = jnp.zeros((H, T))
+  cope = Scored(rpe.get('cope', H, positions=9).score, dict(e=jnp.asarray(e)))
+  got = attend(q, k, v, flat, score=cope, implementation=how)
+  close(got, cope_by_loops(*(x[n] for n in 'qkv'), e), 1e-12)
+  sticks = Scored(SCORES['stick_breaking'], {})
+  got = attend(q, k, v, flat, score=sticks, implementation=how)
+  close(got, sticks_by_loops(*(x[n] for n in 'qkv')), 1e-12)
+
+
+def test_long_sums_of_steps_are_taken_back_exactly():
+  """Near keys after 4,000 steps of 1, forwards and backwards in float32."""
+  n = 2048
+  near = Score(
+    logit=lambda tile, params: tile.z - 0.01 * tile.passed,
+    step=lambda tile, params: 0.5 + params['a'] + 0 * tile.z,
+  )
+  rng = np.random.default_rng(4)
+  q, k, v = (jnp.asarray(rng.normal(size=(1, n, 1, 2))) for _ in range(3))
+
+  @jax.jit
+  def scored(q, a):
+    score = Scored(near, dict(a=a))
+    return attend(q, k, v, jnp.zeros((1, n)), score=score)[:, 1900:].sum()
+
+  @jax.jit
+  def table(q, a):
+    slope = -0.01 * (0.5 + a) * jnp.arange(n)[None]
+    return attend(q, k, v, slope)[:, 1900:].sum()
+
+  a = jnp.float32(0.7)
+  got, want = (jax.grad(f, argnums=(0, 1))(q, a) for f in (scored, table))
+  close(got, want, 2e-5)
+
+
+def test_memory_grows_with_length_and_not_with_its_square():
+  sizes = []
+  score = rpe.get('stick_breaking', 2).score
+
+  def loss(q, k, v, table):
+    return attend(q, k, v, table, score=Scored(score, {})).sum()
+
+  for n in (2048, 8192):
+    x, table = (
+      jax.ShapeDtypeStruct(s, jnp.float32) for s in ((1, n, 2, 8), (2, n))
+    )
+    grad = jax.jit(jax.grad(loss, argnums=range(4)))
+    done = grad.lower(x, x, x, table).compile()
+    sizes.append(done.memory_analysis().temp_size_in_bytes)
+  assert sizes[1] < 5 * sizes[0] < 8192**2
+
+
+@pytest.mark.usefixtures('float64')
+@pytest.mark.parametrize('shape', [(4, 2, 1), (2, 1, 4)])
+def test_on_eight_devices(shape, monkeypatch):
+  monkeypatch.setattr('extrapolation.attention.sequence.UNIT', 4)
+  x = jax.tree.map(lambda x: np.concatenate([x] * 4, 0), inputs(6, score='all'))
+  x = x | {n: inputs(6, score='all')[n] for n in ('params', 'learned')}
+  *case, _ = CASES['all on a clock']
+  want = both('reference', *case)(x)
+  auto = (jax.sharding.AxisType.Auto,) * 3
+  with jax.set_mesh(jax.make_mesh(shape, ('data', 'fsdp', 'seq'), auto)):
+    got = both.__wrapped__('blockwise', *case)(x)
+  close(got, want)
+
+
+two = functools.partial(jnp.ones, dtype=jnp.float32)
+BAD = {
+  'without a score, which reads them': dict(score=None, positions=two((1, 5, 1))),
+  'positions float32 .1, 4, 1.: it must': dict(positions=two((1, 4, 1))),
+  'one bool, or one per head': dict(
+    score=Scored(Score(softmax=(True, False)), {})
+  ),
+  'the logit of a score gives .2, 3.': dict(
+    score=Scored(Score(logit=lambda tile, params: tile.z[0]), {})
+  ),
+  'take one of q.k, whole=false': dict(
+    score=Scored(Score(softmax=(True, False, True)), {}),
+    heat=2 * two((1, 5, 1)), heats_bias=True,
+  ),
+  'pallas takes no clock, documents, score': dict(implementation='pallas'),
+  'shrink=True knows the bias by i - j': dict(shrink=True, window=2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('message', BAD)
+def test_errors_name_what_does_not_fit(message):
+  x, given = two((1, 5, H, K)), dict(score=Scored(SUM, {})) | BAD[message]
+  with pytest.raises(ValueError, match=message) as error:
+    inspect.unwrap(attend)(x, x, x, two((H, 5)), **given)
+  assert '\n' not in str(error.value)
+
+
+def test_no_sum_of_weights_without_a_softmax():
+  x, sticks = two((1, 5, H, K)), Scored(SCORES['stick_breaking'], {})
+  with pytest.raises(ValueError, match='divided by no sum'):
+    attend_with_lse(x, x, x, two((H, 5)), score=sticks)
