@@ -147,8 +147,18 @@ CASES = {
 }  # fmt: skip
 
 
+# Those of one compilation of a few seconds; the others take up to 10.
+QUICK = 'cope', 'sticks', 'dape of windows'
+
+
 @pytest.mark.usefixtures('float64')
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize(
+  'case',
+  [
+    pytest.param(case, marks=[pytest.mark.slow] * (case not in QUICK))
+    for case in CASES
+  ],
+)
 @hypothesis.settings(
   max_examples=6,
   deadline=None,
@@ -171,8 +181,10 @@ def test_a_sum_of_logit_and_bias_is_attention_without_a_score():
   arrays = *(x[n] for n in 'qkv'), Kernel(kerple, x['params'])
   given = dict(documents=x['documents'], heat=x['heat'], window=30)
   for how in ('blockwise', 'reference'):
-    plain = functools.partial(attend, *arrays, implementation=how, **given)
-    close(plain(score=Scored(Score(), {})), plain(), 1e-5)
+    plain = jax.jit(
+      functools.partial(attend, *arrays, implementation=how, **given)
+    )
+    close(plain(score=Scored(SUM, {})), plain(), 1e-5)
 
 
 def sigmoid(x):
@@ -208,15 +220,16 @@ def sticks_by_loops(q, k, v):
 @pytest.mark.usefixtures('float64')
 @pytest.mark.parametrize('how', ['blockwise', 'reference'])
 def test_two_of_them_against_loops(how):
+  attend_by = jax.jit(functools.partial(attend, implementation=how))
   x = inputs(2)
   e = 0.5 * np.random.default_rng(3).normal(size=(9, K))
   q, k, v = (jnp.asarray(x[n]) for n in 'qkv')
   flat = jnp.zeros((H, T))
   cope = Scored(rpe.get('cope', H, positions=9).score, dict(e=jnp.asarray(e)))
-  got = attend(q, k, v, flat, score=cope, implementation=how)
+  got = attend_by(q, k, v, flat, score=cope)
   close(got, cope_by_loops(*(x[n] for n in 'qkv'), e), 1e-12)
   sticks = Scored(SCORES['stick_breaking'], {})
-  got = attend(q, k, v, flat, score=sticks, implementation=how)
+  got = attend_by(q, k, v, flat, score=sticks)
   close(got, sticks_by_loops(*(x[n] for n in 'qkv')), 1e-12)
 
 
@@ -262,24 +275,25 @@ def test_memory_grows_with_length_and_not_with_its_square():
   assert sizes[1] < 5 * sizes[0] < 8192**2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('float64')
-@pytest.mark.parametrize('shape', [(4, 2, 1), (2, 1, 4)])
-def test_on_eight_devices(shape, monkeypatch):
+def test_on_eight_devices(monkeypatch):
   monkeypatch.setattr('extrapolation.attention.sequence.UNIT', 4)
-  x = jax.tree.map(lambda x: np.concatenate([x] * 4, 0), inputs(6, score='all'))
-  x = x | {n: inputs(6, score='all')[n] for n in ('params', 'learned')}
+  x = inputs(6, score='all')
   *case, _ = CASES['all on a clock']
   want = both('reference', *case)(x)
   auto = (jax.sharding.AxisType.Auto,) * 3
-  with jax.set_mesh(jax.make_mesh(shape, ('data', 'fsdp', 'seq'), auto)):
+  with jax.set_mesh(jax.make_mesh((2, 1, 4), ('data', 'fsdp', 'seq'), auto)):
     got = both.__wrapped__('blockwise', *case)(x)
   close(got, want)
 
 
-two = functools.partial(jnp.ones, dtype=jnp.float32)
+ones = functools.partial(jnp.ones, dtype=jnp.float32)
 BAD = {
-  'without a score, which reads them': dict(score=None, positions=two((1, 5, 1))),
-  'positions float32 .1, 4, 1.: it must': dict(positions=two((1, 4, 1))),
+  'without a score, which reads them': dict(
+    score=None, positions=ones((1, 5, 1))
+  ),
+  'positions float32 .1, 4, 1.: it must': dict(positions=ones((1, 4, 1))),
   'one bool, or one per head': dict(
     score=Scored(Score(softmax=(True, False)), {})
   ),
@@ -288,7 +302,7 @@ BAD = {
   ),
   'take one of q.k, whole=false': dict(
     score=Scored(Score(softmax=(True, False, True)), {}),
-    heat=2 * two((1, 5, 1)), heats_bias=True,
+    heat=2 * ones((1, 5, 1)), heats_bias=True,
   ),
   'pallas takes no clock, documents, score': dict(implementation='pallas'),
   'shrink=True knows the bias by i - j': dict(shrink=True, window=2),
@@ -297,13 +311,13 @@ BAD = {
 
 @pytest.mark.parametrize('message', BAD)
 def test_errors_name_what_does_not_fit(message):
-  x, given = two((1, 5, H, K)), dict(score=Scored(SUM, {})) | BAD[message]
+  x, given = ones((1, 5, H, K)), dict(score=Scored(SUM, {})) | BAD[message]
   with pytest.raises(ValueError, match=message) as error:
-    inspect.unwrap(attend)(x, x, x, two((H, 5)), **given)
+    inspect.unwrap(attend)(x, x, x, ones((H, 5)), **given)
   assert '\n' not in str(error.value)
 
 
 def test_no_sum_of_weights_without_a_softmax():
-  x, sticks = two((1, 5, H, K)), Scored(SCORES['stick_breaking'], {})
+  x, sticks = ones((1, 5, H, K)), Scored(SCORES['stick_breaking'], {})
   with pytest.raises(ValueError, match='divided by no sum'):
-    attend_with_lse(x, x, x, two((H, 5)), score=sticks)
+    attend_with_lse(x, x, x, ones((H, 5)), score=sticks)
