@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from extrapolation.parts.score import Score, Tile
-from extrapolation.rpe import _perceptron, base, kernels, spec
+from extrapolation.rpe import _perceptron, base, kernels
 
 LEAK = 0.01  # slope of LeakyReLU below 0
 
@@ -18,17 +18,10 @@ def make(H: int, kernel: str = 'alibi', width: int = 32) -> base.RPE:
   """
   if width < 1:
     raise ValueError(f'width = {width}: dape needs at least 1')
-  name, hyper = spec.parse(kernel)
-  if hyper or name == 'dape' or name[-3:] == '.py':
+  if ':' in kernel or not (known := kernels.get(kernel, H)).score.is_plain:
     raise ValueError(
-      f'kernel = {kernel!r}: dape takes the bias of an encoding by name alone; '
-      f'there are: {", ".join(x for x in kernels.names() if x != "dape")}'
-    )
-  known = kernels.get(name, H)
-  if not known.score.is_plain:
-    raise ValueError(
-      f'kernel = {kernel!r}: dape takes the bias of an encoding that is one '
-      'function of distance, as alibi'
+      f'kernel = {kernel!r}: dape takes an encoding by name alone, whose bias '
+      'is a function of distance, as alibi'
     )
 
   def logit(tile: Tile, params: base.Params) -> Float[Array, 'H r s']:

@@ -156,7 +156,7 @@ def test_dape_takes_the_bias_of_another_and_its_parameters():
 BAD = {
   'fire': (dict(width=0), 'whole numbers >= 1'),
   'cope': (dict(positions=1), 'at least 2'),
-  'dape': (dict(kernel='fire'), 'one function of distance'),
+  'dape': (dict(kernel='fire'), 'a function of distance'),
 }
 
 
