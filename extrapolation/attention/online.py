@@ -2,15 +2,19 @@
 # ruff: noqa: E741  (l is the field's name)
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from extrapolation.attention.precision import dot
 
 
 def absorb(
-  state: tuple, s: Array, v: Array, softmax: Array | None = None
+  state: tuple,
+  s: Array,
+  v: Array,
+  softmax: Bool[np.ndarray, 'h 1 1'] | None = None,
 ) -> tuple:
   """(m, l, acc) with the logits s [h, r, s] of the keys of v [h, s, K] too.
 

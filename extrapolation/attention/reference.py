@@ -50,7 +50,7 @@ def attend_with_lse(
     seen &= between < jnp.asarray(window)[:, None, None]
   wide = jnp.result_type(q.dtype, added.dtype, jnp.float32)
   scores = jnp.einsum('bthk,bshk->bhts', q, k, preferred_element_type=wide)
-  scores, softmax = scores / math.sqrt(K), jnp.ones((H, 1, 1), bool)
+  scores, softmax = scores / math.sqrt(K), np.ones((H, 1, 1), bool)
   if t.scored is None:
     scores += added
   else:
@@ -104,7 +104,7 @@ def _scored(
 
 
 def weights(
-  s: Float[Array, '*B H T S'], softmax: Array | np.ndarray
+  s: Float[Array, '*B H T S'], softmax: Bool[np.ndarray, 'H 1 1']
 ) -> tuple[Float[Array, '*B H T S'], Float[Array, '*B H T 1']]:
   """Weights of logits s, and ln of the sum that they are divided by.
 

@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from extrapolation.attention import reference
 from extrapolation.attention.precision import dot, wide
@@ -19,7 +19,7 @@ def attend(
   k: Float[Array, 'n w K'],
   v: Float[Array, 'n w K'],
   bias: Float[Array, 'n w'],
-  places: tuple[ArrayLike, Float[Array, '#n w'], ArrayLike],
+  places: tuple[ArrayLike, Num[Array, '#n w'], ArrayLike],
   heat: Float[Array, '#B #H'] | None,
 ) -> tuple[Float[Array, 'n K'], Float[Array, ' n']]:
   """The output of each of n = B H queries, and ln of its sum of weights.
