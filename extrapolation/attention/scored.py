@@ -25,7 +25,7 @@ from extrapolation.attention.precision import FLOOR, dot, wide, width_sum
 from extrapolation.attention.scored_pair import ScoredPair
 from extrapolation.attention.terms import Terms
 
-SIZES = 128, 128  # of blocks on a CPU, as `blocks.prepared`
+SIZES = 64, 128  # of blocks on a CPU, as `blocks.prepared`
 
 
 def attend(
