@@ -25,17 +25,17 @@ def prepared(
   t: Terms,
   windows: tuple[int, ...],
   start: ArrayLike,
-  sizes: tuple[int, int],
+  sizes: tuple[int, int] | None = None,
 ) -> tuple[Plan, tuple[dict, dict], dict, dict]:
   """The plan, what has a value per token, what is shared, what is fixed.
 
   Args:
-    sizes: of a block on a CPU at most, of queries that see few and many keys.
+    sizes: of a block at most, of queries that see few and many keys.
     others: as of `clocked.attend`.
   """
   (B, T, H), S = q.shape[:3], k.shape[1]
   block = tiles.block_size(B, H, S, max(windows))
-  if jax.default_backend() == 'cpu':
+  if sizes is not None:
     block = min(block, sizes[max(windows) >= tiles.WIDE])
   if S > T:
     block = max(b for b in range(1, block + 1) if T % b == 0)

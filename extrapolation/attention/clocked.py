@@ -45,8 +45,9 @@ def attend(
     windows: one per head.
     start: a multiple of T.
   """
+  sizes = (BLOCK, LONG_BLOCK) if jax.default_backend() == 'cpu' else None
   plan, tokens, shared, fixed = blocks.prepared(
-    q, k, by_query, by_key, t, windows, start, (BLOCK, LONG_BLOCK)
+    q, k, by_query, by_key, t, windows, start, sizes
   )
   return _attend((q, k, v), tokens, shared, fixed, plan)
 

@@ -25,7 +25,9 @@ from extrapolation.attention.precision import FLOOR, dot, wide, width_sum
 from extrapolation.attention.scored_pair import ScoredPair
 from extrapolation.attention.terms import Terms
 
-SIZES = 64, 128  # of blocks on a CPU, as `blocks.prepared`
+# Of blocks, of queries that see few and many keys. A score may need dozens of
+# numbers for each query and key: less than for a bias alone fits anywhere.
+SIZES_CPU, SIZES = (64, 128), (256, 512)
 
 
 def attend(
@@ -44,8 +46,9 @@ def attend(
   does not see. lse of heads without softmax is 0.
   """
   assert t.scored is not None
+  sizes = SIZES_CPU if jax.default_backend() == 'cpu' else SIZES
   plan, tokens, shared, fixed = blocks.prepared(
-    q, k, by_query, by_key, t, windows, start, SIZES
+    q, k, by_query, by_key, t, windows, start, sizes
   )
   plan = plan.with_score(t.scored.score)
   shared['score'] = t.scored.params
