@@ -21,15 +21,16 @@ def init(key: PRNGKeyArray, F: int, width: int, H: int) -> Params:
   }
 
 
-def hidden(params: Params, x: Float[Array, 'F r s']) -> Float[Array, 'W r s']:
-  """W1 x + b1."""
-  return jnp.einsum('wf,frs->wrs', params['W1'], x) + _each(params['b1'])
+def hidden(
+  params: Params, x: Float[Array, '*h F r s']
+) -> Float[Array, '*h W r s']:
+  """W1 x + b1; one product, whose gradients are products too."""
+  one = jnp.ones_like(x[..., :1, :, :])
+  W = jnp.concatenate([params['W1'], params['b1'][:, None]], 1)
+  return jnp.einsum('wf,...frs->...wrs', W, jnp.concatenate([x, one], -3))
 
 
 def output(params: Params, y: Float[Array, 'W r s']) -> Float[Array, 'H r s']:
   """W2 y + b2."""
-  return jnp.einsum('hw,wrs->hrs', params['W2'], y) + _each(params['b2'])
-
-
-def _each(b: Float[Array, ' n']) -> Float[Array, 'n 1 1']:
-  return b[:, None, None]
+  b = params['b2'][:, None, None]
+  return jnp.einsum('hw,wrs->hrs', params['W2'], y) + b

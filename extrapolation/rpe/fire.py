@@ -25,9 +25,9 @@ def make(
     c, least = params['c'], jnp.abs(params['m']) * (train_length / 2)
     most = jnp.abs(c * jnp.maximum(tile.position, least))
     u = jnp.log1p(jnp.abs(c * tile.distance)) / (jnp.log1p(most) + eps)
-    W1, b1, W2, b2 = (params[n] for n in ('W1', 'b1', 'W2', 'b2'))
-    y = jax.nn.relu(u[:, None] * W1[..., None] + b1[:, None, None])
-    return tile.z + jnp.einsum('hwrs,hw->hrs', y, W2) + b2[:, None, None]
+    y = jax.nn.relu(_perceptron.hidden(params, u[:, None]))
+    b = jnp.einsum('hwrs,hw->hrs', y, params['W2'])
+    return tile.z + b + params['b2'][:, None, None]
 
   def init(key: PRNGKeyArray, D: int) -> base.Params:
     del D

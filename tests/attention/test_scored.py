@@ -180,11 +180,12 @@ def test_a_sum_of_logit_and_bias_is_attention_without_a_score():
   x = jax.tree.map(jnp.asarray, inputs(1))
   arrays = *(x[n] for n in 'qkv'), Kernel(kerple, x['params'])
   given = dict(documents=x['documents'], heat=x['heat'], window=30)
+  given['heats_bias'] = True
   for how in ('blockwise', 'reference'):
     plain = jax.jit(
       functools.partial(attend, *arrays, implementation=how, **given)
     )
-    close(plain(score=Scored(SUM, {})), plain(), 1e-5)
+    close(plain(score=Scored(Score(), {})), plain(), 1e-5)
 
 
 def sigmoid(x):
