@@ -136,14 +136,20 @@ def test_a_compiled_step_copies_no_ring():
   assert not [x for x in copies if f'[{B * H},64,{K}]' in x]
 
 
-WINDOW = dict(fire=T, cope=20, stick_breaking=7, dape=T)
+# Windows, and hyperparameters.
+SCORED = {
+  'fire': (T, dict(train_length=8)),
+  'cope': (20, {}),
+  'stick_breaking': (7, {}),
+  'dape': (T, {}),
+}
 
 
 @pytest.mark.parametrize('clocked', [False, True])
-@pytest.mark.parametrize('name', WINDOW)
+@pytest.mark.parametrize('name', SCORED)
 def test_a_score_of_a_ring_is_that_of_the_last_row(name, clocked):
-  window, first = WINDOW[name], 5
-  encoding = rpe.get(name, H)
+  (window, hyper), first = SCORED[name], 5
+  encoding = rpe.get(name, H, **hyper)
   learned = encoding.score.init(jax.random.key(2), H * K)
   learned = {n: x + 0.3 for n, x in learned.items()}
   score = Scored(encoding.score, learned)

@@ -71,9 +71,13 @@ ALL = Score(
 )
 SUM = Score(logit=lambda tile, params: tile.z + tile.bias)
 SCORES = {
-  name: rpe.get(name, H).score
-  for name in ('fire', 'cope', 'stick_breaking', 'dape')
-} | {'all': ALL, 'sum': SUM}
+  'fire': rpe.get('fire', H, train_length=16).score,
+  'cope': rpe.get('cope', H).score,
+  'stick_breaking': rpe.get('stick_breaking', H).score,
+  'dape': rpe.get('dape', H).score,
+  'all': ALL,
+  'sum': SUM,
+}
 
 
 def inputs(seed, h=H, increments='exponential', score='sum'):
