@@ -19,11 +19,12 @@ from extrapolation.attention import (
 from extrapolation.attention.kernel import Kernel
 from extrapolation.attention.positions import Positions, accumulate
 from extrapolation.attention.precision import wide
-from extrapolation.attention.terms import Terms
+from extrapolation.attention.terms import Scored, Terms
 
 __all__ = [
   'Kernel',
   'Positions',
+  'Scored',
   'accumulate',
   'attend',
   'attend_with_lse',
@@ -47,6 +48,8 @@ def attend(
   documents: Int[Array, 'B T'] | None = None,
   window: Sequence[int] | int | None = None,
   clock_window: Sequence[float] | float | None = None,
+  score: Scored | None = None,
+  positions: Float[Array, '#B T #H'] | Int[Array, '#B T #H'] | None = None,
   shrink: bool = False,
   implementation: str = 'auto',
 ) -> Float[Array, 'B T H K']:
@@ -66,12 +69,18 @@ def attend(
       along T. Given as increments they keep their differences at any length:
       `accumulate(increments)`. None for p = i.
     heat: s > 0, per head or one for all; None for 1.
-    heats_bias: whether it scales the bias too.
+    heats_bias: whether it scales the bias too. With a score it then scales
+      what the score makes of q and the bias without it, s_i logit_ij.
     documents: numbers; keys of another number than the query's weigh nothing.
     window: attend to the nearest `window` keys only (one number, or one
       per head); None for all.
     clock_window: attend where p_i - p_j <= clock_window only (one number, or
       one per head).
+    score: logits as another function of q.k and the bias than their sum
+      (parts/score.py), `Scored(rpe.score, params)`. A key that is not seen adds
+      no step to `passed`.
+    positions: p_i within its document, per head or one for all, for a score
+      that reads it; the index there if None.
     shrink: times 1 - p, p the largest share that keys beyond the window can
       have: half the worst error of the same window (`truncation.py`).
     implementation: 'reference' is the dense definition; 'blockwise' takes O(T)
@@ -84,8 +93,9 @@ def attend(
     ValueError: shapes, dtypes, window or implementation that do not fit.
   """
   q, bias, window = checks.operands(
-    q, k, v, bias, clock, heat, heats_bias, documents, window, clock_window
-  )
+    q, k, v, bias, clock, heat, heats_bias, documents, window, clock_window,
+    score, positions,
+  )  # fmt: skip
   if shrink and window is None:
     raise ValueError('shrink=True without a window: give window=N, keys kept')
   if implementation == 'auto':
@@ -103,13 +113,13 @@ def attend(
   if _more(bias):
     if shrink:
       raise ValueError(
-        'shrink=True knows the bias by i - j alone: without clock, documents '
-        'and heat of the bias, or give shrink=False'
+        'shrink=True knows the bias by i - j alone: without clock, documents, '
+        'score and heat of the bias, or give shrink=False'
       )
     if implementation not in _WITH_LSE:
       raise ValueError(
-        f'{implementation} takes no clock, documents or heat of the bias; take '
-        f'{", ".join(_WITH_LSE)}, or auto'
+        f'{implementation} takes no clock, documents, score or heat of the '
+        f'bias; take {", ".join(_WITH_LSE)}, or auto'
       )
     return _WITH_LSE[implementation](q, k, v, bias, window)[0]
   if not shrink:
@@ -135,6 +145,8 @@ def attend_with_lse(
   documents: Int[Array, 'B T'] | None = None,
   window: Sequence[int] | int | None = None,
   clock_window: Sequence[float] | float | None = None,
+  score: Scored | None = None,
+  positions: Float[Array, '#B T #H'] | Int[Array, '#B T #H'] | None = None,
 ) -> tuple[Float[Array, 'B T H K'], Float[Array, 'B T H']]:
   """What `attend` gives, and ln of the sum that its weights are divided by.
 
@@ -142,8 +154,14 @@ def attend_with_lse(
   becomes a bound of what they could change (window_bound.py).
   """
   q, bias, window = checks.operands(
-    q, k, v, bias, clock, heat, heats_bias, documents, window, clock_window
-  )
+    q, k, v, bias, clock, heat, heats_bias, documents, window, clock_window,
+    score, positions,
+  )  # fmt: skip
+  if score is not None and not score.softmax(q.shape[2]).all():
+    raise ValueError(
+      'a score of heads without softmax, whose weights are divided by no sum: '
+      'take attend, which asks for none'
+    )
   return _WITH_LSE['blockwise'](q, k, v, bias, window)
 
 

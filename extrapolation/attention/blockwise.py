@@ -12,7 +12,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from extrapolation.attention import clocked, rows, sequence, tiles
+from extrapolation.attention import (
+  clocked,
+  rows,
+  scored,
+  sequence,
+  tiles,
+)
 from extrapolation.attention.kernel import Kernel
 from extrapolation.attention.precision import wide
 from extrapolation.attention.terms import Terms
@@ -99,7 +105,7 @@ def attend_terms(
 
   Args:
     q: queries; k: keys; v: values.
-    t: bias, clock, heat of the bias, documents, clock_window.
+    t: bias, clock, heat of the bias, documents, clock_window, score.
     window: keys that each head attends to, None for all.
   """
   T, H = q.shape[1:3]
@@ -107,7 +113,9 @@ def attend_terms(
   if not isinstance(t.bias, Kernel):
     table = t.bias[:, :T].astype(wide(q, t.bias))
     beyond = jnp.arange(T) >= jnp.asarray(window)[:, None]
-    t = dataclasses.replace(t, bias=jnp.where(beyond, -jnp.inf, table))
+    if t.scored is None:  # which may read what one head does not see
+      table = jnp.where(beyond, -jnp.inf, table)
+    t = dataclasses.replace(t, bias=table)
   on_cpu = jax.default_backend() == 'cpu'
   short = wide(q) if on_cpu else q.dtype  # once, as above
   operands = tuple(x.astype(short) for x in (q, k, v))
@@ -131,8 +139,11 @@ def attend_terms(
     if shards > 1:
       k, v, by_key = sequence.gathered((k, v, by_key))
       start = q.shape[1] * sequence.shard_index()
-    return clocked.attend(q, k, v, by_query, by_key, shared, window, start)
+    form = clocked if t.scored is None else scored
+    return form.attend(q, k, v, by_query, by_key, shared, window, start)
 
-  shared = dataclasses.replace(t, clock=None, heat=None, documents=None)
+  shared = dataclasses.replace(
+    t, clock=None, heat=None, documents=None, positions=None
+  )
   o, lse = sequence.spread(local, (operands, by_token), shared, batch, shards)
   return o[:, :T].astype(v.dtype), lse[:, :T]

@@ -11,7 +11,9 @@ from jaxtyping import Array
 from extrapolation.attention.kernel import Kernel
 from extrapolation.attention.positions import Positions
 from extrapolation.attention.precision import wide
-from extrapolation.attention.terms import Terms
+from extrapolation.attention.terms import Scored, Terms
+from extrapolation.parts.inputs import index_in_document, per_token
+from extrapolation.parts.score import Tile
 
 DTYPES = ('float16', 'bfloat16', 'float32', 'float64')
 
@@ -27,6 +29,8 @@ def operands(
   documents: Array | None,
   window: Any,
   clock_window: Any,
+  score: Scored | None,
+  positions: Array | None,
 ) -> tuple[Array, Array | Terms, tuple[int, ...] | None]:
   """q times its heat, a table or all terms, and the window of each head.
 
@@ -67,7 +71,8 @@ def operands(
     heat = _by_token('heat', heat, B, T, H)
     if not _holds(lambda: (heat > 0).all()):
       raise ValueError(f'heat of {heat.min():g}: a heat must be > 0')
-    q = (q.astype(wide(q)) * heat[..., None]).astype(q.dtype)
+    if score is None or not heats_bias:
+      q = (q.astype(wide(q)) * heat[..., None]).astype(q.dtype)
   if documents is not None and not (
     documents.shape == (B, T) and jnp.issubdtype(documents.dtype, jnp.integer)
   ):
@@ -75,12 +80,22 @@ def operands(
       f'documents {documents.dtype} {documents.shape}: they must be whole '
       f'numbers, one per token, {(B, T)}'
     )
+  if positions is not None and score is None:
+    raise ValueError(
+      f'positions {positions.shape} without a score, which reads them: give '
+      'score=Scored(rpe.score, params), or clock=p for distances of positions'
+    )
+  if score is not None:
+    score = _score(score, q, heat if heats_bias else None)
+    positions = _positions(positions, documents, B, T, H)
   t = Terms(
     bias=bias,
     clock=clock,
     heat=heat if heats_bias else None,
     documents=documents,
     clock_window=_clock_window(clock_window, H),
+    scored=score,
+    positions=positions,
   )
   return q, bias if t.table_alone else t, _window(window, H)
 
@@ -139,6 +154,52 @@ def _kernel(bias: Kernel, H: int) -> None:
       f'the kernel gives {out.shape} at 3 distances: it must be '
       f'{(H, 3)}, a row for each of {H} heads'
     )
+
+
+def _score(given: Scored, q: Array, heat: Array | None) -> Scored:
+  """With parameters that are arrays; `heat` is that of whole logits."""
+  H, K = q.shape[2:]
+  given = dataclasses.replace(
+    given, params=jax.tree.map(jnp.asarray, given.params)
+  )
+  if np.shape(given.score.softmax) not in ((), (H,)):
+    raise ValueError(
+      f'softmax = {given.score.softmax} of a score for {H} heads: it must be '
+      'one bool, or one per head'
+    )
+  tile = Tile(*(
+    jax.ShapeDtypeStruct(shape, wide(q))
+    for shape in ((H, 2, 3), (H, 2, K), (H, 2, 3), (1, 2, 3), (1, 2, 1),
+                  (1, 2, 3), (H, 2, 3))
+  ))  # fmt: skip
+  for name in ('logit', 'step'):
+    f = getattr(given.score, name)
+    out = (
+      (H, 2, 3) if f is None else jax.eval_shape(f, tile, given.params).shape
+    )
+    if out != (H, 2, 3):
+      raise ValueError(
+        f'the {name} of a score gives {out} for 2 queries and 3 keys: it must '
+        f'be {(H, 2, 3)}, a tile for each of {H} heads'
+      )
+  sums = ~given.softmax(H)
+  if heat is not None and sums.any():
+    of_sums = jnp.broadcast_to(heat, (*heat.shape[:2], H))[..., sums]
+    if sums.all() or not _holds(lambda: (of_sums == 1).all()):
+      raise ValueError(
+        'a heat of the whole logit of heads without softmax, whose weights it '
+        'would not keep at a sum of at most 1: take one of q.k, whole=false'
+      )
+  return given
+
+
+def _positions(
+  x: Array | None, documents: Array | None, B: int, T: int, H: int
+) -> Array:
+  if x is None:
+    x = jnp.arange(T) if documents is None else index_in_document(documents)
+    x = per_token(x)
+  return _by_token('positions', x * 1.0, B, T, H)
 
 
 def _by_token(name: str, x: Array, B: int, T: int, H: int) -> Array:

@@ -8,7 +8,6 @@ Loops and softmax are those of `tiles.py`, one diagonal of tiles after another.
 
 import functools
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +15,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from extrapolation.attention import kernel, tiles, toeplitz
-from extrapolation.attention.kernel import Kernel
+from extrapolation.attention import blocks, tiles, toeplitz
 from extrapolation.attention.online import absorb, at, pull, written
 from extrapolation.attention.pair import Pair, Plan
 from extrapolation.attention.precision import FLOOR, dot, wide, width_sum
@@ -47,32 +45,11 @@ def attend(
     windows: one per head.
     start: a multiple of T.
   """
-  (B, T, H), S = q.shape[:3], k.shape[1]
-  block = tiles.block_size(B, H, S, max(windows))
-  if jax.default_backend() == 'cpu':
-    most = LONG_BLOCK if max(windows) >= tiles.WIDE else BLOCK
-    block = min(block, most)
-  if S > T:
-    block = max(b for b in range(1, block + 1) if T % b == 0)
-  plan = Plan(
-    windows=windows if min(windows) < S else None,
-    block=block,
-    last=min(-(-S // block), (max(windows) + block - 2) // block + 1),
+  sizes = (BLOCK, LONG_BLOCK) if jax.default_backend() == 'cpu' else None
+  plan, tokens, shared, fixed = blocks.prepared(
+    q, k, by_query, by_key, t, windows, start, sizes
   )
-  if isinstance(t.bias, Kernel):
-    shared = dict(params=t.bias.params)
-    at_once = kernel.broadcasts(t.bias.bias, t.bias.params, H)
-    plan = plan.of(t.bias.bias, at_once)
-  else:
-    pad = ((0, 0), (block - 1, -S % block))
-    shared = dict(u=jnp.pad(t.bias, pad, constant_values=-jnp.inf))
-  by_query, by_key = dict(by_query), dict(by_key)
-  fixed = dict(
-    documents=[x.pop('documents', None) for x in (by_query, by_key)],
-    clock_window=t.clock_window,
-    first=jnp.asarray(start, jnp.int32) // block,
-  )
-  return _attend((q, k, v), (by_query, by_key), shared, fixed, plan)
+  return _attend((q, k, v), tokens, shared, fixed, plan)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -97,7 +74,7 @@ def _forward(
     k = jnp.einsum('nhsk->nhks', k)
 
     def diagonal(d: ArrayLike, state: tuple, causal: bool = False):
-      tile = _table(shared, plan, d, toeplitz.by_query)
+      tile = blocks.table_tile(shared, plan, d, toeplitz.by_query)
 
       def step(i: ArrayLike, state: tuple):
         j = fixed['first'] + i - d
@@ -124,9 +101,9 @@ def _forward(
     return acc / l, m + jnp.log(l)
 
   def sequence(x: tuple):
-    return jax.tree.map(_by_token, one(*_blocks(x, fixed, plan)))
+    return jax.tree.map(blocks.joined, one(*blocks.split(x, fixed, plan)))
 
-  o, lse = tiles.over(sequence, (qkv, _with_documents(tokens, fixed)))
+  o, lse = tiles.over(sequence, (qkv, blocks.with_documents(tokens, fixed)))
   o, lse = o[:, :T], lse[:, :T, :, 0]
   return (o, lse), (qkv, tokens, shared, fixed, o, lse)
 
@@ -145,7 +122,7 @@ def _backward(plan: Plan, residuals: tuple, g: tuple[Array, Array]):
     lse, delta, kT = (jnp.einsum('nhtk->nhkt', x) for x in (lse, delta, k))
 
     def diagonal(d: ArrayLike, state: tuple, causal: bool = False):
-      tile = _table(shared, plan, d, toeplitz.by_key)
+      tile = blocks.table_tile(shared, plan, d, toeplitz.by_key)
 
       def step(i: ArrayLike, state: tuple):
         (dq, dk, dv), (d_query, d_key), total = state
@@ -190,12 +167,12 @@ def _backward(plan: Plan, residuals: tuple, g: tuple[Array, Array]):
     return (scale * dq, scale * dk, dv), along, sums
 
   def sequence(x: tuple):
-    grads, along, sums = one(*_blocks(x, fixed, plan))
+    grads, along, sums = one(*blocks.split(x, fixed, plan))
     # A whole number of a clock has the cotangent of what is added to it.
     along = tuple(
       x | dict(whole=x['part']) if 'part' in x else x for x in along
     )
-    return *jax.tree.map(_by_token, (grads, along)), sums
+    return *jax.tree.map(blocks.joined, (grads, along)), sums
 
   # Rows that are padded weigh nothing, however large the bias.
   lse = jnp.pad(
@@ -203,7 +180,7 @@ def _backward(plan: Plan, residuals: tuple, g: tuple[Array, Array]):
   )
   by_query = lse[..., None], delta[..., None], g.astype(qkv[2].dtype)
   grads, along, (dparams, du) = tiles.over(
-    sequence, (qkv, by_query, _with_documents(learned, fixed))
+    sequence, (qkv, by_query, blocks.with_documents(learned, fixed))
   )
   dshared = dict(params=dparams) if du is None else dict(u=du)
   dshared = jax.tree.map(lambda x: x.sum(0), dshared)
@@ -217,52 +194,9 @@ def _backward(plan: Plan, residuals: tuple, g: tuple[Array, Array]):
 _attend.defvjp(_forward, _backward)
 
 
-def _table(
-  shared: dict, plan: Plan, d: ArrayLike, layout: Callable
-) -> Array | None:
-  """The tile of a table that a diagonal shares; None of a kernel."""
-  if plan.bias is not None:
-    return None
-  return layout(tiles.around(shared['u'], d, plan.block), plan.block)
-
-
 def _add(state: dict, new: dict, i: ArrayLike) -> dict:
   """state with x[i] larger by what is new."""
   names = list(new)
   sums = tuple(at(state[n], i) + new[n] for n in names)
   kept = written(tuple(state[n] for n in names), sums, i)
   return state | dict(zip(names, kept, strict=True))
-
-
-def _with_documents(tokens: tuple[dict, dict], fixed: dict) -> tuple:
-  """All that has a value per token: `tokens`, and the documents."""
-  pairs = zip(tokens, fixed['documents'], strict=True)
-  return tuple(x if d is None else x | dict(documents=d) for x, d in pairs)
-
-
-def _blocks(tree: tuple, fixed: dict, plan: Plan) -> tuple:
-  """[T, h, ...] -> [N, h, block, ...], and the index of each token.
-
-  Padding repeats the last token, so that a clock does not go back and a heat
-  is positive; its index is beyond every query's.
-  """
-
-  def blocks(x: Array):
-    pad = ((0, -len(x) % plan.block), *[(0, 0)] * (x.ndim - 1))
-    x = jnp.pad(x, pad, mode='edge')
-    return jnp.moveaxis(x.reshape(-1, plan.block, *x.shape[1:]), 2, 1)
-
-  *rest, (by_query, by_key) = jax.tree.map(blocks, tree)
-  (q, k, _) = rest[0]
-  index = [
-    (first * plan.block + jnp.arange(len(x) * plan.block, dtype=jnp.int32))
-    for first, x in ((fixed['first'], q), (0, k))
-  ]
-  index = [x.reshape(-1, 1, plan.block) for x in index]
-  return *rest, (by_query | dict(index=index[0]), by_key | dict(index=index[1]))
-
-
-def _by_token(x: Array) -> Array:
-  """[N, h, block, ...] -> [N block, h, ...]."""
-  x = jnp.moveaxis(x, 1, 2)
-  return x.reshape(-1, *x.shape[2:])

@@ -17,11 +17,12 @@ from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
-from extrapolation.attention import truncation
+from extrapolation.attention import scored_ring, truncation
 from extrapolation.attention.extremes import Extremes
 from extrapolation.attention.kernel import Kernel
 from extrapolation.attention.positions import Positions
 from extrapolation.attention.precision import FLOOR, dot
+from extrapolation.attention.terms import Scored
 
 
 @functools.partial(
@@ -92,6 +93,8 @@ def step(
   shrink: bool = False,
   clock: Positions | None = None,
   heat: Float[Array, '#B 1 h'] | None = None,
+  score: Scored | None = None,
+  positions: Float[Array, '#B 1 #H'] | Int[Array, '#B 1 #H'] | None = None,
 ) -> tuple[Float[Array, 'B 1 H K'], Cache]:
   """What `attend(..., window)` gives the last of position + 1 tokens.
 
@@ -108,10 +111,23 @@ def step(
     shrink: as of `attend`; needs log_tail.
     clock: how far the new token is from the one before, as one position.
     heat: factor of the bias of the new query (that of q.k is in q already).
+    score: as of `attend`, of one window for all heads.
+    positions: p_i of the new token within its document, for a score; `position`
+      if None.
 
   Raises:
-    ValueError: a bias that is shorter than a window, or not one token.
+    ValueError: a bias that is shorter than a window, or not one token; a score
+      with several windows, or with log_tail.
   """
+  if score is not None and len(cache.heads) > 1:
+    raise ValueError(
+      f'windows of {", ".join(str(x.shape[1]) for x in cache.k)} keys and a '
+      'score, which reads all heads of a key: give one window for all heads'
+    )
+  if score is not None and log_tail is not None:
+    raise ValueError(
+      'log_tail of a score: it bounds what a bias alone leaves out; without it'
+    )
   if shrink and log_tail is None:
     raise ValueError('shrink=True needs log_tail, ln of the weight beyond')
   widest = max(x.shape[1] for x in cache.k)
@@ -147,11 +163,19 @@ def step(
     else:
       row = bias[:, :w] if len(heads) == H else bias[jnp.asarray(heads), :w]
       row = jnp.tile(row[:, distance], (B, 1))
-    if heat is not None:
+    if heat is not None and score is None:
       row = row * _per_head(heat, B, heads)
     row = jnp.where(distance <= position, row, -jnp.inf)
     one = pick(q)[:, 0]
-    out, lse = _attend(one, keys[-1], values[-1], row)
+    if score is None:
+      out, lse = _attend(one, keys[-1], values[-1], row)
+    else:
+      far = since[-1] if since else distance[None]
+      at = position if positions is None else positions[:, 0]
+      more = None if heat is None else heat[:, 0]
+      out, lse = scored_ring.attend(
+        score, q[:, 0], keys[-1], values[-1], row, (position, far, at), more
+      )
     if log_tail is not None:
       tail = jnp.tile(log_tail[jnp.asarray(heads)], B)
       left = left.with_values(pick(v)).seen(one, out, lse, tail)

@@ -2,17 +2,28 @@
 # ruff: noqa: E741  (l is the field's name)
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from extrapolation.attention.precision import dot
 
 
-def absorb(state: tuple, s: Array, v: Array) -> tuple:
-  """(m, l, acc) with the logits s [h, r, s] of the keys of v [h, s, K] too."""
+def absorb(
+  state: tuple,
+  s: Array,
+  v: Array,
+  softmax: Bool[np.ndarray, 'h 1 1'] | None = None,
+) -> tuple:
+  """(m, l, acc) with the logits s [h, r, s] of the keys of v [h, s, K] too.
+
+  Where `softmax` [h, 1, 1] is False no sum divides exp(s): m stays 0.
+  """
   m, l, acc = state
   m_new = jnp.maximum(m, jnp.max(s, -1, keepdims=True))
+  if softmax is not None:
+    m_new = jnp.where(softmax, m_new, 0)
   p, shrink = jnp.exp(s - m_new), jnp.exp(m - m_new)
   l = l * shrink + jnp.sum(p, -1, keepdims=True)
   acc = acc * shrink + dot('hrs,hsk->hrk', p.astype(v.dtype), v)

@@ -17,6 +17,7 @@ from jaxtyping import Array
 from extrapolation.attention import kernel
 from extrapolation.attention.online import at
 from extrapolation.attention.terms import difference
+from extrapolation.parts.score import Score
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class Plan:
     bias: the function of distance; None for a table, which has the future and
       what lies beyond a window at -inf.
     at_once: whether bias `broadcasts` (kernel.py).
+    score: what makes logits of q.k and bias (scored.py); None for their sum.
   """
 
   windows: tuple[int, ...] | None
@@ -37,10 +39,15 @@ class Plan:
   last: int
   bias: Callable | None = None
   at_once: bool = False
+  score: Score | None = None
 
   def of(self, bias: Callable, at_once: bool) -> 'Plan':
     """The same with a kernel in place of a table."""
     return dataclasses.replace(self, bias=bias, at_once=at_once)
+
+  def with_score(self, score: Score) -> 'Plan':
+    """The same with logits that a score makes."""
+    return dataclasses.replace(self, score=score)
 
 
 class Pair:
@@ -101,7 +108,7 @@ class Pair:
     if self.clock_window is not None:
       far = self.clock_window.reshape(-1, 1, 1)
       seen.append(difference(self.query, self.key) <= far)
-    if plan.bias is None:
+    if plan.bias is None and plan.score is None:
       return seen
     between = self.query['index'] - self.key['index']
     if self.causal:

@@ -17,7 +17,7 @@ class Tile(NamedTuple):
   Attributes:
     z: q_i.k_j / sqrt(K), times a heat of q.k alone.
     q: the queries, as they were rotated, times that heat.
-    bias: the kernel at the distance; may be -inf.
+    bias: the kernel at the distance; 0 where it is -inf.
     distance: p_i - p_j >= 0, per head or one for all; i - j without a clock.
     position: p_i, from 0 at the begin of a document.
     between: i - j, in tokens of the sequence, whatever the clock; >= 0.
@@ -46,11 +46,11 @@ class Score:
 
   Attributes:
     logit: `(tile, params) -> [H, r, s]`, ln of the weight before it is divided
-      by the sum of weights. Where `bias` is -inf it is ignored: the weight
-      is 0.
+      by the sum of weights; -inf for a weight of 0. Where a key is not seen, in
+      a head whose kernel is -inf there too, it is ignored: the weight is 0.
     step: `(tile, params) -> [H, r, s]`, what a key adds to `passed` of itself
-      and of all keys before it; reads all of the tile but `passed`. None: no
-      logit reads `passed`.
+      and of all keys before it; reads all of the tile but `passed`. A key that
+      is not seen adds 0. None: no logit reads `passed`.
     softmax: whether weights are divided by their sum; for all heads or per
       head.
     init: `(key, D) -> params`, its learned part for a model of width D; a dict
@@ -60,8 +60,8 @@ class Score:
     unconstrain: `params -> raw`, its inverse.
     bounded: whether |logit - z| stays below a bound, whatever i - j, the text
       and the parameters, where |z| does; what theory needs.
-    decay: `M -> a`: the weights of all keys beyond the nearest m sum to at most
-      e^{-a m} where |z| <= M. None: not known.
+    decay: `M -> a`: the weights of all keys more than m tokens before the query
+      sum to at most e^{-a m} where |z| <= M. None: not known.
     slope: `(params, k [H]) -> [H]`: where bias_h = -k_h g(distance), g growing
       without bound, logit_h - z_h + slope_h g is bounded. None: not known.
   """

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from extrapolation import rpe
-from extrapolation.attention import attend, decode
+from extrapolation.attention import (
+  Kernel,
+  Positions,
+  Scored,
+  accumulate,
+  attend,
+  decode,
+)
 
 B, H, K, T = 2, 3, 4, 29
 
@@ -106,6 +113,12 @@ def test_what_does_not_fit_is_named():
   with pytest.raises(ValueError, match='8 keys'):
     decode.step(q, k, v, jnp.zeros((H, 7)), cache, 0)
   step = inspect.unwrap(decode.step)
+  score = Scored(rpe.get('dape', H).score, {})
+  several = decode.init_cache(B, H, K, (2, 2, 8))
+  with pytest.raises(ValueError, match='one window for all heads'):
+    decode.step(q, k, v, jnp.zeros((H, 8)), several, 0, score=score)
+  with pytest.raises(ValueError, match='log_tail of a score'):
+    decode.step(q, k, v, jnp.zeros((H, 8)), cache, 0, jnp.zeros(H), score=score)
   with pytest.raises(ValueError, match='one token'):
     step(*(x[:, :2] for x in operands()), jnp.zeros((H, 8)), cache, 0)
 
@@ -121,3 +134,76 @@ def test_a_compiled_step_copies_no_ring():
   assert f'f32[{B * H},64,{K}]' in text
   copies = [x for x in text.splitlines() if ' copy(' in x]
   assert not [x for x in copies if f'[{B * H},64,{K}]' in x]
+
+
+# Windows, and hyperparameters.
+SCORED = {
+  'fire': (T, dict(train_length=8)),
+  'cope': (20, {}),
+  'stick_breaking': (7, {}),
+  'dape': (T, {}),
+}
+
+
+@pytest.mark.parametrize('clocked', [False, True])
+@pytest.mark.parametrize('name', SCORED)
+def test_a_score_of_a_ring_is_that_of_the_last_row(name, clocked):
+  (window, hyper), first = SCORED[name], 5
+  encoding = rpe.get(name, H, **hyper)
+  learned = encoding.score.init(jax.random.key(2), H * K)
+  learned = {n: x + 0.3 for n, x in learned.items()}
+  score = Scored(encoding.score, learned)
+  q, k, v = operands(2)
+  increments = jax.random.uniform(jax.random.key(3), (B, T, 1)) + 0.5
+  heat = 1 + jax.random.uniform(jax.random.key(4), (B, T, H))
+  positions = jnp.cumsum(increments, 1)
+  whole = bool(np.all(encoding.score.softmax)) and clocked
+  kernel = Kernel(encoding.bias, encoding.init(jax.random.key(1)))
+  table = kernel if clocked else kernel.table(T)
+
+  def part(x, *span):
+    return jax.tree.map(lambda x: x[:, slice(*span)], x)
+
+  @jax.jit
+  def full(q, k, v):
+    given = (
+      dict(clock=accumulate(increments), positions=positions) if clocked else {}
+    )
+    if whole:
+      given |= dict(heat=heat, heats_bias=True)
+    return attend(q, k, v, table, score=score, window=window,
+                  implementation='reference', **given)  # fmt: skip
+
+  @jax.jit
+  def steps(q, k, v):
+    clock = accumulate(increments) if clocked else None
+    cache = decode.init_cache(B, H, K, window)
+    cache = decode.prefill(
+      k[:, :first], v[:, :first], cache, clock=part(clock, first)
+    )
+
+    def one(cache, x):
+      q, k, v, step, heat, at, i = x
+      given = {}
+      if clocked:
+        given = dict(clock=Positions(step, 0 * step), positions=at[:, None])
+      if whole:
+        q, given['heat'] = q * heat[..., None], heat[:, None]
+      o, cache = decode.step(
+        q[:, None],
+        k[:, None],
+        v[:, None],
+        table,
+        cache,
+        i,
+        score=score,
+        **given,
+      )
+      return cache, o[:, 0]
+
+    xs = q, k, v, increments[:, :, None], heat, positions
+    xs = [jnp.moveaxis(x[:, first:], 1, 0) for x in xs]
+    return jax.lax.scan(one, cache, (*xs, jnp.arange(first, T)))[1]
+
+  got = jnp.moveaxis(steps(q, k, v), 0, 1)
+  np.testing.assert_allclose(got, full(q, k, v)[:, first:], atol=5e-6)
