@@ -172,20 +172,32 @@ def generator(seed: int, stream: str, n: int) -> np.random.Generator:
   return np.random.Generator(np.random.Philox(key=key))
 
 
-def drawn(
-  rng: np.random.Generator, ids: range, n: int | None = None
-) -> Int[np.ndarray, '...']:
-  """n ids of a group, each as likely; one alone if n is None."""
+def one(rng: np.random.Generator, ids: range) -> int:
+  """An id of a group, each as likely."""
+  return int(rng.integers(ids.start, ids.stop))
+
+
+def several(rng: np.random.Generator, ids: range, n: int) -> Ids:
+  """n ids of a group, each as likely."""
   return rng.integers(ids.start, ids.stop, n)
 
 
-def noise(
-  ids: range,
-) -> Callable[[np.random.Generator, int, Ids], Ids]:
+def noise(ids: range) -> Callable[[np.random.Generator, int, Ids], Ids]:
   """A `Probe.filler` that draws each token from a group."""
 
   def filler(rng: np.random.Generator, n: int, core: Ids) -> Ids:
     del core
-    return drawn(rng, ids, n)[::-1]
+    return several(rng, ids, n)[::-1]
 
   return filler
+
+
+def join(*parts: int | Sequence[int] | Ids) -> Ids:
+  """Ids one after another."""
+  return np.concatenate([np.atleast_1d(np.asarray(p, int)) for p in parts])
+
+
+def after(tokens: Sequence[int], mark: int) -> list[int]:
+  """The tokens behind the last `mark`."""
+  tokens = list(tokens)
+  return tokens[len(tokens) - tokens[::-1].index(mark) :]

@@ -29,11 +29,10 @@ def make(values: int = 16, filler: int = 16, keys: int = 0) -> base.Probe:
   between = words['filler']
 
   def core(rng: np.random.Generator, distance: int) -> base.Core:
-    value = base.drawn(rng, words['values'])
-    query = base.drawn(rng, words['keys']) if keys else words.id('?')
-    noise = base.drawn(rng, between, distance - 1)
-    marked = [query, value] if keys else [value]
-    tokens = np.concatenate([marked, noise[::-1], [query, value]])
+    value = base.one(rng, words['values'])
+    query = base.one(rng, words['keys']) if keys else words.id('?')
+    noise = base.several(rng, between, distance - 1)[::-1]
+    tokens = base.join([query] if keys else [], value, noise, query, value)
     return base.Core(tokens, [len(tokens) - 2], [distance])
 
   def oracle(tokens: Sequence[int]) -> int:

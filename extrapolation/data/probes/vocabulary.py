@@ -9,7 +9,8 @@ from immutabledict import immutabledict
 from jaxtyping import Integer
 
 MOST = 256  # symbols, so that a byte can hold an id
-_POOLS = (string.ascii_lowercase, string.ascii_uppercase, string.digits)
+_DIGITS = string.digits + '!#$%&*+-/@^~:;,.|()[]{}'
+_POOLS = (string.ascii_lowercase, string.ascii_uppercase, _DIGITS)
 _WIDE = ''.join(map(chr, range(0x100, 0x100 + MOST)))  # all of them letters
 
 
@@ -41,19 +42,20 @@ class Vocabulary:
     return ''.join(self.symbols[i] for i in np.asarray(ids).tolist())
 
 
-def build(marks: str = '', **sizes: int) -> Vocabulary:
-  """Groups of so many symbols each, and one id for each character of `marks`.
+def build(marks: str = '', **groups: int | str) -> Vocabulary:
+  """Groups of so many symbols, or of these, and an id for each of `marks`.
 
-  A group is written in the first of a-z, A-Z and 0-9 that no other uses and
-  that has enough, else in letters beyond ASCII.
+  A number of symbols is taken from the first of a-z, A-Z and digits (followed
+  by punctuation) that no other group uses and that has enough, else from
+  letters beyond ASCII.
 
-  >>> build('?', filler=3, values=2)
-  Vocabulary(symbols='abcAB?', groups=immutabledict({'filler': range(0, 3), \
-'values': range(3, 5)}))
+  >>> build('?', filler=3, bits='01').symbols
+  'abc01?'
 
   Raises:
     ValueError: a group without a symbol, or more than MOST symbols in all.
   """
+  sizes = {k: g if isinstance(g, int) else len(g) for k, g in groups.items()}
   for name, n in sizes.items():
     if n < 1:
       raise ValueError(f'{name} = {n}: needs 1 or more')
@@ -63,13 +65,16 @@ def build(marks: str = '', **sizes: int) -> Vocabulary:
       f'{named} + {len(marks)} marks are {total} symbols; at most {MOST}, so '
       'make one of these fewer'
     )
-  symbols, groups, pools, wide = '', {}, list(_POOLS), 0
-  for name, n in sizes.items():
-    groups[name] = range(len(symbols), len(symbols) + n)
+  symbols, ids, pools, wide = '', {}, list(_POOLS), 0
+  for name, group in groups.items():
+    n = sizes[name]
+    ids[name] = range(len(symbols), len(symbols) + n)
     fits = [pool for pool in pools if len(pool) >= n]
-    if fits:
+    if isinstance(group, str):
+      symbols += group
+    elif fits:
       pools.remove(fits[0])
       symbols += fits[0][:n]
     else:
       symbols, wide = symbols + _WIDE[wide : wide + n], wide + n
-  return Vocabulary(symbols + marks, immutabledict(groups))
+  return Vocabulary(symbols + marks, immutabledict(ids))
