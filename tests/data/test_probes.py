@@ -139,7 +139,7 @@ def test_an_example_is_its_number_and_seed(probe):
   numbers = {text(n) for n in range(30)}
   seeds = {text(3, seed=seed) for seed in range(1, 31)}
   streams = {text(3, stream=s) for s in base.STREAMS}
-  assert len(numbers | seeds) == 60 and len(streams) == 3
+  assert len(numbers | seeds) == 60 and len(streams) == len(base.STREAMS)
 
 
 def test_a_vocabulary_is_readable_and_fits_in_bytes(probe):

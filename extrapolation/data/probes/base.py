@@ -11,7 +11,8 @@ from jaxtyping import Float32, Int, Int32
 
 from extrapolation.data.probes.vocabulary import Vocabulary
 
-STREAMS = ('train', 'valid', 'test')  # of examples, which have none in common
+# Of random numbers, which have none in common; the last chooses sources.
+STREAMS = ('train', 'valid', 'test', 'mixture')
 NONE = -1  # distance where nothing is asked
 
 Ids = Int[np.ndarray, ' n']
