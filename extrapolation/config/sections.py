@@ -44,6 +44,7 @@ class Data:
 
   # sample | stdlib | files:PATH (file, folder or glob) | tfds:NAME | wikibook
   # | hf:OWNER/NAME/CONFIG | mix:0.5*SOURCE+0.5*SOURCE | prepared:DIR
+  # | probe:NAME[:KEY=VALUE..]: drawn from the seed, answers alone are scored
   source: str = 'sample'
   valid: str = ''  # another source for validation; '' splits `source`
   test: str = ''

@@ -2,6 +2,7 @@
 
 from extrapolation.data.dataset import BY_DOCUMENT, WINDOWS, Dataset
 from extrapolation.data.examples import Answers, Examples
+from extrapolation.data.generated import Generated
 from extrapolation.data.pipeline import batches
 from extrapolation.data.preparation import prepare
 from extrapolation.data.sources import SPLITS
@@ -15,6 +16,7 @@ __all__ = [
   'Answers',
   'Dataset',
   'Examples',
+  'Generated',
   'Tokenizer',
   'batches',
   'load_tokenizer',

@@ -22,9 +22,12 @@ DEFAULTS = dict(windows='contiguous', splits='names')  # the others are empty
 
 
 def check_unused(source: str, options: Mapping[str, str]) -> None:
-  """Raises ValueError for an option of texts that is not its default."""
+  """Raises ValueError for an option of texts that is not its default.
+
+  A split may name the source itself, whose splits are streams of their own.
+  """
   for name, value in options.items():
-    if value not in ('', DEFAULTS.get(name)):
+    if value not in ('', source, DEFAULTS.get(name)):
       raise ValueError(
         f'{source} is drawn as it is read, and takes no data.{name} = {value}; '
         'leave it as it is'

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Int
 
-from extrapolation.data import packed, probes
+from extrapolation.data import packed, probes, tokenizers
 from extrapolation.data.dataset import Dataset
 from extrapolation.data.examples import Batch, Examples
 from extrapolation.data.expected import Expected
 from extrapolation.data.generated import describe, endless
-from extrapolation.data.sources import weighted
+from extrapolation.data.sources import FORMS, weighted
 
 if TYPE_CHECKING:
   import grain
 
 _CLOSE = 1e-6  # of a sum of weights to 1
 
-Weighted = list[tuple[float, str]]
+Weighted = list[tuple[float, probes.Probe]]
 
 
 def has_probe(source: str) -> bool:
@@ -35,17 +35,26 @@ def of_text(expect: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
   return None if expect is None else expect.get('text', {})
 
 
-def split(source: str) -> tuple[Weighted, str]:
+def split(source: str, tokenizer: str) -> tuple[Weighted, str]:
   """The weighted probes of a mixture, and the source of its text.
 
-  >>> split('mix:0.25*probe:needle+0.75*sample')
-  ([(0.25, 'probe:needle')], 'sample')
+  All that can be wrong with the probes is found here, before a text is read.
+
+  >>> [(weight, probe)], text = split('mix:0.25*probe:needle+0.75*sample', 'bpe')
+  >>> weight, probe.label, text
+  (0.25, 'needle', 'sample')
 
   Raises:
-    ValueError: a part without a weight, weights that do not sum to 1, or no
-      text.
+    ValueError: a part without a weight, weights that do not sum to 1, no text,
+      no such probe, or a tokenizer that lacks its symbols.
   """
   parts = weighted(source)
+  asked = [(w, text) for w, text in parts if text.startswith(probes.PREFIX)]
+  rest = [(w, text) for w, text in parts if not text.startswith(probes.PREFIX)]
+  for _, text in asked:
+    if '+' in text:
+      unknown = text.partition('+')[2]
+      raise ValueError(f'{source}: no source {unknown!r}; write {FORMS}')
   if lacking := [text for weight, text in parts if not weight]:
     raise ValueError(
       f'{source}: {lacking[0]} has no weight; beside a probe every part needs '
@@ -57,15 +66,17 @@ def split(source: str) -> tuple[Weighted, str]:
       f'{source}: its weights sum to {total:g}; they are shares of the '
       'sequences, so make them sum to 1'
     )
-  asked = [(w, text) for w, text in parts if text.startswith(probes.PREFIX)]
-  rest = [(w, text) for w, text in parts if not text.startswith(probes.PREFIX)]
   if not rest:
     raise ValueError(
       f'{source} has probes alone; a mixture needs a text, such as sample'
     )
+  drawn = [(w, probes.parse(text)) for w, text in asked]
+  if given := tokenizers.given(tokenizer):
+    for _, probe in drawn:
+      Examples.of(probe, given)
   if len(rest) == 1:
-    return asked, rest[0][1]
-  return asked, 'mix:' + '+'.join(f'{w!r}*{text}' for w, text in rest)
+    return drawn, rest[0][1]
+  return drawn, 'mix:' + '+'.join(f'{w!r}*{text}' for w, text in rest)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,9 +105,7 @@ class Mixed(Dataset):
       ValueError: no such probe, a tokenizer that lacks its symbols, or examples
         that are drawn otherwise than they were.
     """
-    examples = tuple(
-      Examples.of(probes.parse(spec), text.tokenizer) for _, spec in asked
-    )
+    examples = tuple(Examples.of(probe, text.tokenizer) for _, probe in asked)
     splits = {}
     for name, record in text.manifest['splits'].items():
       parts = [record['tokens_sha256']]
@@ -107,7 +116,7 @@ class Mixed(Dataset):
     manifest = text.manifest | dict(
       source=source,
       splits=splits,
-      probes=[dict(source=spec, weight=w) for w, spec in asked],
+      probes=[dict(probe=probe.label, weight=w) for w, probe in asked],
       text=text.manifest,
     )
     if expect is not None:

@@ -97,7 +97,7 @@ def prepare(
     return generated.make(source, tokenizer, expect)
   if mixed.has_probe(source):
     generated.check_unused(source, dict(out=out))
-    asked, rest = mixed.split(source)
+    asked, rest = mixed.split(source, tokenizer)
     return mixed.Mixed.of(
       source,
       asked,
