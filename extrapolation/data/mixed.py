@@ -40,9 +40,9 @@ def split(source: str, tokenizer: str) -> tuple[Weighted, str]:
 
   All that can be wrong with the probes is found here, before a text is read.
 
-  >>> [(weight, probe)], text = split('mix:0.25*probe:needle+0.75*sample', 'bpe')
+  >>> [(weight, probe)], text = split('mix:0.2*probe:needle+0.8*sample', 'bpe')
   >>> weight, probe.label, text
-  (0.25, 'needle', 'sample')
+  (0.2, 'needle', 'sample')
 
   Raises:
     ValueError: a part without a weight, weights that do not sum to 1, no text,
