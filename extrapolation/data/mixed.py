@@ -179,9 +179,9 @@ class Mixed(Dataset):
       return some
     counts = [max(round(n * w / (1 - sum(self.weights))), 1)
               for w in self.weights]  # fmt: skip
-    place = np.repeat(np.arange(len(counts)), counts)
-    chosen = np.concatenate([np.full(n, len(counts)), place])
-    whole = [np.concatenate([x, np.zeros((len(place), *x.shape[1:]), x.dtype)])
+    extra = np.repeat(np.arange(len(counts)), counts)
+    chosen = np.concatenate([np.full(n, len(counts)), extra])
+    whole = [np.concatenate([x, np.zeros((len(extra), *x.shape[1:]), x.dtype)])
              for x in _complete(some)]  # fmt: skip
     return self._with(
       _like(some, whole), chosen, [np.arange(c) for c in counts], T, 0, split

@@ -135,9 +135,8 @@ def queries(
 ) -> tuple[Int[np.ndarray, 'B A'], Bool[np.ndarray, 'B A']]:
   """Positions of the answers of each row, of A at most, and which are some.
 
-  >>> queries(np.array([[0, 1, 0, 1.0], [0, 0, 0, 1]]))[0]
-  array([[1, 3],
-         [3, 0]])
+  >>> queries(np.array([[0, 1, 0, 1.0], [0, 0, 0, 1]]))[0].tolist()
+  [[1, 3], [3, 0]]
   """
   counts = (weights > 0).sum(1)
   counted = np.arange(counts.max(initial=0)) < counts[:, None]

@@ -54,7 +54,7 @@ def uniform(u: float, distances: range) -> int:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Probe:
-  """A task whose answers can be told from the tokens: filler, then a core.
+  """A task whose answers follow from its tokens: filler, then a core.
 
   A longer example has more filler in front and is the same otherwise.
 
