@@ -1,4 +1,4 @@
-"""Does a transformer find what is far away, beyond the length it was trained at?
+"""Is a value found in far more filler than the model was trained with?
 
   python -m extrapolation.sweep --config=configs/probe.py --workdir=runs/probe
 

@@ -75,6 +75,11 @@ class Examples:
       ids += written
     return cls(probe, np.array(ids, np.int32))
 
+  @property
+  def answers(self) -> Int32[np.ndarray, ' a']:
+    """The tokens that an answer may be."""
+    return self.ids[list(self.probe.answers)]
+
   def read(
     self,
     numbers: Iterable[int],

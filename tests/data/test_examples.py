@@ -68,6 +68,8 @@ def test_a_batch_of_a_probe_is_its_examples():
     np.testing.assert_array_equal(batch.tokens[row], e.tokens)
     np.testing.assert_array_equal(batch.weights[row], e.weights)
   assert batch.weights.sum() == B
+  (one,) = text.examples
+  assert set(batch.tokens[:, -1]) <= {*one.answers.tolist()} == {*range(16, 20)}
 
 
 def test_splits_have_no_example_in_common():
