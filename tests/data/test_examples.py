@@ -23,8 +23,11 @@ def equal(a, b):
 def mixed(write, tmp_path):
   from tests.data import conftest
 
-  root = write({f'{s}.txt': conftest.prose(400, i)
-                for i, s in enumerate(('train', 'valid', 'test'))})  # fmt: skip
+  root = write({
+    f'{split}/{i}.txt': conftest.prose(12, i)
+    for split in ('train', 'valid', 'test')
+    for i in range(30)
+  })  # fmt: skip
 
   def make(**kw):
     kw = dict(cache=str(tmp_path / 'cache')) | kw

@@ -182,6 +182,16 @@ def test_flip_flops_are_as_far_as_the_language_has_them():
   assert abs(between.mean() - 9) < 4 * np.sqrt(90 / 2000)
 
 
+def test_every_read_of_a_flip_flop_is_right_and_an_answer():
+  probe = probes.parse('flipflop:p=0.3')
+  for e in drawn(probe, 100, 30):
+    text, written = probe.vocabulary.text(e.tokens)[-100:], ''
+    for i, (mark, bit) in enumerate(zip(text[::2], text[1::2], strict=True)):
+      written = bit if mark == 'w' else written
+      assert (mark == 'r') == bool(e.weights[2 * i + 1])
+      assert mark != 'r' or bit == written
+
+
 def test_large_vocabularies_are_readable():
   words = vocabulary.build('?', filler=100, values=60, keys=90)
   assert len({*words.symbols}) == 251 and words.symbols.isprintable()
