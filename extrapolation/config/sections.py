@@ -270,7 +270,8 @@ class Eval:
   )  # fmt: skip
   protocol: str = 'nonoverlap'  # nonoverlap | sliding:STRIDE | last:K
   split: str = 'test'
-  tokens: int = 0  # targets scored, the same at every length; 0 is all
+  # Targets scored, the same at every length; 0 is all. Of a probe: answers.
+  tokens: int = 0
   batch_tokens: int = 16_384  # tokens per forward pass
   window: str = 'full'  # keys a query sees: full | N | certified:ERROR
 

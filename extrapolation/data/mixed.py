@@ -184,7 +184,7 @@ class Mixed(Dataset):
     whole = [np.concatenate([x, np.zeros((len(extra), *x.shape[1:]), x.dtype)])
              for x in _complete(some)]  # fmt: skip
     return self._with(
-      _like(some, whole), chosen, [np.arange(c) for c in counts], T, 0, split
+      _batch(whole), chosen, [np.arange(c) for c in counts], T, 0, split
     )
 
   def _with(
@@ -204,7 +204,7 @@ class Mixed(Dataset):
       tokens[where], weights[where] = some.tokens, some.weights
       for x in documents:
         x[where] = 0
-    return _like(batch, [tokens.astype(np.int32), weights, *documents])
+    return _batch([tokens.astype(np.int32), weights, *documents])
 
   def summary(self, T: int = 0) -> str:
     """That of the text, and of each probe."""
@@ -222,5 +222,5 @@ def _complete(batch: Any) -> tuple[np.ndarray, ...]:
   return batch, np.ones((batch.shape[0], batch.shape[1] - 1), np.float32)
 
 
-def _like(batch: Any, arrays: Sequence[np.ndarray]) -> Batch | packed.Batch:
+def _batch(arrays: Sequence[np.ndarray]) -> Batch | packed.Batch:
   return (packed.Batch if len(arrays) == 3 else Batch)(*arrays)
