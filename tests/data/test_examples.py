@@ -137,6 +137,9 @@ def test_validation_of_a_mixture_has_text_and_answers(mixed):
 def test_a_text_is_read_as_before(mixed):
   text = mixed().text
   assert text.examples == () and isinstance(batches(text), np.ndarray)
+  for split in ('train', 'valid', 'test'):  # what a run is scored on
+    np.testing.assert_array_equal(text.tokens(split), mixed().tokens(split))
+    np.testing.assert_array_equal(text.offsets(split), mixed().offsets(split))
 
 
 def test_what_is_recorded_changes_with_the_probe_and_its_weight(write):

@@ -168,7 +168,7 @@ def test_zero_targets_are_the_first_examples(trained, tmp_path, capsys):
   assert 'the first 256 examples' in capsys.readouterr().out
 
 
-def test_a_mixture_is_trained_and_both_are_scored(tmp_path):
+def test_a_mixture_is_trained_and_its_answers_scored(tmp_path):
   text = conftest.tiny_config(tmp_path).data.source
   source = f'mix:0.5*probe:needle:values=4+0.5*{text}'
   e = config.override(
@@ -177,8 +177,6 @@ def test_a_mixture_is_trained_and_both_are_scored(tmp_path):
   row = train.train(e, str(tmp_path / 'run'))
   assert 'valid_accuracy' in row and row['valid_loss'] > 0
   kw = dict(lengths=(16,), tokens=40, out=str(tmp_path / 'out'))
-  (of_text,) = evaluate.evaluate(str(tmp_path / 'run'), **kw)
-  assert of_text['bits_per_byte'] > 0 and 'accuracy' not in of_text
   (asked,) = evaluate.evaluate(
     str(tmp_path / 'run'), source='probe:needle:values=4', **kw
   )
