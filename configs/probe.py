@@ -5,7 +5,7 @@
 A value among filler, asked for at the end (`probe:needle`), at 128 tokens; then
 the same values with up to 18 times the filler in front. Training reaches an
 accuracy of 1.000 on 512 held-out examples at 128 tokens with every encoding, in
-300 steps: 33 to 39 seconds of CPU time per run on two cores, compilation
+300 steps: 33 to 41 seconds of CPU time per run on two cores, compilation
 included. What happens beyond was not run yet.
 """
 
