@@ -17,7 +17,7 @@ from etils import epath
 
 from extrapolation import cli, config, data, rpe, runs
 from extrapolation.cli import compilation_cache, flags, paths
-from extrapolation.evaluation import eval_windows, window_certificate
+from extrapolation.evaluation import answers, eval_windows, window_certificate
 from extrapolation.evaluation.length_sweep import one_length
 from extrapolation.output import files, plot, table
 from extrapolation.parallel import mesh, multihost, preemption
@@ -52,6 +52,9 @@ def evaluate(
   split; `separator` and `field` are of its documents. `out` is another folder
   to write in. `encoding` is another than the run was trained with, of
   parameters that it has (`runs.scored_as`).
+
+  A probe has examples in place of windows: the same at every length, with more
+  filler in front, and `nll` and `accuracy` are of their answers (`answers`).
 
   A window limits the keys of every query (`window_certificate.windows`). The
   columns `window_error` and `window_error_mean` then bound what that can change
@@ -89,14 +92,17 @@ def evaluate(
     r = r.on(
       multihost.every(lambda: _other(workdir, s, source, separator, field))
     )
-  offsets = r.text().offsets(s.split)
-  within = e.data.within
-  read = offsets if within else offsets[[0, -1]]
-  longest = max(s.lengths)
-  plan = {
-    n: eval_windows.windows(read, n, s.protocol, longest, s.tokens)
-    for n in sorted(set(s.lengths))
-  }
+  text, within, longest = r.text(), e.data.within, max(s.lengths)
+  if asked := isinstance(text, data.Generated):
+    plan: dict[int, Any] = answers.plan(text, s)
+    offsets, within = np.zeros(1, np.int64), False
+  else:
+    offsets = text.offsets(s.split)
+    read = offsets if within else offsets[[0, -1]]
+    plan = {
+      n: eval_windows.windows(read, n, s.protocol, longest, s.tokens)
+      for n in sorted(set(s.lengths))
+    }
   for record, params in r.model.rpe_rows(r.params):
     rpe_check.check(record, e.model.H, longest, params)
   for record in set(r.model.encodings):
@@ -106,24 +112,28 @@ def evaluate(
   rows, curves = [], {}
   with preemption.Preemption() as notice:
     for n, windows in plan.items():
-      row, curves[n] = one_length(r, s, n, windows, bias, notice)
+      score = answers.one_length if asked else one_length
+      row, curves[n] = score(r, s, n, windows, bias, notice)
       about = dict(rpe=about_encoding, seed=e.seed, train_length=e.train.T)
       about |= dict(split=s.split, protocol=s.protocol, step=r.step)
       about |= dict(run=runs.run_id(e), targets=s.tokens)
-      crossing = eval_windows.crossing(windows, offsets)
+      crossing = 0 if asked else eval_windows.crossing(windows, offsets)
       about |= dict(source=source or e.data.source, crosses_documents=crossing)
       about |= dict(within_documents=int(within))
       rows.append({**about, **row, **runs.provenance()})
   multihost.first(lambda: _write(path, rows, curves, e.train.T, lease))
   extra = () if s.window == 'full' else ('window_error', 'window_error_mean')
-  log.info('%s', table.text(rows, COLUMNS + extra))
+  columns = answers.COLUMNS if asked else COLUMNS + extra
+  log.info('%s', table.text(rows, columns))
   if any(row['crosses_documents'] for row in rows):
     log.info(
       'crosses_documents: windows with tokens of several documents, which '
       'training reads too (data.windows = %s)', e.data.windows,
     )  # fmt: skip
-  count, targets = eval_windows.shorter(plan[longest], offsets, longest)
-  if within and count:
+  count = targets = 0
+  if within:
+    count, targets = eval_windows.shorter(plan[longest], offsets, longest)
+  if count:
     log.info(
       'length %s: %s of %s targets are in shorter documents (%s), which are '
       'read whole', f'{longest:,}', f'{targets:,}',

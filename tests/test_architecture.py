@@ -38,6 +38,7 @@ INNER = {
     'folder_cache',
     'network',
     'permissions',
+    'probes',
     'sources',
     'tokenizers',
   ],

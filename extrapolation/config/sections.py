@@ -44,6 +44,7 @@ class Data:
 
   # sample | stdlib | files:PATH (file, folder or glob) | tfds:NAME | wikibook
   # | hf:OWNER/NAME/CONFIG | mix:0.5*SOURCE+0.5*SOURCE | prepared:DIR
+  # | probe:NAME[:KEY=VALUE..]: drawn from the seed, answers alone are scored
   source: str = 'sample'
   valid: str = ''  # another source for validation; '' splits `source`
   test: str = ''
@@ -269,7 +270,8 @@ class Eval:
   )  # fmt: skip
   protocol: str = 'nonoverlap'  # nonoverlap | sliding:STRIDE | last:K
   split: str = 'test'
-  tokens: int = 0  # targets scored, the same at every length; 0 is all
+  # Targets scored, the same at every length; 0 is all. Of a probe: answers.
+  tokens: int = 0
   batch_tokens: int = 16_384  # tokens per forward pass
   window: str = 'full'  # keys a query sees: full | N | certified:ERROR
 

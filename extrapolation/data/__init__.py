@@ -1,6 +1,8 @@
 """Text as token streams: sources, tokenizers, a prepared corpus, batches."""
 
 from extrapolation.data.dataset import BY_DOCUMENT, WINDOWS, Dataset
+from extrapolation.data.examples import Answers, Examples
+from extrapolation.data.generated import Generated
 from extrapolation.data.pipeline import batches
 from extrapolation.data.preparation import prepare
 from extrapolation.data.sources import SPLITS
@@ -11,7 +13,10 @@ __all__ = [
   'BY_DOCUMENT',
   'SPLITS',
   'WINDOWS',
+  'Answers',
   'Dataset',
+  'Examples',
+  'Generated',
   'Tokenizer',
   'batches',
   'load_tokenizer',

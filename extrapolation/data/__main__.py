@@ -2,9 +2,11 @@
 
 python -m extrapolation.data --source=files:DIR --tokenizer=bpe --out=DIR
 python -m extrapolation.data --source=tfds:wikitext2 --manual_dir=DIR
+python -m extrapolation.data --source=probe:needle:values=4
 
 Training does the same by itself; with --out the result is a folder of its own
-that can be copied, and read as --config.data.source=prepared:DIR.
+that can be copied, and read as --config.data.source=prepared:DIR. Of a probe,
+which is drawn as it is read, it prints the vocabulary, the room and an example.
 """
 
 import inspect
@@ -55,7 +57,7 @@ def dry_run(args: dict[str, Any]) -> None:
   """Prints which file goes to which split, and why, before any is read."""
   named = [args[key] for key in ('source', 'valid', 'test')]
   for source in named:
-    if re.search(r'tfds:|hf:|wikibook|prepared:', source):
+    if re.search(r'tfds:|hf:|wikibook|prepared:|probe:', source):
       raise ValueError(f'--dry_run shows files; {source} has splits of its own')
   options = sources.Options(args['separator'], args['field'], args['splits'])
   rows = []
@@ -80,7 +82,8 @@ def main(argv: list[str]) -> None:
   start = time.monotonic()
   dataset = prepare(**args)
   log.info('%s', dataset.summary())
-  log.info('%.1f s; %s', time.monotonic() - start, dataset.folder)
+  if dataset.manifest.get('key'):  # of a folder
+    log.info('%.1f s; %s', time.monotonic() - start, dataset.folder)
 
 
 if __name__ == '__main__':

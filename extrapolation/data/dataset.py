@@ -13,6 +13,8 @@ from extrapolation.data import integrity, packed, pipeline, tokenizers
 if TYPE_CHECKING:
   import grain
 
+  from extrapolation.data.examples import Batch, Examples
+
 BY_DOCUMENT = ('within', 'packed')  # each document is read by itself
 WINDOWS = ('contiguous', *BY_DOCUMENT)
 
@@ -91,13 +93,18 @@ class Dataset:
     return self.offsets('train')[[0, *ends]]
 
   @property
+  def examples(self) -> 'tuple[Examples, ...]':
+    """Probes that sequences are drawn from; a text has none."""
+    return ()
+
+  @property
   def within(self) -> bool:
     """Whether no token is read with one of another document before it."""
     return self.windows in BY_DOCUMENT
 
   def beginning(
     self, split: str, T: int, targets: int
-  ) -> UInt[np.ndarray, 'b T1'] | packed.Batch:
+  ) -> 'UInt[np.ndarray, "b T1"] | packed.Batch | Batch':
     """The first targets of a split in windows of T, as training reads them.
 
     As many whole windows of the stream, maybe none; or, where training stays

@@ -9,9 +9,12 @@ from typing import Any
 
 from extrapolation.data import (
   folder_cache,
+  generated,
   integrity,
   manifest,
+  mixed,
   permissions,
+  probes,
   sources,
   tokenizers,
   writing,
@@ -43,7 +46,8 @@ def prepare(
   """Reads a source, trains its tokenizer, and writes its tokens once.
 
   source, valid, test: see `sources.FORMS`; splits that are not given are held
-    out, see `splits.gather`. 'prepared:DIR' reads what `out` wrote.
+    out, see `splits.gather`. 'prepared:DIR' reads what `out` wrote; of a probe
+    nothing is written, see `generated` and `mixed`.
   separator: line between documents, or 'wikitext' for its articles; empty for
     the source's own: a file, a row, or what a builder takes for one.
   tokenizer: 'bytes' (ignores vocab), 'bpe' or 'unigram', of `vocab` tokens,
@@ -78,6 +82,35 @@ def prepare(
   if splits not in SPLIT_RULES:
     raise ValueError(f'splits = {splits!r}; there are {", ".join(SPLIT_RULES)}')
   tokenizers.check(tokenizer, vocab)
+  text_options = dict(
+    valid=valid,
+    test=test,
+    separator=separator,
+    windows=windows,
+    manual_dir=manual_dir,
+    field=field,
+    splits=splits,
+    out=out,
+  )
+  if source.startswith(probes.PREFIX):
+    generated.check_unused(source, text_options)
+    return generated.make(source, tokenizer, expect)
+  if mixed.has_probe(source):
+    generated.check_unused(source, dict(out=out))
+    asked, rest = mixed.split(source, tokenizer)
+    return mixed.Mixed.of(
+      source,
+      asked,
+      prepare(
+        source=rest,
+        tokenizer=tokenizer,
+        vocab=vocab,
+        cache=cache,
+        expect=mixed.of_text(expect),
+        **text_options,
+      ),
+      expect,
+    )
   expected = Expected.of(expect) if expect is not None else None
   if source.startswith('prepared:'):
     if valid or test or out:

@@ -22,12 +22,14 @@ class Registry:
     noun: what messages call one of its parts.
     record: name of the class in `PACKAGE.base` that `make` returns.
     others: files that are no parts, beside those that begin with `_`.
+    given: arguments of `make` before its hyperparameters.
   """
 
   package: str
   noun: str
   record: str
   others: tuple[str, ...] = ('base', 'check')
+  given: tuple[str, ...] = ('H',)
 
   def names(self) -> list[str]:
     """Every part there is, in alphabetical order."""
@@ -38,7 +40,7 @@ class Registry:
   def defaults(self, name: str) -> dict[str, Any]:
     """The hyperparameters of a part with their default values."""
     parameters = list(inspect.signature(self._make(name)).parameters.values())
-    return {p.name: p.default for p in parameters[1:]}
+    return {p.name: p.default for p in parameters[len(self.given) :]}
 
   def label(self, name: str, hyper: Mapping[str, Any]) -> str:
     """`NAME:KEY=VALUE:...` with the hyperparameters that are not the default.
@@ -49,8 +51,8 @@ class Registry:
     changed = [f'{k}={text(v)}' for k, v in hyper.items() if v != known[k]]
     return ':'.join([name, *changed])
 
-  def get(self, name: str, H: int, /, **hyper: Any) -> Any:
-    """The record of the part `name` for H heads.
+  def get(self, name: str, /, *given: Any, **hyper: Any) -> Any:
+    """The record of the part `name`, of a clock or a heat for H heads.
 
     Raises:
       ValueError: no such part, or a hyperparameter that it does not have or
@@ -64,7 +66,7 @@ class Registry:
           f'{self.noun} {name!r} has no hyperparameter {key!r}; it has: {has}'
         )
     try:
-      made = make(H, **hyper)
+      made = make(*given, **hyper)
     except ValueError:  # of a hyperparameter
       raise
     except Exception as e:  # whatever a file of the user's own raises
@@ -91,10 +93,10 @@ class Registry:
       )
     try:
       make = importlib.import_module(f'{self.package}.{name}').make
-      defaults = list(inspect.signature(make).parameters.values())[1:]
+      parameters = list(inspect.signature(make).parameters.values())
     except Exception as e:  # whatever a file of the user's own raises
       raise self._unusable(name, f'{type(e).__name__}: {e}') from e
-    for p in defaults:
+    for p in parameters[len(self.given) :]:
       if p.default is p.empty:
         raise self._unusable(name, f'make() has no default for {p.name!r}')
     return make

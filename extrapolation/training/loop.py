@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,6 +72,7 @@ class Loop:
         self.record(
           done, late,
           valid_loss=validate(p, state.params, text, s, bias, done),
+          **accuracy(p, state.params, text, s, bias, done),
         )  # fmt: skip
         late = None
       if done % s.checkpoint_every == 0 or last or stop:
@@ -176,13 +177,48 @@ def validate(
   step: int = 0,
 ) -> float:
   """Mean nats per token over the first windows of the validation split."""
-  windows = valid_windows(text, s)
-  sums = np.zeros(2)
+  sums = _sums(p, p.eval_step, params, valid_windows(text, s), s, bias, step)
+  return sums[0] / sums[1]
+
+
+def accuracy(
+  p: TrainStep,
+  params: dict,
+  text: data.Dataset,
+  s: config.Train,
+  bias: Array | None,
+  step: int = 0,
+) -> dict[str, float]:
+  """Share of right answers to validation examples of each probe there is.
+
+  Named by probe where there are several.
+  """
+  out, numbers = {}, range(max(s.valid_tokens // s.T, 1))
+  for i, one in enumerate(text.examples):
+    batch = one.read(numbers, s.T, stream='valid').batch
+    sums = _sums(p, p.answer_step, params, batch, s, bias, step)
+    several = f'_{i}_{one.probe.name}' if len(text.examples) > 1 else ''
+    out[f'valid_accuracy{several}'] = sums[2] / sums[1]
+  return out
+
+
+def _sums(
+  p: TrainStep,
+  sums_of: Callable,
+  params: dict,
+  windows: tuple[np.ndarray, ...],
+  s: config.Train,
+  bias: Array | None,
+  step: int,
+) -> np.ndarray:
+  """The sums of all windows, in batches of B."""
+  sums: Any = 0.0
   for i in range(0, len(windows[0]), s.B):
     part = [x[i : i + s.B] for x in windows]
     part[0] = part[0].astype(np.int32)
     fill = (0, s.B - len(part[0])), (0, 0)  # rows of weight 0
     batch = tuple(np.pad(x, fill) for x in part)
     batch = p.layout.global_from_local(batch, s.B)
-    sums += [float(x) for x in p.eval_step(params, batch, bias, step)]
-  return sums[0] / sums[1]
+    of_batch = [float(x) for x in sums_of(params, batch, bias, step)]
+    sums = sums + np.array(of_batch)
+  return sums

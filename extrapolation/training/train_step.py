@@ -50,6 +50,9 @@ class TrainStep:
   step: Callable  # (State, batch, key, bias) -> (State, metrics)
   # (params, batch, bias, step) -> (weighted sum of nats, of w)
   eval_step: Callable
+  # the same -> (.., .., sum of w where the target has the largest logit); holds
+  # all logits
+  answer_step: Callable
   rpe_params: Callable  # params -> those of the encoding, as in its formula
   # params -> the table, or None if it is learned, or read at a clock's distance
   bias_table: Callable
@@ -117,8 +120,11 @@ def _compiled(
   steps: int,
   accumulate: int,
   layout: mesh.Layout,
-) -> tuple[State, Callable, Callable, Callable]:
-  """abstract_state, init, step and eval_step; `own` has a bias of its own."""
+) -> tuple[State, Callable, Callable, Callable, Callable]:
+  """abstract_state, init, step, eval_step, answer_step.
+
+  `own` has a bias of its own.
+  """
   tx, learning_rate = optimizer.make(steps, optim)
 
   def init(key: PRNGKeyArray) -> State:
@@ -205,12 +211,30 @@ def _compiled(
     nll = network.nll(params, bias, *mesh.shifted(tokens), documents=documents)
     return mesh.psum((jnp.sum(weights * nll), weights.sum()), axis)
 
+  def answer_step(
+    params: dict,
+    batch: Any,
+    bias: Array | None,
+    steps_made: int | Array = 0,
+    *,
+    axis: str | None,
+  ) -> tuple[Array, Array, Array]:
+    tokens, weights, documents = _complete(batch, params)
+    bias = bias_of(params, bias, tokens.shape[1] - 1, jnp.asarray(steps_made))
+    inputs, targets = mesh.shifted(tokens)
+    x: Any = network.hidden(params, bias, inputs, documents=documents)
+    nll = model.token_nll(params, x, targets)
+    right = jnp.argmax(model.logits(params, x), -1) == targets
+    sums = (weights * nll).sum(), weights.sum(), (weights * right).sum()
+    return mesh.psum(sums, axis)
+
   abstract_state = layout.abstract_state(init, jax.random.key(0))
   return (
     abstract_state,
     layout.init_sharded(init, abstract_state),
     layout.compile(step, abstract_state, donate=True),
     layout.compile(eval_step),
+    layout.compile(answer_step),
   )
 
 

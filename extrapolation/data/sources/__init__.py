@@ -7,6 +7,7 @@ from extrapolation.data.sources.corpora import (
   held_out,
   lines,
   parts,
+  weighted,
 )
 from extrapolation.data.sources.inputs import BLOCK, SPLITS, Input
 from extrapolation.data.sources.reading import documents
@@ -24,4 +25,5 @@ __all__ = [
   'held_out',
   'lines',
   'parts',
+  'weighted',
 ]

@@ -14,14 +14,16 @@ from extrapolation.data.sources.reading import WIKITEXT
 FORMS = (
   f"'sample', 'stdlib', 'files:PATH' (a file, folder or glob; {PACKINGS}), "
   "'tfds:NAME', 'hf:OWNER/NAME/CONFIG', 'wikibook', "
-  "'mix:[WEIGHT*]SOURCE+[WEIGHT*]SOURCE...' or 'prepared:DIR'"
+  "'probe:NAME[:KEY=VALUE..]', 'mix:[WEIGHT*]SOURCE+[WEIGHT*]SOURCE...' or "
+  "'prepared:DIR'"
 )
 _OWN = {'sample': sample.read, 'stdlib': files.stdlib}  # need no other name
 _NAMED = {'wikibook': 'tfds:wikibook'}  # Wikipedia and books, each text once
 
 # A '+' may be part of a path, so it separates only if a source follows it.
 _PLUS = re.compile(
-  r'\+(?=(?:[\d.eE-]+\*)?(?:sample|stdlib|wikibook|files:|tfds:|hf:|mix:))'
+  r'\+(?=(?:[\d.eE-]+\*)?'
+  r'(?:sample|stdlib|wikibook|files:|tfds:|hf:|mix:|probe:))'
 )
 _WEIGHT = re.compile(r'([\d.eE-]+)\*(?=[a-z])')
 
@@ -147,10 +149,8 @@ def _mixture(source: str, options: Options) -> list[Part]:
   if not source.startswith('mix:'):
     return [_part(source, options)]
   weights, corpora = [], []
-  for text in _PLUS.split(source.removeprefix('mix:')):
-    given = _WEIGHT.match(text)
-    weights.append(_weight(given[1], source) if given else 0.0)
-    text = text[given.end() :] if given else text
+  for weight, text in weighted(source):
+    weights.append(weight)
     if text.startswith('mix:'):
       raise ValueError(f'{source}: a mixture cannot hold another one')
     corpora.append(_part(_NAMED.get(text, text), options))
@@ -166,6 +166,23 @@ def _mixture(source: str, options: Options) -> list[Part]:
       )
     corpora[i] = dataclasses.replace(part, weight=weights[i] / total)
   return corpora
+
+
+def weighted(source: str) -> list[tuple[float, str]]:
+  """Weight and source of each part of a `mix:` source; 0.0 if none is given.
+
+  >>> weighted('mix:0.2*probe:needle+0.8*files:a+b.txt')
+  [(0.2, 'probe:needle'), (0.8, 'files:a+b.txt')]
+
+  Raises:
+    ValueError: a weight that is none.
+  """
+  parts = []
+  for text in _PLUS.split(source.removeprefix('mix:')):
+    given = _WEIGHT.match(text)
+    weight = _weight(given[1], source) if given else 0.0
+    parts.append((weight, text[given.end() :] if given else text))
+  return parts
 
 
 def _weight(text: str, source: str) -> float:

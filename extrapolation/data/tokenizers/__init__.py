@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from etils import epath
 
-from extrapolation.data.tokenizers import tokenizer
+from extrapolation.data.tokenizers import symbols, tokenizer
 from extrapolation.data.tokenizers.tokenizer import Cut, Tokenizer
 from extrapolation.output import plain_file
 
@@ -28,6 +28,7 @@ __all__ = [
   'given',
   'key',
   'load',
+  'symbols',
   'train',
 ]
 
@@ -51,6 +52,8 @@ def load(path: str | os.PathLike) -> Tokenizer:
     ) from None
   if kind in GIVEN:
     return _given(model, path)
+  if kind == 'symbols':
+    return _symbols(model, path)
   if kind == 'gpt2':
     from extrapolation.data.tokenizers import gpt2 as of_kind
   elif kind in LEARNED:
@@ -62,6 +65,16 @@ def load(path: str | os.PathLike) -> Tokenizer:
   except (RuntimeError, *plain_file.PARSE_ERRORS) as error:
     raise ValueError(
       f'{path} holds no sound tokenizer ({plain_file.brief(error)}); save it '
+      'again'
+    ) from None
+
+
+def _symbols(model: bytes, path: str | os.PathLike) -> Tokenizer:
+  try:
+    return symbols.load(model)
+  except plain_file.PARSE_ERRORS as error:
+    raise ValueError(
+      f'{path} holds no sound vocabulary ({plain_file.brief(error)}); save it '
       'again'
     ) from None
 
@@ -94,7 +107,7 @@ def _kind(name: str, model: bytes) -> str:
   if kind in GIVEN:
     return kind
   family = kind.rstrip('0123456789')
-  if kind == 'gpt2' or family in LEARNED:
+  if kind == 'gpt2' or family in (*LEARNED, 'symbols'):
     return 'gpt2' if kind == 'gpt2' else family
   raise ValueError(f'no kind of tokenizer {kind[:80]!r}')
 
