@@ -152,15 +152,20 @@ def _write_rpe(
   lease: leases.Lease | None,
 ) -> None:
   values = p.rpe_params(state.params)
-  encodings, rates = p.model.encodings, []
-  if not all(x.clock.is_index and x.heat.is_one for x in encodings):
+  encodings, rates, mixes = p.model.encodings, [], []
+  moving = not all(x.clock.is_index and x.heat.is_one for x in encodings)
+  scored = not all(x.score.is_plain for x in encodings)
+  if moving or scored:
     read = p.layout.jit_replicated(layer_rates.needed)(state.params)
-    rates = layer_rates.of_layers(
-      encodings, e.model.N, e.model.H, jax.device_get(read)
-    )
+    read = jax.device_get(read)
+    if moving:
+      rates = layer_rates.of_layers(encodings, e.model.N, e.model.H, read)
+    mixes = layer_rates.mixes(encodings, e.model.N, read)
   if lease:
     lease.check()
-  multihost.first(lambda: runs.write_rpe(workdir, when, e, values, rates))
+  multihost.first(
+    lambda: runs.write_rpe(workdir, when, e, values, rates, mixes)
+  )
 
 
 def _begin(spec: str, workdir: str) -> str:
