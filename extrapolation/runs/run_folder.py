@@ -191,8 +191,8 @@ def write_rpe(
   `when` is 'init' or 'final'. `values` are those of `Model.rpe_params`; with a
   leading axis of layers if each has its own. `rates` are those of clocks and
   heats by layer and head, which windows follow from; `mixes` the learned parts
-  of scores that mix heads, by layer. Theory reads this file and no checkpoint. The source of an encoding that is not packaged is kept
-  beside it.
+  of scores that mix heads, by layer. Theory reads this file and no checkpoint.
+  The source of an encoding that is not packaged is kept beside it.
   """
   path, c = epath.Path(workdir) / 'rpe.json', e.model
   known = signed.read(path) if path.exists() else {}
