@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from extrapolation import clock, heat
@@ -50,6 +51,11 @@ def heads(
       changed |= dict(heat=heat.get(item.name, size, **item.hyper))
     text = composition.write(((part,),), label)
     made.append(dataclasses.replace(encoding, name=text, **changed))
+    if made[-1].heat.whole and not np.all(made[-1].score.softmax):
+      raise ValueError(
+        f'{text!r}: a heat of the whole logit, where no softmax divides the '
+        'weights; take a heat of q.k, whole=false'
+      )
   if len(made) == 1:
     return made[0]
   name = composition.write((tuple(parts),), label)

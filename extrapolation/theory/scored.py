@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from fractions import Fraction
 
+from extrapolation.theory import mixture
 from extrapolation.theory.attended import SUM, Head
 from extrapolation.theory.verdicts import (
   NOT,
@@ -29,12 +30,13 @@ def bounded(head: Head) -> Tightness:
         'under a heat of the whole logit, by how much the score of near keys '
         'exceeds that of all others'
       )
+  M = 'M' if head.is_one else 'M s'
   return Tightness(
     NOT,
     None,
-    'bounded score: |logit - q.k| <= B, so each of n keys has at least '
-    'exp(-2 (M + B)) / n of the mass, and the nearest w have at most '
-    'w exp(2 (M + B)) / n',
+    f'bounded score: |logit - q.k| <= B, so the nearest w of n keys have at '
+    f'most w exp(2 ({M} + B)) / n of the mass'
+    + ('' if head.is_one else f', s the heat, and {M} is 0 where logits are'),
   )
 
 
@@ -86,7 +88,7 @@ def unmixed(head: Head) -> Head | None:
 
   None where none is known: `head.why_not_mixed`.
   """
-  if head.mixed is None or _grows(head):
+  if head.mixed is None or _grows(head) or _at_border(head):
     return None
   return dataclasses.replace(head, b=head.mixed.b, score=SUM, mixed=None)
 
@@ -107,11 +109,21 @@ def mixed(head: Head, said: Tightness) -> Tightness:
 
 def why_not(head: Head) -> str:
   """What is missing of a head that is neither bounded nor decays."""
-  if head.mixed is not None:
+  if head.mixed is None:
+    return head.why_not_mixed
+  if _grows(head):
     return 'how heads are mixed under a heat of q.k that grows'
-  return head.why_not_mixed
+  _, kappa, g = head.mixed
+  return f'on which side of its border it is: kappa = {kappa:.6g}, g = {g}'
 
 
 def _grows(head: Head) -> bool:
   """Whether a heat of q.k alone may grow: q.k is mixed as well then."""
   return not (head.is_one or head.whole or head.rates.heat == 0)
+
+
+def _at_border(head: Head) -> bool:
+  """Whether float32 does not tell if kappa is above what decides."""
+  assert head.mixed is not None
+  kappa, borders = head.mixed.kappa, [0] + [1] * (head.mixed.g == mixture.LOG)
+  return kappa != 0 and any(abs(kappa - x) < OUTWARD for x in borders)

@@ -12,8 +12,19 @@ from extrapolation import config, model
 
 KEY = jax.random.key(0)
 V, T, B = 50, 33, 2
-SPECS = ('type1@forget/kerple_log*asentmax:whole=true+rotary@segment:ids=3-7',)
+SPECS = (
+  'type1@forget/kerple_log*asentmax:whole=true+rotary@segment:ids=3-7',
+  'cope*ssmax+dape@forget/stick_breaking*log_n+fire:train_length=16*ssmax',
+)
 MORE = (
+  'fire',
+  'cope',
+  'stick_breaking',
+  'dape',
+  'fire@forget*ssmax:whole=true',
+  'stick_breaking+alibi*log_n:whole=true/dape:kernel=kerple_log',
+  'dape@cable*asentmax:whole=true+t5',
+  'cope:positions=4*llama4:floor=8',
   'type1@forget*ssmax',
   'kerple_log@cable*asentmax:whole=true+t5'
   '/rotary@segment:ids=3-7*llama4:floor=8',
