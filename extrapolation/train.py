@@ -17,6 +17,7 @@ from immutabledict import immutabledict
 
 from extrapolation import cli, config, data, rpe, runs, training
 from extrapolation.cli import allocator, compilation_cache, paths
+from extrapolation.evaluation import eval_windows
 from extrapolation.model import layer_rates
 from extrapolation.parallel import mesh, multihost, preemption
 from extrapolation.rpe import check as rpe_check
@@ -84,6 +85,7 @@ def train(
   )
   if e.train.valid_every:
     loop.valid_windows(text, e.train)  # long enough?
+  _check_lengths(text, e.eval)
   begun = None
   if e.train.init_from and not CheckpointReader(workdir).steps():
     begun = init_from.params(
@@ -136,6 +138,22 @@ def train(
 
 def _text(e: config.Experiment) -> data.Dataset:
   return data.prepare(**dataclasses.asdict(e.data))
+
+
+def _check_lengths(text: data.Dataset, s: config.Eval) -> None:
+  """Raises ValueError if no document is as long as `eval.lengths`.
+
+  Where each is read by itself, that would end a run at its evaluation.
+  """
+  if text.within and s.lengths and s.split in text.manifest['splits']:
+    documents, longest = text.offsets(s.split), max(s.lengths)
+    try:
+      eval_windows.windows(documents, longest, s.protocol, longest, s.tokens)
+    except ValueError as e:
+      raise ValueError(
+        f'eval.lengths, in the {s.split} split, which is read by documents '
+        f'(data.windows = {text.windows}): {e}'
+      ) from None
 
 
 def _record(workdir: str, text: data.Dataset) -> None:
