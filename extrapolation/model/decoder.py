@@ -85,7 +85,7 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
       **kw: Any,
     ) -> Array:
       assert heats_bias  # what scales q.k alone is in q
-      if heat is not None and 'score' not in kw:  # whose logit it scales
+      if heat is not None:
         q = (q * heat[..., None]).astype(q.dtype)
       tail = None if log_tail is None else log_tail[layer]
       o, caches[layer] = decode.step(

@@ -90,13 +90,14 @@ def _degree(x: Node) -> Fraction | None:
   """d of a polynomial that is t^d but for a factor and lower powers."""
   if x.op == 't':
     return Fraction(1)
-  degrees = [_degree(one) for one in x.args if one.op != 'const']
-  if None in degrees or not degrees:
+  known = [_degree(one) for one in x.args if one.op != 'const']
+  degrees = [d for d in known if d is not None]
+  if len(degrees) < len(known) or not degrees:
     return None
   if x.op == 'add' and x.data[0] >= 0 and min(x.data[1]) > 0:
     return max(degrees)
   if x.op == 'mul':
-    return sum(degrees) if len(degrees) == len(x.args) else None
+    return sum(degrees, Fraction(0)) if len(degrees) == len(x.args) else None
   if x.op == 'pow' and x.args[1].op == 'const' and x.args[1].data > 0:
     return degrees[0] * x.args[1].data
   return None

@@ -66,7 +66,8 @@ def read(folder: str) -> Run:
       _layers(
         encodings,
         data.get(when) or data['init'],
-        *(_at(data.get(key, {}), when) for key in ('rates', 'mixes')),
+        _at(data.get('rates', {}), when),
+        _at(data.get('mixes', {}), when),
         name,
         path,
       )

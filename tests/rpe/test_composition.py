@@ -122,13 +122,16 @@ def test_parts_have_their_own_heads_and_parameters():
 
 def test_scores_read_their_own_heads():
   """A plain part is z + bias, and adds no step to what has passed."""
-  text = 'alibi+cope:positions=5+dape:width=3+stick_breaking'
-  H, width = 8, 32
-  e, size = rpe.get(text, H), 2
-  parts = [rpe.get(n, size, **h) for n, h in (
-    ('alibi', {}), ('cope', dict(positions=5)), ('dape', dict(width=3)),
-    ('stick_breaking', {}),
-  )]  # fmt: skip
+  H, width, size = 6, 24, 2
+  e = rpe.get('alibi+cope:positions=5+stick_breaking', H)
+  parts = [
+    rpe.get(name, size, **hyper)
+    for name, hyper in (
+      ('alibi', {}),
+      ('cope', dict(positions=5)),
+      ('stick_breaking', {}),
+    )
+  ]
   shapes = ((H, 3, 4), (H, 3, 4), (H, 3, 4), (1, 3, 4), (1, 3, 1), (1, 3, 4))
   tile = Tile(
     *(jax.random.uniform(jax.random.key(i), s) for i, s in enumerate(shapes)),
@@ -148,7 +151,7 @@ def test_scores_read_their_own_heads():
     steps = part.score.step and part.score.step(own, values)
     want = jnp.zeros((size, 3, 4)) if steps is None else steps
     np.testing.assert_array_equal(step[heads], want)
-  assert e.score.softmax == (True,) * 6 + (False,) * 2
+  assert e.score.softmax == (True,) * 4 + (False,) * 2
   assert not e.score.bounded and e.score.decay is e.score.slope is None
   alone = rpe.get('alibi+none', H)
   assert alone.score.is_plain and rpe.get('fire+cope', H).score.softmax is True

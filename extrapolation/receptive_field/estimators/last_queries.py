@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from extrapolation.attention import kernel, toeplitz
+from extrapolation.attention import kernel, reference, toeplitz
 from extrapolation.attention.kernel import Kernel
 from extrapolation.attention.positions import Positions
-from extrapolation.attention.terms import Scored, Terms, difference
+from extrapolation.attention.terms import Scored, Terms, difference, heated
 from extrapolation.parts.score import Tile
 
 BLOCK, MOST = 256, 32  # queries at once; blocks a text is cut into
@@ -81,7 +81,7 @@ def weights(
     return e, jnp.sum(e, axis=-1, keepdims=True)
   seen = added != -jnp.inf
   logits = _scored(t, logits, q.astype(wide), added, distance, seen)
-  logits = jnp.where(seen, _heated(t, logits, R, S), -jnp.inf)
+  logits = _heated(t, logits, R, S)
   softmax = t.scored.softmax(H)[:, None, None]
   top = jnp.max(logits, axis=-1, keepdims=True)
   e = jnp.exp(logits - jnp.where(softmax, top, 0))
@@ -110,9 +110,7 @@ def _heated(t: Terms, x: Array, R: int, S: int) -> Array:
   """x [.., R, S] times the heat of the last R of S queries."""
   if t.heat is None:
     return x
-  heat = jnp.moveaxis(t.heat[:, S - R : S], 1, 2)[..., None]
-  hidden = x == -jnp.inf
-  return jnp.where(hidden, -jnp.inf, heat * jnp.where(hidden, 0, x))
+  return heated(x, jnp.moveaxis(t.heat[:, S - R : S], 1, 2)[..., None])
 
 
 def _scored(
@@ -123,10 +121,9 @@ def _scored(
   distance: Float[Array, '#B #H R S'],
   seen: Bool[Array, '#B H R S'],
 ) -> Float[Array, 'B H R S']:
-  """What the score makes of the last R queries of S keys."""
+  """The logits of the last R queries of S keys; -inf where not seen."""
   assert t.scored is not None and t.positions is not None
-  score, params = t.scored.score, t.scored.params
-  R, S = z.shape[2:]
+  scored, (R, S) = t.scored, z.shape[2:]
 
   def of_text(z, q, bias, distance, position, seen):
     tile = Tile(
@@ -138,10 +135,7 @@ def _scored(
       between=_between(R, S)[None],
       passed=jnp.zeros_like(z),
     )
-    if score.step is not None:
-      steps = jnp.where(seen, score.step(tile, params), 0)
-      tile = tile._replace(passed=jnp.cumsum(steps[..., ::-1], -1)[..., ::-1])
-    return score.logit(tile, params)
+    return reference.logits(scored, tile, seen)
 
   position = jnp.moveaxis(t.positions[:, S - R : S], 1, 2)[..., None]
   given = z, jnp.moveaxis(q, 1, 2), bias, distance, position, seen
