@@ -53,7 +53,7 @@ def decaying(
     )
   size = M or 0.0
   a = float(decay(size)) * (1 - OUTWARD)
-  bound = 'weights beyond the nearest m keys sum to at most exp(-a m)'
+  bound = 'keys more than m tokens back weigh at most exp(-a m) together'
   if c is None and size > 0:
     return unknown('how the heat grows with the index: its file has no rate')
   if head.is_one or M == 0:
