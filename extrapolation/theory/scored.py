@@ -30,13 +30,12 @@ def bounded(head: Head) -> Tightness:
         'under a heat of the whole logit, by how much the score of near keys '
         'exceeds that of all others'
       )
-  M = 'M' if head.is_one else 'M s'
+  where = '' if head.is_one else ', where q is 0 or the heat 1'
   return Tightness(
     NOT,
     None,
-    f'bounded score: |logit - q.k| <= B, so the nearest w of n keys have at '
-    f'most w exp(2 ({M} + B)) / n of the mass'
-    + ('' if head.is_one else f', s the heat, and {M} is 0 where logits are'),
+    'bounded score: |logit - q.k| <= B, so the nearest w of n keys have at '
+    f'most w exp(2 (M + B)) / n of the mass{where}',
   )
 
 
