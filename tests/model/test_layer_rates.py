@@ -92,6 +92,7 @@ def test_a_run_has_windows_of_its_weights(tmp_path, capsys):
   assert 'all together: not tight' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_mix_of_heads_is_that_of_its_layer(tmp_path, capsys):
   spec = 'dape:width=4@forget+none/fire'
   m, params = small.make(spec, N=3, H=4)

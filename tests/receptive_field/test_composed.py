@@ -275,7 +275,7 @@ class Known:
 @pytest.fixture(
   scope='module',
   params=[
-    pytest.param(s, marks=() if '@forget/' in s else pytest.mark.slow)
+    pytest.param(s, marks=() if '@forget/rotary' in s else pytest.mark.slow)
     for s in REFEREES
   ],
 )
