@@ -106,7 +106,7 @@ def test_a_mix_of_heads_is_that_of_its_layer(tmp_path, capsys):
   runs.write_rpe(str(tmp_path), 'init', e, m.rpe_params(params), rates, mixes)
   heads = trained.read(str(tmp_path)).after.attended
   slope = m.encodings[0].parts[0].score.slope
-  k = np.asarray([2.0**-4, 2.0**-8])  # of alibi
+  k = jnp.asarray([2.0**-4, 2.0**-8])  # of alibi
   for layer, first in ((0, 0), (2, 8)):
     own = {n[:-2]: v for n, v in mixes[layer].items()}
     kappa = [head.mixed.kappa for head in heads[first : first + 2]]
