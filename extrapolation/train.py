@@ -17,6 +17,7 @@ from immutabledict import immutabledict
 
 from extrapolation import cli, config, data, rpe, runs, training
 from extrapolation.cli import allocator, compilation_cache, paths
+from extrapolation.evaluation import eval_windows
 from extrapolation.model import layer_rates
 from extrapolation.parallel import mesh, multihost, preemption
 from extrapolation.rpe import check as rpe_check
@@ -84,6 +85,7 @@ def train(
   )
   if e.train.valid_every:
     loop.valid_windows(text, e.train)  # long enough?
+  _check_lengths(text, e.eval)
   begun = None
   if e.train.init_from and not CheckpointReader(workdir).steps():
     begun = init_from.params(
@@ -138,6 +140,22 @@ def _text(e: config.Experiment) -> data.Dataset:
   return data.prepare(**dataclasses.asdict(e.data))
 
 
+def _check_lengths(text: data.Dataset, s: config.Eval) -> None:
+  """Raises ValueError if no document is as long as `eval.lengths`.
+
+  Where each is read by itself, that would end a run at its evaluation.
+  """
+  if text.within and s.lengths and s.split in text.manifest['splits']:
+    documents, longest = text.offsets(s.split), max(s.lengths)
+    try:
+      eval_windows.windows(documents, longest, s.protocol, longest, s.tokens)
+    except ValueError as e:
+      raise ValueError(
+        f'eval.lengths, in the {s.split} split, which is read by documents '
+        f'(data.windows = {text.windows}): {e}'
+      ) from None
+
+
 def _record(workdir: str, text: data.Dataset) -> None:
   runs.same_text(workdir, text.manifest)
   runs.write_tokenizer(workdir, text.tokenizer)
@@ -152,15 +170,20 @@ def _write_rpe(
   lease: leases.Lease | None,
 ) -> None:
   values = p.rpe_params(state.params)
-  encodings, rates = p.model.encodings, []
-  if not all(x.clock.is_index and x.heat.is_one for x in encodings):
+  encodings, rates, mixes = p.model.encodings, [], []
+  moving = not all(x.clock.is_index and x.heat.is_one for x in encodings)
+  scored = not all(x.score.is_plain for x in encodings)
+  if moving or scored:
     read = p.layout.jit_replicated(layer_rates.needed)(state.params)
-    rates = layer_rates.of_layers(
-      encodings, e.model.N, e.model.H, jax.device_get(read)
-    )
+    read = jax.device_get(read)
+    if moving:
+      rates = layer_rates.of_layers(encodings, e.model.N, e.model.H, read)
+    mixes = layer_rates.mixes(encodings, e.model.N, read)
   if lease:
     lease.check()
-  multihost.first(lambda: runs.write_rpe(workdir, when, e, values, rates))
+  multihost.first(
+    lambda: runs.write_rpe(workdir, when, e, values, rates, mixes)
+  )
 
 
 def _begin(spec: str, workdir: str) -> str:

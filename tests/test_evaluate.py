@@ -75,6 +75,17 @@ def cut(path):
   path.write_text(''.join(map(operator.add, lines, ends)))
 
 
+def test_a_length_of_no_document_is_refused_before_training(tiny, tmp_path):
+  for path in (tmp_path / 'text').iterdir():
+    cut(path)
+  changes = {'data.separator': 'blank', 'data.windows': 'packed'}
+  changes |= {'train.valid_every': '0', 'eval.lengths': '8,1024'}
+  e = config.override(tiny, changes)
+  with pytest.raises(ValueError, match=r'eval.lengths, .*1024 is longer than'):
+    train.train(e, str(tmp_path / 'run'))
+  assert not (tmp_path / 'run').exists()
+
+
 @pytest.mark.parametrize('windows', ['within', 'packed'])
 def test_a_run_within_documents_is_scored_within_them(
   windows, tiny, tmp_path, capsys

@@ -154,6 +154,26 @@ def test_theory_is_of_what_each_seed_learned(made):
   assert 'too few to rank' in few[-1] and not any('tau' in s for s in few)
 
 
+@pytest.mark.parametrize(
+  ('name', 'verdict', 'argument'),
+  [
+    ('alibi', 'converges', '-b/ln t -> inf'),
+    ('stick_breaking', 'tight', 'every head of every layer is tight'),
+    ('none*ssmax/alibi', 'not tight', 'layer 1, none*ssmax: not tight'),
+    ('rotary', 'not judged', 'order enters through rotate'),
+  ],
+)
+def test_where_there_is_no_sum_it_is_judged_by_windows(
+  name, verdict, argument, tmp_path
+):
+  about = dict(name=name, H=2, hyper={}, train_length=8, init={}, final={})
+  (tmp_path / 'rpe.json').write_text(json.dumps(about))
+  why, seed = theory_vs_measured._judge(str(tmp_path), 1.5, 16)
+  one = theory_vs_measured.Encoding(name, [seed], why)
+  assert one.verdicts == verdict
+  assert one.argument.startswith(argument)
+
+
 def test_a_statistic_that_is_undefined_is_not_given():
   seeds = [theory_vs_measured.Seed('converges', 7.0, 0.1, 1.5, 'a proof')] * 2
   same = [theory_vs_measured.Encoding(f'e{i}', seeds) for i in range(4)]

@@ -96,9 +96,12 @@ def _encoding(
   if not isinstance(spec, str):
     raise ValueError(f'config key model.rpe = {sizes.shown(spec)}: needs str')
   T = overrides.get('train.T')
-  spec = rpe.at_train_length(
-    spec, tree['train']['T'] if T is None else _parse(T, 1, 'train.T')
-  )
+  T = tree['train']['T'] if T is None else _parse(T, 1, 'train.T')
+  args = 'model.rpe_args.'
+  known = {k.removeprefix(args) for k in overrides if k.startswith(args)}
+  if rpe.parse(spec)[0] == model['rpe']:
+    known |= {*model['rpe_args']}
+  spec = rpe.at_train_length(spec, T, known)
   kernel, hyper = rpe.parse(spec)
   if kernel != model['rpe']:  # what is there was of another encoding
     known = section(tree['sweep'].get('files', {}), 'sweep.files')

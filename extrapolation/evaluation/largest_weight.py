@@ -29,10 +29,15 @@ def log_weights(
 
   Raises:
     ValueError: a clock or a heat of the bias is of the text, so that keys may
-      weigh as much at any distance.
+      weigh as much at any distance; or logits are more than q.k and the bias.
   """
   if m.by_distance:
     return np.asarray(m.bias(params, length), np.float64)
+  if not all(e.score.is_plain for e in m.encodings):
+    raise ValueError(
+      f'of {m.config.label} logits are more than q.k and a bias, so nothing '
+      'bounds what is left out'
+    )
   m, params = model.unrolled(m, params)
   rows = []
   for i, (encoding, own) in enumerate(m.rpe_by_layer(params)):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Integer
 
-from extrapolation import model, runs
+from extrapolation import attention, model, runs
 from extrapolation.config import Eval
 from extrapolation.evaluation import window_certificate
 from extrapolation.evaluation.eval_windows import Window
@@ -161,23 +161,27 @@ def _nll(
   query the largest and the mean error over layers and heads, [B, T, 2]; None
   of ln T_w = None.
   """
+
+  def whole(params: dict, bias: Any, batch: Array, **kw: Any) -> Array:
+    inputs, targets = mesh.shifted(batch)
+    suited, params = model.for_length(network, params, inputs.shape[1])
+    return suited.nll(params, bias, inputs, targets, **kw)
+
   if window is None:
-
-    def whole(params: dict, bias: Array, batch: Array) -> Array:
-      inputs, targets = mesh.shifted(batch)
-      suited, params = model.for_length(network, params, inputs.shape[1])
-      return suited.nll(params, bias, inputs, targets)
-
     return layout.jit_replicated(whole)
 
+  def attend(q: Array, k: Array, v: Array, bias: Any, layer: Any, **kw: Any):
+    del layer
+    return attention.attend(q, k, v, bias, window=window, **kw)
+
   def windowed(
-    params: dict, bias: Array, batch: Array, log_tails: Array | None
+    params: dict, bias: Any, batch: Array, log_tails: Array | None
   ) -> tuple[Array, Array | None]:
+    if log_tails is None:
+      return whole(params, bias, batch, attend=attend), None
     nats, seen = window_certificate.measured(
       network, params, bias, batch, window
     )
-    if log_tails is None:
-      return nats, None
     lost = window_certificate.lost(seen, log_tails, window)
     return nats, jnp.stack([lost.max((0, 3)), lost.mean((0, 3))], -1)
 

@@ -108,7 +108,8 @@ def check(m: model.Model, params: dict, spec: str) -> None:
   """Raises ValueError if `certified:ERROR` is asked for and nothing bounds it.
 
   It bounds the weight of keys by their number i - j: a clock may put all of
-  them near, and a heat of the bias changes their weight with the query.
+  them near, a heat of the bias changes their weight with the query, and a score
+  may give weight to keys of any bias.
   """
   if isinstance(config.keys_or_error(spec), float):
     try:

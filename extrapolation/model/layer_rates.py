@@ -1,4 +1,4 @@
-"""How fast clocks run and heats grow in every layer, from its weights."""
+"""What theory needs of the weights of clocks, heats and scores, by layer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from extrapolation.parts.normed import Normed
-from extrapolation.rpe import RPE, of_layer
+from extrapolation.rpe import RPE, Params, of_layer
 from extrapolation.rpe.rates import Rates, rates
 
-NEEDED = 'attention_norm', 'clock', 'heat'
+NEEDED = 'attention_norm', 'clock', 'heat', 'score'
 
 
 def needed(params: dict[str, Any]) -> list[dict[str, Any]] | dict[str, Any]:
-  """The parameters that `of_layers` reads: one per layer, or stacked."""
+  """The parameters that are read here: one per layer, or stacked."""
   layers = params['layers']
   if NEEDED[0] in layers:
     return _of(layers)
@@ -44,4 +44,21 @@ def of_layers(
     clock = encoding.clock.constrain(layer['clock'])
     heat = encoding.heat.constrain(layer['heat'])
     out.append(rates(encoding, H, clock, heat, normed))
+  return out
+
+
+def mixes(encodings: Sequence[RPE], N: int, read: Any) -> list[Params]:
+  """The learned parts of scores whose slope theory can tell, by layer.
+
+  Args:
+    read: what `needed` gives.
+  """
+  out = []
+  for i in range(N):
+    encoding = encodings[i % len(encodings)]
+    parts = encoding.parts or (encoding,)
+    of = of_layer(read, i)['score']
+    known = any(part.score.slope is not None for part in parts)
+    raw = {k: jnp.asarray(v, jnp.float32) for k, v in of.items()}
+    out.append(encoding.score.constrain(raw) if known else {})
   return out

@@ -56,7 +56,8 @@ class Model:
     A heat of q.k alone is in q.
     """
     return all(
-      e.clock.is_index and not np.any(e.heat.whole) for e in self.encodings
+      e.clock.is_index and e.score.is_plain and not np.any(e.heat.whole)
+      for e in self.encodings
     )
 
   @property

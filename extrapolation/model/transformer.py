@@ -26,7 +26,8 @@ from extrapolation.clock.base import Clock, sums
 from extrapolation.heat.base import Heat
 from extrapolation.model import linear
 from extrapolation.parallel import mesh
-from extrapolation.parts.inputs import Inputs
+from extrapolation.parts.inputs import Inputs, per_token
+from extrapolation.parts.score import Score
 
 # gelu is worked out again in the backward pass: it costs less than to keep.
 ACTIVATIONS = dict(relu=jax.nn.relu, gelu=jax.checkpoint(jax.nn.gelu))
@@ -74,8 +75,8 @@ class Block(nnx.Module):
     self.out = Linear(c.D, c.D, **kw)
     self.up = Linear(c.D, c.F, **kw)
     self.down = Linear(c.F, c.D, **kw)
-    self.clock, self.heat = (
-      _params(p, c.D, rngs) for p in (form.clock, form.heat)
+    self.clock, self.heat, self.score = (
+      _params(p, c.D, rngs) for p in (form.clock, form.heat, form.score)
     )
 
   def __call__(
@@ -99,7 +100,8 @@ class Block(nnx.Module):
     positions, bias, clock = self._positions(inputs, bias)
     q, k = self.form.rotate(qkv[:, :, 0], qkv[:, :, 1], positions)
     q, heat = self._heated(inputs, q)
-    o = attend(q, k, qkv[:, :, 2], bias, layer, **clock, **heat, **seen)
+    given = clock | heat | self._scored(positions) | seen
+    o = attend(q, k, qkv[:, :, 2], bias, layer, **given)
     o, arrays = o if isinstance(o, tuple) else (o, None)
     o = o.reshape(*o.shape[:2], c.D)
     x = add(x[:, -o.shape[1] :], _dropout(self.out(o), c.dropout, k1))
@@ -130,20 +132,33 @@ class Block(nnx.Module):
       return q, {}
     return q, dict(heat=jnp.where(whole, s, 1), heats_bias=True)
 
+  def _scored(self, positions: Array) -> dict:
+    """The score, if logits are more than q.k and a bias, and what it reads."""
+    score = self.form.score
+    if score.is_plain:
+      return {}
+    params = _values(score, self.score)
+    if positions.ndim < 3:
+      positions = per_token(positions)
+    return dict(score=attention.Scored(score, params), positions=positions)
+
   def feedforward(self, x: Array) -> Array:
     h = ACTIVATIONS[self.c.activation](self.up(self.feedforward_norm(x)))
     return self.down(h)
 
 
-def _params(part: Clock | Heat, D: int, rngs: nnx.Rngs) -> Any:
-  """The learned part of a clock or a heat of one layer, as raw values."""
+Part = Clock | Heat | Score
+
+
+def _params(part: Part, D: int, rngs: nnx.Rngs) -> Any:
+  """The learned part of a clock, heat or score of one layer, as raw values."""
   if not part.learned:
     return nnx.data({})
   raw = part.unconstrain(part.init(rngs.params(), D))
   return nnx.data({name: nnx.Param(value) for name, value in raw.items()})
 
 
-def _values(part: Clock | Heat, raw: dict) -> dict[str, Array]:
+def _values(part: Part, raw: dict) -> dict[str, Array]:
   return part.constrain({name: value[...] for name, value in raw.items()})
 
 

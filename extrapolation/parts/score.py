@@ -61,7 +61,8 @@ class Score:
     bounded: whether |logit - z| stays below a bound, whatever i - j, the text
       and the parameters, where |z| does; what theory needs.
     decay: `M -> a`: the weights of all keys more than m tokens before the query
-      sum to at most e^{-a m} where |z| <= M. None: not known.
+      sum to at most e^{-a m} where |z| <= M, and for some z and long texts to
+      as much in the limit. None: not known.
     slope: `(params, k [H]) -> [H]`: where bias_h = -k_h g(distance), g growing
       without bound, logit_h - z_h + slope_h g is bounded. None: not known.
   """

@@ -80,6 +80,7 @@ def measure(
   tokens: Integer[np.ndarray, ' t'],
   settings: Settings,
   label: str = 'windows',
+  documents: Int[np.ndarray, ' d'] | None = None,
 ) -> Measured:
   """Streams a text through every estimator.
 
@@ -88,11 +89,12 @@ def measure(
     tokens: the text.
     settings: what to measure, and on how much of the text.
     label: of the progress that is shown.
+    documents: offsets, of windows that each lie within one; None for any.
 
   Raises:
     ValueError: windows that do not fit in the text.
   """
-  at = starts(len(tokens), settings.length, settings.tokens)
+  at = starts(len(tokens), settings.length, settings.tokens, documents)
   model, params = plain(model, params)
   network, bias = model.network, model.bias(params, settings.length)
   W, B = len(at), min(settings.B, len(at))
@@ -183,7 +185,10 @@ def study(
   """
   run = runs.load(workdir, step)
   train, tokens = run.config.train.T, run.text().tokens(settings.split)
-  starts(len(tokens), settings.length, settings.tokens)
+  documents = None  # training reads across them
+  if run.config.data.within:
+    documents = np.asarray(run.text().offsets(settings.split))
+  starts(len(tokens), settings.length, settings.tokens, documents)
   model, params = plain(run.model, run.params)
   theory = bias = None
   try:
@@ -191,7 +196,7 @@ def study(
     bias = np.asarray(model.bias(params, settings.length), np.float64)
   except NotJudged as e:
     log.info('%s: %s; measured fields only', workdir, e)
-  measured = measure(model, params, tokens, settings, workdir)
+  measured = measure(model, params, tokens, settings, workdir, documents)
   widths = window_check.widths(settings.length, train)
   checked = window_check.check(model, params, measured.first, widths)
   origin = dict(

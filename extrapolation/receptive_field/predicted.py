@@ -29,7 +29,7 @@ def heads(model: Model, params: dict, settings: Settings, train: int) -> Heads:
   if not model.by_distance:
     raise NotJudged(
       f'{model.config.label} is not judged: weights are no function of i - j '
-      '(a clock, or a heat of the bias)'
+      '(a clock, a heat of the bias, or a score)'
     )
   eps = dict(zip(settings.eps, settings.shares, strict=True))
   asked = answer.Asked(eps, settings.length, train)

@@ -67,7 +67,9 @@ def _theory(runs: Sequence[Run]) -> Iterator[Markup]:
     'the sum of its weights converge, how many keys hold 99 % of it in the '
     'widest head (TRF), and what share of the weights below '
     f'{long:,} tokens is beyond the training length (far mass, mean of heads). '
-    f'The ratio is perplexity at {long:,} over that at {short:,} tokens.'
+    f'The ratio is perplexity at {long:,} over that at {short:,} tokens. Where '
+    'weights are no function of distance alone, the verdict is whether one '
+    'window does for every query (tight), in all heads of all layers.'
   )
   points = theory_vs_measured.judged(encodings)
   for draw, what, x in (
@@ -85,11 +87,11 @@ def _theory(runs: Sequence[Run]) -> Iterator[Markup]:
     [
       {
         'encoding': e.name,
-        'verdict': 'not judged' if e.why else e.verdicts,
+        'verdict': e.verdicts,
         'TRF (tokens)': '-' if e.why else theory_vs_measured.tokens(e.trf),
         'far mass': '-' if e.why else f'{e.far:.3f}',
         f'ratio {long:,} / {short:,}': spread(e.ratios, 3),
-        'argument': e.why or e.seeds[0].argument,
+        'argument': e.argument,
       }
       for e in sorted(encodings, key=lambda e: e.ratio)
     ],

@@ -25,6 +25,7 @@ class Seed:
   far: share of the weights below the longest length that is beyond the
     training length, mean over heads.
   ratio: perplexity at the longest length over that at the training length.
+  tight: does one window do for every query, in all heads together.
   """
 
   verdict: str
@@ -32,6 +33,8 @@ class Seed:
   far: float
   ratio: float
   argument: str
+  tight: str = 'unknown'
+  tight_argument: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +63,17 @@ class Encoding:
 
   @property
   def verdicts(self) -> str:
-    return ', '.join(dict.fromkeys(s.verdict for s in self.seeds))
+    """Of the sums; where weights are no function of distance, of windows."""
+    words = [s.tight if self.why else s.verdict for s in self.seeds]
+    return ', '.join(dict.fromkeys(words))
+
+  @property
+  def argument(self) -> str:
+    """Of the verdict of its first seed."""
+    one = self.seeds[0]
+    if not self.why:
+      return one.argument
+    return self.why if one.tight == 'not judged' else one.tight_argument
 
 
 def ratio(rows: Sequence[dict], value: str = 'ppl') -> tuple[float, int, int]:
@@ -93,7 +106,8 @@ def encodings(
       silent, seed = _judge(folder, measured, long)
     except ValueError as e:
       silent = str(e)
-      seed = Seed('unknown', math.nan, math.nan, measured, silent)
+      nan = math.nan
+      seed = Seed('unknown', nan, nan, measured, silent, 'unknown', silent)
     seeds.setdefault(label, []).append(seed)
     why[label] = why.get(label) or silent
     loop.update(i + 1, label)
@@ -109,8 +123,12 @@ def _judge(folder: str, measured: float, horizon: int) -> tuple[str, Seed]:
   """
   run = trained.read(folder)
   asked = answer.Asked({EPS: trf_bounds.share(EPS)}, horizon, run.train_length)
-  heads = answer.record(run.after, asked)['heads']
-  return run.after.not_judged, _seed(heads, measured)
+  record = answer.record(run.after, asked)
+  whole, seed = record['composed'], _seed(record['heads'], measured)
+  tight = f'if {whole["condition"]}' if whole['condition'] else whole['verdict']
+  return run.after.not_judged, dataclasses.replace(
+    seed, tight=tight, tight_argument=whole['argument']
+  )
 
 
 def _seed(heads: Sequence[dict], measured: float) -> Seed:

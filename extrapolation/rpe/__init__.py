@@ -8,7 +8,7 @@ point of an installed package (`plugins`).
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from extrapolation.rpe import composition, kernels, spec
@@ -105,10 +105,14 @@ def named(text: str) -> str:
   return text
 
 
-def at_train_length(text: str, T: int) -> str:
+def at_train_length(text: str, T: int, known: Collection[str] = ()) -> str:
   """A spec whose hyperparameters `train_length` are T unless they are given.
 
-  Those of clocks and heats, and of kernels that others are given for.
+  Those of clocks and heats, of kernels that always read it, and of the others
+  where hyperparameters are given for them.
+
+  Args:
+    known: hyperparameters of the kernel that are given beside the text.
 
   >>> at_train_length('harmonic*log_n', 128)
   'harmonic*log_n:train_length=128'
@@ -116,13 +120,24 @@ def at_train_length(text: str, T: int) -> str:
   if is_composed(text):
     parts = composition.parse(text, kernels.defaults)
     return composition.write(
-      composition.at_train_length(parts, T, kernels.defaults), label
+      composition.at_train_length(
+        parts, T, kernels.defaults, _reads_train_length
+      ),
+      label,
     )
   kernel, hyper = spec.parse(text)
-  if hyper and not is_file(kernel) and 'train_length' in defaults(kernel):
-    hyper = {'train_length': str(T)} | hyper
-    return ':'.join([kernel, *(f'{k}={v}' for k, v in hyper.items())])
-  return text
+  if is_file(kernel) or 'train_length' not in defaults(kernel):
+    return text
+  always = _reads_train_length(kernel)
+  if not (hyper or always) or (always and 'train_length' in known):
+    return text
+  hyper = {'train_length': str(T)} | hyper
+  return ':'.join([kernel, *(f'{k}={v}' for k, v in hyper.items())])
+
+
+def _reads_train_length(kernel: str) -> bool:
+  """Whether a kernel always does; one given it later does for some others."""
+  return 'train_length' not in added_later(kernel)
 
 
 def label(kernel: str, hyper: Mapping, known: Mapping | None = None) -> str:

@@ -1,7 +1,7 @@
 """Encodings side by side: each has an equal share of the heads."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from extrapolation import clock, heat
-from extrapolation.clock.base import Clock
-from extrapolation.heat.base import Heat
-from extrapolation.parts.inputs import Inputs
+from extrapolation.rpe import _side_by_side as side_by_side
 from extrapolation.rpe import composition
+from extrapolation.rpe._side_by_side import of_part
 from extrapolation.rpe.base import QK, RPE, Params
 
 
@@ -52,6 +51,11 @@ def heads(
       changed |= dict(heat=heat.get(item.name, size, **item.hyper))
     text = composition.write(((part,),), label)
     made.append(dataclasses.replace(encoding, name=text, **changed))
+    if made[-1].heat.whole and not np.all(made[-1].score.softmax):
+      raise ValueError(
+        f'{text!r}: a heat of the whole logit, where no softmax divides the '
+        'weights; take a heat of q.k, whole=false'
+      )
   if len(made) == 1:
     return made[0]
   name = composition.write((tuple(parts),), label)
@@ -91,96 +95,18 @@ def beside(parts: Sequence[RPE], H: int) -> RPE:
     return q, k
 
   changed: dict[str, Any] = {}
-  if any(p.learned for p in parts):
-    changed |= dict(
-      init=_init([p.init for p in parts]),
-      constrain=_each([p.constrain for p in parts]),
-      unconstrain=_each([p.unconstrain for p in parts]),
-    )
+  changed |= side_by_side.learned(parts)
   if any('rotate' in p.beside_bias for p in parts):
     changed |= dict(rotate=rotate)
   return RPE(
     bias=bias,
-    clock=_clock([p.clock for p in parts], size),
-    heat=_heat([p.heat for p in parts], size),
+    clock=side_by_side.clock([p.clock for p in parts], size),
+    heat=side_by_side.heat([p.heat for p in parts], size),
+    score=side_by_side.score([p.score for p in parts], size),
     parts=tuple(parts),
     source='; '.join(dict.fromkeys(p.source for p in parts)),
     **changed,
   )
-
-
-def _clock(clocks: Sequence[Clock], size: int) -> Clock:
-  if all(c.is_index for c in clocks):
-    return clocks[0]
-
-  def increments(inputs: Inputs, params: Params) -> Array:
-    return _heads([c.increments for c in clocks], size, inputs, params)
-
-  return Clock(increments=increments, name=_names(clocks), **_learned(clocks))
-
-
-def _heat(heats: Sequence[Heat], size: int) -> Heat:
-  if all(h.is_one for h in heats):
-    return heats[0]
-
-  def scale(inputs: Inputs, params: Params) -> Array:
-    return _heads([h.scale for h in heats], size, inputs, params)
-
-  whole = np.repeat([h.whole for h in heats], size)
-  return Heat(
-    scale=scale,
-    whole=tuple(map(bool, whole)),
-    name=_names(heats),
-    **_learned(heats),
-  )
-
-
-def _names(parts: Sequence[Clock] | Sequence[Heat]) -> str:
-  """Of those that are none, nothing."""
-  return '+'.join(part.name for part in parts if part.name)
-
-
-def _heads(
-  functions: Sequence[Callable], size: int, inputs: Inputs, params: Params
-) -> Float[Array, '#B T H']:
-  """What each part says of its heads, next to each other."""
-  rows = [f(inputs, of_part(params, i)) for i, f in enumerate(functions)]
-  B = max(x.shape[0] for x in rows)
-  rows = [jnp.broadcast_to(x, (B, x.shape[1], size)) for x in rows]
-  return jnp.concatenate(rows, -1)
-
-
-def _learned(parts: Sequence[Clock] | Sequence[Heat]) -> dict[str, Any]:
-  if not any(p.learned for p in parts):
-    return {}
-  return dict(
-    init=_init([p.init for p in parts]),
-    constrain=_each([p.constrain for p in parts]),
-    unconstrain=_each([p.unconstrain for p in parts]),
-  )
-
-
-def _init(functions: Sequence[Callable]) -> Callable:
-  def init(key: PRNGKeyArray, *sizes: int) -> Params:
-    keys = jax.random.split(key, len(functions))
-    made = [f(k, *sizes) for f, k in zip(functions, keys, strict=True)]
-    return {f'{k}_{i}': v for i, p in enumerate(made) for k, v in p.items()}
-
-  return init
-
-
-def _each(functions: Sequence[Callable]) -> Callable:
-  def apply(params: Params) -> Params:
-    made = [f(of_part(params, i)) for i, f in enumerate(functions)]
-    return {f'{k}_{i}': v for i, p in enumerate(made) for k, v in p.items()}
-
-  return apply
-
-
-def of_part(params: Mapping[str, Any], part: int) -> dict[str, Any]:
-  """The parameters of one part by their own names."""
-  end = f'_{part}'
-  return {k.removesuffix(end): v for k, v in params.items() if k.endswith(end)}
 
 
 def init_rows(

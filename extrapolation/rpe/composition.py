@@ -93,18 +93,24 @@ def at_train_length(
   layers: tuple[tuple[Part, ...], ...],
   T: int,
   defaults: Callable[[str], dict[str, Any]],
+  always: Callable[[str], bool],
 ) -> tuple[tuple[Part, ...], ...]:
-  """Hyperparameters called `train_length` set to T where they are not given."""
+  """Hyperparameters called `train_length` set to T where they are not given.
 
-  def item(given: Item | None, known: Callable, always: bool) -> Item | None:
-    if not given or not (always or given.hyper):
+  Args:
+    always: of kernels that have one: whether it is set even if no other is
+      given.
+  """
+
+  def item(given: Item | None, known: Callable, every: bool) -> Item | None:
+    if not given or not (every or given.hyper):
       return given
     if 'train_length' not in known(given.name):
       return given
     return Item(given.name, {'train_length': T, **given.hyper})
 
   def part(given: Part) -> Part:
-    kernel = item(given.kernel, defaults, False)
+    kernel = item(given.kernel, defaults, always(given.kernel.name))
     assert kernel
     return Part(
       kernel,

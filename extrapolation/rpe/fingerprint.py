@@ -9,6 +9,7 @@ import numpy as np
 
 from extrapolation import rpe
 from extrapolation.parts.check import D, probe
+from extrapolation.parts.score import Score, Tile
 from extrapolation.rpe.base import RPE
 
 DISTANCES = (0, 1, 2, 3, 5, 8, 16, 33, 64, 127, 255, 511, 1000, 4096)
@@ -97,9 +98,36 @@ def _values(encoding: RPE, params: Mapping[str, Any]) -> dict[str, list]:
     out |= dict(increments=_of_content(clock.increments, clock.init))
   if not heat.is_one:
     out |= dict(scale=_of_content(heat.scale, heat.init))
+  if not encoding.score.is_plain:
+    out |= _of_tile(encoding.score, len(bias))
   return out
 
 
 def _of_content(f: Callable, init: Callable) -> list:
   """A clock or a heat of random content, with its initial parameters."""
   return np.asarray(f(probe(), init(jax.random.key(1), D))).tolist()
+
+
+def _of_tile(score: Score, H: int) -> dict[str, list]:
+  """A score of random queries and keys, with its initial parameters, moved."""
+  r, s, K = 3, 5, 4
+  keys = iter(jax.random.split(jax.random.key(2), 99))
+  i, j = 2 + 3 * jnp.arange(r)[:, None], jnp.arange(s)
+  tile = Tile(
+    z=jax.random.normal(next(keys), (H, r, s)),
+    q=jax.random.normal(next(keys), (H, r, K)),
+    bias=-jax.random.uniform(next(keys), (H, r, s)),
+    distance=jnp.maximum(i - j, 0)[None].astype(jnp.float32),
+    position=i[None].astype(jnp.float32),
+    between=jnp.maximum(i - j, 0)[None].astype(jnp.float32),
+    passed=3 * jax.random.uniform(next(keys), (H, r, s)),
+  )
+  params = score.init(jax.random.key(1), K * H)
+  params = {
+    k: v + 0.1 * jax.random.normal(next(keys), jnp.shape(v))
+    for k, v in sorted(params.items())
+  }
+  out = dict(logit=score.logit(tile, params))
+  if score.step is not None:
+    out |= dict(step=score.step(tile, params))
+  return {k: np.asarray(v, np.float64).tolist() for k, v in out.items()}

@@ -10,6 +10,7 @@ with epy.lazy_api_imports(globals()):
   from extrapolation.runs.environment import provenance
   from extrapolation.runs.identity import run_id
   from extrapolation.runs.metrics import Metrics, read_metrics
+  from extrapolation.runs.other_encoding import scored_as
   from extrapolation.runs.run_folder import (
     claim,
     load_config,
@@ -19,7 +20,6 @@ with epy.lazy_api_imports(globals()):
     write_rpe,
     write_tokenizer,
   )
-  from extrapolation.runs.scored_as import scored_as
   from extrapolation.runs.trained import Trained, load, newest
 
 __all__ = [

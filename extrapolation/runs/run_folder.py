@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from etils import epath
@@ -184,14 +184,15 @@ def write_rpe(
   e: config.Experiment,
   values: dict,
   rates: Sequence[Sequence[Rates]] = (),
+  mixes: Sequence[Mapping] = (),
 ) -> None:
   """Writes the encoding's parameters in the units of its formula to rpe.json.
 
   `when` is 'init' or 'final'. `values` are those of `Model.rpe_params`; with a
   leading axis of layers if each has its own. `rates` are those of clocks and
-  heats by layer and head, which windows follow from. Theory reads this file
-  and no checkpoint. The source of an encoding that is not packaged is kept
-  beside it.
+  heats by layer and head, which windows follow from; `mixes` the learned parts
+  of scores that mix heads, by layer. Theory reads this file and no checkpoint.
+  The source of an encoding that is not packaged is kept beside it.
   """
   path, c = epath.Path(workdir) / 'rpe.json', e.model
   known = signed.read(path) if path.exists() else {}
@@ -207,6 +208,9 @@ def write_rpe(
   if rates:
     listed = [[head._asdict() for head in layer] for layer in rates]
     about |= dict(rates={**known.get('rates', {}), when: listed})
+  if any(mixes):
+    every = [{k: np.asarray(v).tolist() for k, v in x.items()} for x in mixes]
+    about |= dict(mixes={**known.get('mixes', {}), when: every})
   signed.write(path, {**known, **about, when: values})
 
 

@@ -12,7 +12,7 @@ judge its sum; `enclosures`, `bracket.py` and `trf_bounds.py` bound it.
 Readers: `subjects.py` is who is asked about and `answer.py` the record of all
 that is said, from `finite_horizon.py`, `far_share.py`, `certified_window.py`
 `tightness.py` (of heads as `attended.py` has them, with `clock_transfer.py`,
-`heated.py` and `limits.py`) and
+`heated.py`, `scored.py`, `mixture.py` and `limits.py`) and
 `witness.py` (`signs.py` against all windows). `trained.py` reads a run;
 `arguments.py`, `table.py`, `figure.py`, `witness_report.py` are the command's.
 

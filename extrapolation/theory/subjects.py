@@ -68,12 +68,13 @@ def read(
   params: Mapping | None = None,
   name: str = '',
   rates: Sequence[Rates] | None = None,
+  mix: Mapping | None = None,
 ) -> Subject:
   """An RPE, a jnp function or a formula, as `theory.verdict` takes them.
 
   Without `params` the learned ones stay symbols: positive where the encoding
   constrains them to be, real otherwise. `rates` are those of given weights of
-  its clock and heat, per head.
+  its clock and heat, per head; `mix` is the learned part of its score.
 
   Raises:
     TheoryError: what theory cannot read, in one line.
@@ -84,7 +85,7 @@ def read(
       why = f'order enters through {what.beside_bias}, not through weights'
       H = jax.eval_shape(what.bias, jnp.arange(1), _learned(what)).shape[0]
       params = symbols(what) if params is None else params
-      heads = _attended(what, H, params, rates)
+      heads = _attended(what, H, params, rates, mix)
       return Subject(name, H, not_judged=why, attended=heads)
     if params is None:
       params = symbols(what)
@@ -108,17 +109,21 @@ def _attended(
   H: int,
   params: Mapping,
   rates: Sequence[Rates] | None,
+  mix: Mapping | None,
 ) -> list[Head]:
   """Its heads, those of several side by side in turn."""
   if rpe.parts:
     size, out = H // len(rpe.parts), []
     for i, part in enumerate(rpe.parts):
       own = None if rates is None else rates[i * size : (i + 1) * size]
-      out += _attended(part, size, encodings.of_part(params, i), own)
+      of_score = None if mix is None else encodings.of_part(mix, i)
+      own_params = encodings.of_part(params, i)
+      out += _attended(part, size, own_params, own, of_score)
     return out
   formulas = trace.read(rpe.bias, params)
   known = running.initial(rpe, H) if rates is None else rates
-  return attended.heads(rpe, formulas, known, rates is not None)
+  values = None if mix is None else dict(mix)
+  return attended.heads(rpe, formulas, known, rates is not None, values)
 
 
 def together(layers: Sequence[Subject], name: str) -> Subject:

@@ -2,8 +2,8 @@
 
 Attention is *tight* if for each eps there is one window of w keys that leaves
 out at most eps of the mass at every query of every text, for all logits in
-[-M, M]. Without clock and heat that is so iff the sum of weights converges;
-docs/theory.md, theorems 8 to 12, has what holds with them.
+[-M, M]. Without clock, heat and score that is so iff the sum of weights
+converges; docs/theory.md, theorems 8 to 15, has what holds with them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from extrapolation.theory import (
   convergence,
   heated,
   limits,
+  scored,
 )
 from extrapolation.theory.attended import Head
 from extrapolation.theory.limits import ZERO
@@ -46,6 +47,8 @@ def judge(
   """
   if head.b is None:
     return Tightness(NOT_JUDGED, None, head.why_not)
+  if not head.score.is_plain:
+    return _scored(head, M, eps or {})
   if head.is_index and head.is_one:
     return of_sum(convergence.judge(head.b))
   at = limits.at_infinity(head.b)
@@ -67,6 +70,24 @@ def judge(
   if head.whole and not head.is_one:
     return heated.whole(head, at, M)
   return heated.content(head, at, M, clock_transfer.clocked(head, eps or {}))
+
+
+def _scored(
+  head: Head, M: float | None, eps: Mapping[str, Fraction]
+) -> Tightness:
+  """The verdict on a head whose logits are more than q.k and a kernel."""
+  assert head.b is not None
+  if limits.at_infinity(head.b).kind == ZERO and head.advances:
+    return _hard(head)
+  if head.score.decay is not None:
+    return scored.decaying(head, M, eps)
+  if not head.softmax:
+    return unknown('what the weights sum to: its file has no decay')
+  if head.score.bounded:
+    return scored.bounded(head)
+  if (plain := scored.unmixed(head)) is not None:
+    return scored.mixed(head, judge(plain))
+  return unknown(scored.why_not(head))
 
 
 def composed(heads: Sequence[Head], said: Sequence[Tightness]) -> Tightness:

@@ -5,7 +5,8 @@ and what `runs.fingerprint` and `runs.identity` take the run for:
 parameters in the formula's own units, with a leading axis of layers when every
 layer has its own; `final` is absent until training has ended. Beside them, of
 clocks and heats, "rates": {"init", "final": per layer and head {"low", "high",
-"heat"}}, see `rpe.rates`.
+"heat"}}, see `rpe.rates`, and of scores that mix heads, "mixes": {"init",
+"final": per layer {parameter: values}}.
 """
 
 import pathlib
@@ -49,7 +50,7 @@ def about(folder: str) -> dict:
     raise ValueError(f'cannot read {path}: {e}') from None
   if missing := [k for k in NEEDED if k not in data]:
     raise ValueError(f'{path} lacks {", ".join(missing)}')
-  for key in ('hyper', 'init', *({'final', 'rates'} & data.keys())):
+  for key in ('hyper', 'init', *({'final', 'rates', 'mixes'} & data.keys())):
     if not isinstance(data[key], dict):
       raise ValueError(f'{path}: {key} = {str(data[key])[:40]} is no object')
   return data
@@ -61,44 +62,52 @@ def read(folder: str) -> Run:
   try:
     encodings = fingerprint.recorded(data, folder)
     name = f'{folder}: {data["name"]}'
-    rates = data.get('rates', {})
     first, last = (
-      _layers(encodings, params, of, name, path)
-      for params, of in (
-        (data['init'], rates.get('init')),
-        (
-          data.get('final') or data['init'],
-          rates.get('final', rates.get('init')),
-        ),
+      _layers(
+        encodings,
+        data.get(when) or data['init'],
+        _at(data.get('rates', {}), when),
+        _at(data.get('mixes', {}), when),
+        name,
+        path,
       )
+      for when in ('init', 'final')
     )
     return Run(first, last, int(data['train_length']))
   except (TypeError, OverflowError, KeyError) as e:
     raise ValueError(f'{path}: {e}') from None
 
 
+def _at(known: Mapping, when: str) -> Sequence | None:
+  """What is known of the end, or else of the beginning."""
+  return known.get(when, known.get('init'))
+
+
 def _layers(
   encodings: Sequence[RPE],
   params: Mapping,
   rates: Sequence[Sequence[Mapping]] | None,
+  mixes: Sequence[Mapping] | None,
   name: str,
   path: pathlib.Path,
 ) -> Subject:
-  """The heads of all layers that differ in encoding, or in clock and heat."""
-  if len(encodings) == 1 and not rates:
+  """The heads of all layers that differ in encoding, clock, heat or score."""
+  each = rates or mixes
+  if len(encodings) == 1 and not each:
     return _subject(encodings[0], params, name, path)
   P, of, rows = len(encodings), [], []
   for i, encoding in enumerate(encodings):
     own = rpe_room.of_part(params, i) if P > 1 else params
     rows.append(_rows(encoding, own, path))
   last = (i + P * (len(own) - 1) for i, own in enumerate(rows))
-  N = len(rates) if rates else max(last) + 1
+  N = len(each) if each else max(last) + 1
   for i in range(N):
     own = rows[i % P]
     values = own[min(i // P, len(own) - 1)]
     known = [Rates(**head) for head in rates[i]] if rates else None
     encoding = encodings[i % P]
-    of.append(subjects.read(encoding, values, encoding.name, known))
+    mix = mixes[i] if mixes else None
+    of.append(subjects.read(encoding, values, encoding.name, known, mix))
   return subjects.together(of, name)
 
 

@@ -9,11 +9,21 @@ import numpy as np
 import pytest
 
 from extrapolation import config, model
+from tests.receptive_field import small
 
 KEY = jax.random.key(0)
 V, T, B = 50, 33, 2
 SPECS = ('type1@forget/kerple_log*asentmax:whole=true+rotary@segment:ids=3-7',)
 MORE = (
+  'cope*ssmax+dape@forget/stick_breaking*log_n+fire:train_length=16*ssmax',
+  'fire',
+  'cope',
+  'stick_breaking',
+  'dape',
+  'fire@forget*ssmax:whole=true',
+  'stick_breaking+alibi*log_n:whole=true/dape:kernel=kerple_log',
+  'dape@cable*asentmax:whole=true+t5',
+  'cope:positions=4*llama4:floor=8',
   'type1@forget*ssmax',
   'kerple_log@cable*asentmax:whole=true+t5'
   '/rotary@segment:ids=3-7*llama4:floor=8',
@@ -80,6 +90,20 @@ def test_decoding_equals_the_full_forward_pass(composed):
   np.testing.assert_allclose(s.scores[0], logits[0, 16], atol=1e-5)
   for i in range(17, T):
     s.token = TOKENS[:1, i]
+    next(s)
+    np.testing.assert_allclose(s.scores[0], logits[0, i], atol=1e-5)
+
+
+def test_decoding_of_scores_equals_the_full_forward_pass():
+  """Of texts so short that attention is its own definition."""
+  spec = 'cope*ssmax+dape@forget+fire:train_length=4+stick_breaking'
+  m, params = small.make(spec, N=1, H=4)
+  tokens = TOKENS[:, :9] % small.V
+  logits = m.logits(params, tokens)
+  prompt = [int(t) for t in tokens[0, :5]]
+  s = model.Stream(m, params, prompt, (9,) * 4, model.Sampling(), 0)
+  for i in range(5, 9):
+    s.token = tokens[:1, i]
     next(s)
     np.testing.assert_allclose(s.scores[0], logits[0, i], atol=1e-5)
 

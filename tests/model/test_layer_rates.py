@@ -15,6 +15,7 @@ from extrapolation.rpe.rates import Rates, initial
 from extrapolation.theory import __main__ as theory
 from extrapolation.theory import trained
 from tests.model.test_composed import built
+from tests.receptive_field import small
 
 SPEC = 'alibi@cable*ssmax+none/linear@forget'
 T = 40
@@ -89,6 +90,31 @@ def test_a_run_has_windows_of_its_weights(tmp_path, capsys):
   assert record['composed']['verdict'] == 'not tight'  # alibi*ssmax, none
   theory.main([f'--workdir={tmp_path}'])
   assert 'all together: not tight' in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_mix_of_heads_is_that_of_its_layer(tmp_path, capsys):
+  spec = 'dape:width=4@forget+none/fire'
+  m, params = small.make(spec, N=3, H=4)
+  read = layer_rates.needed(params)
+  mixes = layer_rates.mixes(m.encodings, 3, read)
+  assert [sorted(x) for x in mixes] == [
+    ['W1_0', 'W2_0', 'b1_0', 'b2_0'], [], ['W1_0', 'W2_0', 'b1_0', 'b2_0'],
+  ]  # fmt: skip
+  e = config.override(config.base(), {'model.rpe': spec, 'model.H': '4'})
+  rates = rates_of(m, params)
+  runs.write_rpe(str(tmp_path), 'init', e, m.rpe_params(params), rates, mixes)
+  heads = trained.read(str(tmp_path)).after.attended
+  slope = m.encodings[0].parts[0].score.slope
+  k = jnp.asarray([2.0**-4, 2.0**-8])  # of alibi
+  for layer, first in ((0, 0), (2, 8)):
+    own = {n[:-2]: v for n, v in mixes[layer].items()}
+    kappa = [head.mixed.kappa for head in heads[first : first + 2]]
+    assert kappa == pytest.approx(slope(own, k).tolist(), rel=1e-5)
+  assert not any(h.mixed for h in (*heads[2:8], *heads[10:]))
+  theory.main([f'--workdir={tmp_path}'])
+  said = capsys.readouterr().out
+  assert said.count('mixed heads: logit = q.k - kappa g + O(1)') >= 2
 
 
 def test_a_run_without_them_is_read_as_before(tmp_path):

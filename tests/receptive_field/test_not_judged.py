@@ -12,3 +12,9 @@ def test_there_are_none(name):
   m, params = small.make(name)
   with pytest.raises(NotJudged, match=f'{name} is not judged: order enters'):
     predicted.heads(m, params, Settings(length=32), 16)
+
+
+def test_there_are_none_of_a_score():
+  m, params = small.make('fire')
+  with pytest.raises(NotJudged, match='no function of i - j .*or a score'):
+    predicted.heads(m, params, Settings(length=32), 16)

@@ -102,6 +102,26 @@ def test_windows_lie_in_the_text_and_do_not_overlap(length, total, tokens):
   assert (np.diff(found) >= length).all()
 
 
+@given(
+  st.integers(2, 20),
+  st.lists(st.integers(1, 50), min_size=1, max_size=20),
+  st.integers(20, 400),
+)
+def test_windows_lie_within_documents(length, sizes, tokens):
+  offsets = np.cumsum([0, *sizes])
+  if length > max(sizes) - 1:
+    with pytest.raises(ValueError, match=f'every document: {max(sizes) - 1} '):
+      starts(offsets[-1], length, tokens, offsets)
+    return
+  found = starts(offsets[-1], length, tokens, offsets)
+  first, last = (
+    np.searchsorted(offsets, found + n, side='right') for n in (0, length)
+  )
+  assert (first == last).all() and (np.diff(found) >= length).all()
+  room = sum((size - 1) // length for size in sizes)
+  assert len(found) == min(tokens // length, room)
+
+
 @pytest.mark.parametrize(
   'kw, message',
   [

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from extrapolation import clock, heat, rpe
 from extrapolation.parts.check import D, probe
+from extrapolation.parts.score import Tile
 
 KEY = jax.random.key(0)
 
@@ -69,6 +70,7 @@ def test_what_is_one_kernel():
     ('alibi*ssmax:s=-1', ['s = -1.0', '> 0']),
     ('alibi+none+type1', ['3', '4 heads', 'model.H']),
     ('sinusoidal+none', ['sinusoidal', 'embeddings']),
+    ('alibi+stick_breaking*log_n:whole=true', ['no softmax', 'whole=false']),
     ('mine.py+none', ['mine.py', 'stands alone', 'entry point']),
   ],
 )
@@ -118,6 +120,43 @@ def test_parts_have_their_own_heads_and_parameters():
   assert e.heat.whole == (True, True, False, False, False, False)
 
 
+def test_scores_read_their_own_heads():
+  """A plain part is z + bias, and adds no step to what has passed."""
+  H, width, size = 6, 24, 2
+  e = rpe.get('alibi+cope:positions=5+stick_breaking', H)
+  parts = [
+    rpe.get(name, size, **hyper)
+    for name, hyper in (
+      ('alibi', {}),
+      ('cope', dict(positions=5)),
+      ('stick_breaking', {}),
+    )
+  ]
+  shapes = ((H, 3, 4), (H, 3, 4), (H, 3, 4), (1, 3, 4), (1, 3, 1), (1, 3, 4))
+  tile = Tile(
+    *(jax.random.uniform(jax.random.key(i), s) for i, s in enumerate(shapes)),
+    passed=3 * jax.random.uniform(KEY, (H, 3, 4)),
+  )
+  params = e.score.init(KEY, width)
+  assert params['e_1'].shape == (5, width // H)
+  params = {k: v + 0.1 * jax.random.normal(KEY, v.shape)
+            for k, v in params.items()}  # fmt: skip
+  logit, step = (f(tile, params) for f in (e.score.logit, e.score.step))
+  for i, part in enumerate(parts):
+    heads = slice(i * size, (i + 1) * size)
+    own = Tile(*(x if len(x) == 1 else x[heads] for x in tile))
+    values = {k[:-2]: v for k, v in params.items() if k.endswith(f'_{i}')}
+    want = part.score.logit(own, values)
+    np.testing.assert_array_equal(logit[heads], want)
+    steps = part.score.step and part.score.step(own, values)
+    want = jnp.zeros((size, 3, 4)) if steps is None else steps
+    np.testing.assert_array_equal(step[heads], want)
+  assert e.score.softmax == (True,) * 4 + (False,) * 2
+  assert not e.score.bounded and e.score.decay is e.score.slope is None
+  alone = rpe.get('alibi+none', H)
+  assert alone.score.is_plain and rpe.get('fire+cope', H).score.softmax is True
+
+
 def test_rotations_turn_their_own_heads():
   e = rpe.get('rotary+none', 4)
   q, k = jax.random.normal(KEY, (2, 2, 9, 4, 8))
@@ -133,6 +172,9 @@ def test_a_training_length_is_that_of_the_run_unless_it_is_given():
   assert at('none*log_n') == 'none*log_n:train_length=128'
   assert at('none*log_n:train_length=64') == 'none*log_n:train_length=64'
   assert at('rotary') == 'rotary' and at('alibi+none') == 'alibi+none'
+  assert at('fire+none') == 'fire:train_length=128+none'
+  assert at('fire') == 'fire:train_length=128'
+  assert rpe.at_train_length('fire', 128, ['train_length']) == 'fire'
   name, hyper = rpe.parse(at('rotary:scaling=yarn:factor=18'))
   assert name == 'rotary' and hyper['train_length'] == '128'
 

@@ -13,7 +13,11 @@ LENGTHS = (5, 13, 3, 30, 1, 2, 4, 7, 15)
 # A heat is float32 in any dtype: its last digit may depend on where it lies.
 HEATED = ['t5*log_n:whole=true', 'alibi+none*ssmax']
 SPECS = ['sinusoidal', 'rotary@segment:ids=3', 'linear@forget']
-LONG = ['type2', 'none/window:width=9']  # in tiles
+SCORED = [
+  'fire:train_length=8/stick_breaking',
+  'cope:positions=4+dape@forget/fire:train_length=8@segment:ids=3',
+]
+LONG = ['type2', 'none/window:width=9', *SCORED]  # in tiles
 
 
 def text(lengths):
@@ -55,7 +59,7 @@ def experiment(rpe, B, T, dtype, accumulate=1):
   )
 
 
-@pytest.mark.parametrize('rpe', SPECS + HEATED)
+@pytest.mark.parametrize('rpe', SPECS + HEATED + SCORED[:1])
 def test_the_loss_is_that_of_documents_apart(rpe):
   got, want = (nats(rpe, 'float32', b) for b in batches(T, LENGTHS))
   np.testing.assert_allclose(got, want, rtol=1e-5)
@@ -69,7 +73,9 @@ def test_in_tiles_too(rpe):
   np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
-@pytest.mark.parametrize('rpe', SPECS)
+@pytest.mark.parametrize(
+  'rpe', [*SPECS, *(pytest.param(s, marks=pytest.mark.slow) for s in SCORED)]
+)
 def test_in_float64_it_is_the_same_to_twelve_digits(rpe):
   with jax.enable_x64(True):
     got, want = (nats(rpe, 'float64', b) for b in batches(T, LENGTHS))

@@ -8,16 +8,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from extrapolation.attention import kernel, toeplitz
+from extrapolation.attention import kernel, reference, toeplitz
 from extrapolation.attention.kernel import Kernel
 from extrapolation.attention.positions import Positions
-from extrapolation.attention.terms import Terms, difference
+from extrapolation.attention.terms import Scored, Terms, difference, heated
+from extrapolation.parts.score import Tile
 
 BLOCK, MOST = 256, 32  # queries at once; blocks a text is cut into
 
-# What is added to q.k: a table by i - j, or that with a clock and a heat.
+# What makes logits of q.k: a table by i - j, or that with a clock, a heat and a
+# score.
 Bias = Float[Array, 'H n'] | Terms
 
 
@@ -27,14 +29,25 @@ def read(
   clock: Positions | None = None,
   heat: Float[Array, '#B T #H'] | None = None,
   heats_bias: bool = False,
+  score: Scored | None = None,
+  positions: Float[Array, '#B T #H'] | None = None,
 ) -> tuple[Float[Array, 'B T H K'], Bias]:
-  """What `attention.attend` is given: q with its heat, and what is added."""
-  if heat is not None:
+  """What `attention.attend` is given: q with its heat, and the rest.
+
+  The heat of a score's logit is not in q.
+  """
+  if heat is not None and (score is None or not heats_bias):
     q = (q * heat[..., None]).astype(q.dtype)
-  if clock is None and heat is None:
+  if clock is None and heat is None and score is None:
     assert not isinstance(bias, Kernel)
     return q, bias
-  return q, Terms(bias=bias, clock=clock, heat=heat if heats_bias else None)
+  return q, Terms(
+    bias=bias,
+    clock=clock,
+    heat=heat if heats_bias else None,
+    scored=score,
+    positions=positions,
+  )
 
 
 def probabilities(
@@ -50,51 +63,108 @@ def weights(
 ) -> tuple[Float[Array, 'B H R S'], Float[Array, 'B H R 1']]:
   """Numerators and denominators of `probabilities`.
 
-  The largest numerator of a query is 1.
+  The largest numerator of a query is 1; of heads without softmax, the
+  denominator.
   """
   R, S, H = q.shape[1], k.shape[1], q.shape[2]
   wide = jnp.result_type(
     q.dtype, *(x.dtype for x in jax.tree.leaves(bias)), jnp.float32
   )
   logits = jnp.einsum('bthk,bshk->bhts', q, k, preferred_element_type=wide)
-  logits = logits / math.sqrt(q.shape[3]) + _added(bias, R, S, H, wide)
-  e = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
-  return e, jnp.sum(e, axis=-1, keepdims=True)
+  logits, t = logits / math.sqrt(q.shape[3]), bias
+  if not isinstance(t, Terms):
+    t = Terms(bias=t)
+  added, distance = _added(t, R, S, H, wide)
+  if t.scored is None:
+    logits = logits + _heated(t, added, R, S)
+    e = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+    return e, jnp.sum(e, axis=-1, keepdims=True)
+  seen = added != -jnp.inf
+  logits = _scored(t, logits, q.astype(wide), added, distance, seen)
+  logits = _heated(t, logits, R, S)
+  softmax = t.scored.softmax(H)[:, None, None]
+  top = jnp.max(logits, axis=-1, keepdims=True)
+  e = jnp.exp(logits - jnp.where(softmax, top, 0))
+  return e, jnp.where(softmax, jnp.sum(e, axis=-1, keepdims=True), 1)
 
 
-def _added(bias: Bias, R: int, S: int, H: int, wide: Any) -> Array:
-  """What is added to q.k, of [1 or B, H, R, S]; -inf where a key is later."""
-  t = bias if isinstance(bias, Terms) else Terms(bias=bias)
+def _added(
+  t: Terms, R: int, S: int, H: int, wide: Any
+) -> tuple[Float[Array, '#B H R S'], Float[Array, '#B #H R S']]:
+  """The kernel and the distance; -inf and anything where a key is later."""
   if isinstance(t.bias, Kernel):
-    added = _on_clock(t, R, S, H)
-  else:
-    # The padding is where causality enters: a negative distance weighs nothing.
-    pad = ((0, 0), (R - 1, 0))
-    u = jnp.pad(t.bias[:, :S].astype(wide), pad, constant_values=-jnp.inf)
-    added = toeplitz.by_query(u, R)[None]
-  if t.heat is not None:
-    heat = jnp.moveaxis(t.heat[:, S - R : S], 1, 2)[..., None]
-    hidden = added == -jnp.inf
-    added = jnp.where(hidden, -jnp.inf, heat * jnp.where(hidden, 0, added))
-  return added
+    return _on_clock(t, R, S, H)
+  # The padding is where causality enters: a negative distance weighs nothing.
+  pad = ((0, 0), (R - 1, 0))
+  u = jnp.pad(t.bias[:, :S].astype(wide), pad, constant_values=-jnp.inf)
+  return toeplitz.by_query(u, R)[None], _between(R, S)[None, None]
 
 
-def _on_clock(t: Terms, R: int, S: int, H: int) -> Float[Array, 'b H R S']:
-  """The kernel at p_i - p_j of the last R of S tokens."""
+def _between(R: int, S: int) -> Float[Array, 'R S']:
+  """i - j of the last R of S tokens; 0 where a key is later."""
+  between = jnp.arange(S - R, S)[:, None] - jnp.arange(S)
+  return jnp.maximum(between, 0).astype(jnp.float32)
+
+
+def _heated(t: Terms, x: Array, R: int, S: int) -> Array:
+  """x [.., R, S] times the heat of the last R of S queries."""
+  if t.heat is None:
+    return x
+  return heated(x, jnp.moveaxis(t.heat[:, S - R : S], 1, 2)[..., None])
+
+
+def _scored(
+  t: Terms,
+  z: Float[Array, 'B H R S'],
+  q: Float[Array, 'B R H K'],
+  bias: Float[Array, '#B H R S'],
+  distance: Float[Array, '#B #H R S'],
+  seen: Bool[Array, '#B H R S'],
+) -> Float[Array, 'B H R S']:
+  """The logits of the last R queries of S keys; -inf where not seen."""
+  assert t.scored is not None and t.positions is not None
+  scored, (R, S) = t.scored, z.shape[2:]
+
+  def of_text(z, q, bias, distance, position, seen):
+    tile = Tile(
+      z=z,
+      q=q,
+      bias=jnp.where(seen, bias, 0),
+      distance=distance,
+      position=position,
+      between=_between(R, S)[None],
+      passed=jnp.zeros_like(z),
+    )
+    return reference.logits(scored, tile, seen)
+
+  position = jnp.moveaxis(t.positions[:, S - R : S], 1, 2)[..., None]
+  given = z, jnp.moveaxis(q, 1, 2), bias, distance, position, seen
+  alike = [len(x) == 1 for x in given]  # one for all texts
+  alike[0] = False
+  return jax.vmap(of_text, [None if one else 0 for one in alike])(
+    *(x[0] if one else x for x, one in zip(given, alike, strict=True))
+  )
+
+
+def _on_clock(
+  t: Terms, R: int, S: int, H: int
+) -> tuple[Float[Array, 'B H R S'], Float[Array, '#B #H R S']]:
+  """The kernel at p_i - p_j of the last R of S tokens, and p_i - p_j."""
   assert t.clock is not None and isinstance(t.bias, Kernel)
   function, params = t.bias.bias, t.bias.params
   at_once = kernel.broadcasts(function, params, H)
 
-  def one(clock: Positions) -> Float[Array, 'H R S']:
+  def one(clock: Positions) -> tuple[Array, Array]:
     whole, part = (x[:S].T for x in (clock.whole, clock.part))  # [h, S]
     query = dict(whole=whole[:, S - R :, None], part=part[:, S - R :, None])
     key = dict(whole=whole[:, None], part=part[:, None])
     distance = difference(query, key)
     distance = jnp.where(distance > 0, distance, 0)
-    return kernel.at(function, params, distance, H, at_once)
+    return kernel.at(function, params, distance, H, at_once), distance
 
   seen = jnp.arange(S) <= jnp.arange(S - R, S)[:, None]
-  return jnp.where(seen, jax.vmap(one)(t.clock), -jnp.inf)
+  added, distance = jax.vmap(one)(t.clock)
+  return jnp.where(seen, added, -jnp.inf), distance
 
 
 def oscillation(
@@ -159,14 +229,16 @@ def continued(bias: Bias, before: Bias, n: int, copies: int) -> Bias:
   if not isinstance(bias, Terms):
     return bias
   assert isinstance(before, Terms)
-  clock, heat = bias.clock, bias.heat
+  clock, of_queries = bias.clock, {}
   if clock is not None:
     after = functools.partial(_after, copies=copies)
     clock = jax.tree.map(after, before.clock, clock)
-  if heat is not None:  # that of a key is not read
-    pad = ((0, 0), (n - heat.shape[1], 0), (0, 0))
-    heat = jnp.pad(heat, pad, constant_values=1)
-  return dataclasses.replace(bias, clock=clock, heat=heat)
+  for name in ('heat', 'positions'):  # those of a key are not read
+    x = getattr(bias, name)
+    if x is not None:
+      pad = ((0, 0), (n - x.shape[1], 0), (0, 0))
+      of_queries[name] = jnp.pad(x, pad, constant_values=1)
+  return dataclasses.replace(bias, clock=clock, **of_queries)
 
 
 def _after(

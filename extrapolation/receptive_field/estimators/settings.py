@@ -87,18 +87,30 @@ class Settings:
     return max(1, self.batch_tokens // self.length)
 
 
-def starts(total: int, length: int, tokens: int) -> Int[np.ndarray, ' W']:
+def starts(
+  total: int,
+  length: int,
+  tokens: int,
+  documents: Int[np.ndarray, ' d'] | None = None,
+) -> Int[np.ndarray, ' W']:
   """Where windows begin, spread over a text of `total` tokens.
 
   Window i is tokens[start : start + length], and the target of its last query
   is the token after. They do not overlap.
 
+  Args:
+    documents: offsets; then each window lies with its target within one.
+
   Raises:
     ValueError: no window fits; names what would.
   """
-  if length > total - 1:
+  longest = total - 1
+  if documents is not None:
+    longest = int(np.diff(documents).max(initial=0)) - 1
+  if length > longest:
+    what = 'the text' if documents is None else 'every document'
     raise ValueError(
-      f'--length={length} is longer than the text: {max(total - 1, 0)} is the '
+      f'--length={length} is longer than {what}: {max(longest, 0)} is the '
       'longest possible'
     )
   if tokens < length:
@@ -106,6 +118,13 @@ def starts(total: int, length: int, tokens: int) -> Int[np.ndarray, ' W']:
       f'--tokens={tokens} is less than one window of --length={length}; raise '
       f'it to {length} or more'
     )
+  if documents is not None:
+    each = (np.diff(documents) - 1) // length
+    first = np.repeat(documents[:-1], np.maximum(each, 0))
+    order = np.concatenate([np.arange(n) for n in each if n > 0])
+    every = first + length * order
+    W = min(tokens // length, len(every))
+    return every[np.linspace(0, len(every) - 1, W).astype(np.int64)]
   W = min(tokens, total - 1) // length
   room = total - 1 - length
   return np.linspace(0, room, W).astype(np.int64) if W > 1 else np.zeros(1, int)
