@@ -74,10 +74,10 @@ def shuffled(tree, texts, rng):
       unit, parts[0] = '', ('', parts[0][1])
     return f'({unit}{"".join(sign + text for sign, text in parts)})'
   args = [shuffled(x, texts, rng) for x in rest if isinstance(x, tuple)]
-  if kind == 'call':
-    if rest[0] in ('min', 'max'):
+  if kind in grammar.FUNCTIONS:
+    if kind in ('min', 'max'):
       rng.shuffle(args)
-    return f'{rest[0]}({",".join(args)})'
+    return f'{kind}({",".join(args)})'
   return f'(-{args[0]})' if kind == 'neg' else f'({args[0]}**{args[1]})'
 
 
