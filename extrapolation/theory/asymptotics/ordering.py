@@ -211,6 +211,12 @@ class Ordering:
       return flint.arb.neg_inf() if lower else flint.arb.pos_inf()
     return flint.arb(0)
 
+  def slack(self, x: Expansion) -> flint.arb:
+    """Bound of the remainder on [T, inf)."""
+    if x.rest is None:
+      return flint.arb(0)
+    return (x.err * self.ratio(x.rest, ONE)).upper()
+
   def supremum(self, x: Expansion) -> flint.arb:
     """Bound of |x| / (its leading monomial) on [T, inf)."""
     if not x.terms and x.exact:

@@ -86,12 +86,12 @@ class Formula:
       if value < 0:
         raise FormulaError(f'{name} = {value}: parameters are positive or 0')
     graph = graph or Graph(rounds=False)
-    leaves = {'t': graph.t}
+    leaves, numbers = {'t': graph.t}, [*map(graph.const, self._numbers)]
     for n in self.parameters:
       named = n not in values
       leaves[n] = graph.leaf('param', n) if named else graph.const(values[n])
     try:
-      return functions.build(graph, self._tree, self._numbers, leaves)
+      return functions.build(graph, self._tree, numbers, leaves)
     except FormulaError:
       raise
     except (ValueError, OverflowError) as e:

@@ -57,14 +57,14 @@ FUNCTIONS = dict(OPERATORS)
 def build(
   graph: Graph,
   tree: tuple,
-  numbers: Sequence[Fraction],
+  numbers: Sequence[Node],
   leaves: dict[str, Node],
 ) -> Node:
-  """The node of a tree of `grammar.parse`, with nodes for t and names."""
+  """The node of a tree of `grammar.parse`, with nodes for its leaves."""
 
   def leaf(kind: str, data: str | int) -> Node:
     if kind == 'number':
-      return graph.const(numbers[int(data)])
+      return numbers[int(data)]
     if data == 'pi' and kind == 'constant':
       return graph.total([(4, graph.unary('atan', graph.one))])
     if kind == 'constant':
@@ -78,7 +78,7 @@ def build(
 
 def _written(text: str) -> Function:
   tree, numbers = grammar.parse(text)
-  return lambda g, x: build(g, tree, numbers, {'x': x})
+  return lambda g, x: build(g, tree, [*map(g.const, numbers)], {'x': x})
 
 
 FUNCTIONS |= {name: _written(text) for name, text in WRITTEN.items()}
