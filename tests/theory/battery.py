@@ -152,6 +152,10 @@ BATTERY = [
   ('-(t-2*floor(t/2)+1.5)*log(t+1)', C, 'exponents 1.5 and 2.5'),
   ('-abs(t-50)', C, 'geometric in the end'),
   ('-2*log(abs(t-100)+1)', C, 'w ~ 1/t^2'),
+  ('where(t<100,0,-t)', C, 'geometric from 100 on'),
+  ('where(t>=100,-log(t+1),-t)', D, 'harmonic from 100 on'),
+  ('-log(t+1)*where(cos(t)>0,3,0.5)', D, 't^-0.5 at half of the distances'),
+  ('-log(t+1)*where(cos(t)>0,3,1.5)', C, 'w <= t^-1.5'),
   # hyperbolic
   ('-tanh(t)', D, TERMS),
   ('-tanh(t)*t', C, 'w ~ e^-t'),
@@ -178,6 +182,10 @@ BATTERY = [
   ('log(erfc(t))', C, 'erfc t < e^(-t^2)'),
   ('log(erfc(sqrt(log(t+1))))', D, 'w ~ 1/(t sqrt(pi ln t))'),
   ('log(expm1(1/(t+1)))', D, 'e^x - 1 ~ x'),
+  ('log(erf(1/(t+1)))', D, 'erf x ~ 2 x / sqrt pi'),
+  ('log(erf(1/(t+1)))-log(t+1)', C, 'erf x ~ 2 x / sqrt pi'),
+  ('log(erf(2+1/(t+1))-erf(2))', D, "erf' = 2 e^-4 / sqrt pi at 2"),
+  ('log(erfc(-1/(t+1))-1)-0.1*log(t+1)', C, 'erfc(-x) - 1 ~ 2 x / sqrt pi'),
   ('-lgamma(t+1)', C, 'w = 1/t!'),
   ('-lgamma(t+1)+t*log(t+1)-t-1.5*log(t+1)', C, 'Stirling: t^-2'),
   ('-lgamma(t+1)+t*log(t+1)-t-0.5*log(t+1)', D, 'Stirling: 1/t'),
@@ -215,6 +223,11 @@ CONDITIONS = [
   (
     '-a*log(t+2)-b*log(log(t+2))',
     'a > 1 or (a == 1 and b > 1)',
+    BERTRAND,
+  ),
+  (
+    '-p*log(1+r*t)-q*log(2+log(1+r*t))',
+    'p > 1 or (p == 1 and q > 1)',
     BERTRAND,
   ),
   ('-log(t+3)-a*log(log(t+3))', 'a > 1', BERTRAND),
