@@ -57,7 +57,7 @@ from extrapolation.theory.errors import (
 from extrapolation.theory.expression.graph import Node, nodes
 from extrapolation.theory.time_limit import limit
 
-SIZES = (4, 8, 14)
+SIZES = (2, 4, 8, 14)  # terms of an expansion
 SECONDS = 5.0  # of the processor
 LONGEST_PERIOD = 1024
 Settle = Callable[[Node, HardyField, dict], Any]  # to an outcome
@@ -159,7 +159,7 @@ def _parts(root: Node, field: HardyField, values: dict) -> Outcome:
     return settle(field, Reading(field, values)(root))
   except (NotProved, NeedsPrecision) as e:
     problem: Exception = e
-  rules = (_arcs, _classes) if field.size == SIZES[0] else (_classes,)
+  rules = (_arcs, _classes) if field.size == SIZES[1] else (_classes,)
   for rule in rules:
     try:
       return rule(root, field, values)

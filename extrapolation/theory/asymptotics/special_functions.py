@@ -30,8 +30,10 @@ def erf(field: HardyField, x: Expansion) -> Expansion:
   """
 
   def coefficient(c: Expr, k: int) -> Expr:
-    size = 2 * sp.exp(-(c**2)) / sp.sqrt(sp.pi)
-    return (-1) ** (k - 1) * size * sp.hermite(k - 1, c) / sp.factorial(k)
+    size: Any = sp.exp(-(c**2))
+    root: Any = sp.sqrt(sp.pi)
+    sign = 2 * (-1) ** (k - 1)
+    return sign * size * sp.hermite(k - 1, c) / (sp.factorial(k) * root)
 
   return _bounded(field, x, sp.erf, coefficient, _far_erf)
 

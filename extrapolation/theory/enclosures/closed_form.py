@@ -45,9 +45,10 @@ class Zeta:
   shift: Fraction
 
   def beyond(self, j: int, bits: int = 0) -> arb:
-    # T_j falls by a share of about 1 / j per token: that must stay visible.
     """Encloses T_j."""
-    with flint.ctx.workprec(96 + 2 * max(bits, j.bit_length())):
+    # It falls by a share of about 1 / j per token, and has a pole at power 1.
+    bits = max(bits, j.bit_length(), int(1 / (self.power - 1)).bit_length())
+    with flint.ctx.workprec(96 + 2 * bits):
       return number(self.power).zeta(number(self.shift) + j)
 
   def guess(self, eps: Fraction) -> int:

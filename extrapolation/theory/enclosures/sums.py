@@ -8,7 +8,7 @@ tail_bound.py.
 import bisect
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -29,12 +29,14 @@ class Points:
   """Every T_j, where the nearest weights are summed one by one.
 
   Attributes:
-    sum: the weights, by `BlockSums`.
-    far: encloses T_j at any j.
+    sum: the weights.
   """
 
   sum: BlockSums
-  far: Callable[[int], arb]
+
+  def far(self, j: int) -> arb:
+    """Encloses T_j from some j on."""
+    raise NotImplementedError
 
   def __init__(self):
     self.weights: list[arb] = []

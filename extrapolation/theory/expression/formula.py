@@ -1,6 +1,5 @@
 """A formula typed as text: a bias like any other, and its exact reading."""
 
-import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -13,7 +12,6 @@ from extrapolation.theory.errors import FormulaError
 from extrapolation.theory.expression import functions, grammar
 from extrapolation.theory.expression.graph import Graph, Node
 
-CONSTANTS = {'e': math.e, 'pi': math.pi}
 NAMES = {  # of jnp, where it has another
   '+': 'add', '-': 'subtract', '*': 'multiply', '/': 'divide', '^': 'power',
   'neg': 'negative', '<': 'less', '<=': 'less_equal', 'min': 'minimum',
@@ -58,7 +56,7 @@ class Formula:
         return params[data]
       number = kind == 'number'
       return jnp.float32(
-        float(self._numbers[data]) if number else CONSTANTS[data]
+        float(self._numbers[data]) if number else grammar.CONSTANTS[data]
       )
 
     def function(name: str) -> Callable[..., Array]:

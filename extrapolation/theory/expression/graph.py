@@ -239,6 +239,8 @@ class Graph:
         return self.total([(constant.__floor__(), self.one), *pairs])
     if op == 'log' and x.op == 'exp':
       return x.args[0]
+    if op == x.op == 'exp' and x.args[0].op == 'const':
+      self._guard(math.exp(min(x.args[0].data, 700)))
     return self.make(op, (x,))
 
   def _whole(self, x: Node) -> bool:

@@ -189,10 +189,6 @@ def _clamp(g: Graph, low: Node, x: Node, high: Node) -> Node:
   return g.pick('min', g.pick('max', x, low), high)
 
 
-def _fold(op: str) -> Callable[..., Node]:
-  return lambda g, x: functools.reduce(functools.partial(FUNCTIONS[op], g), x)
-
-
 SAME = (
   'neg max min square sqrt rsqrt cbrt exp2 expm1 log1p erfc tan tanh sinh cosh '
   'asinh acosh atanh ceil'
@@ -204,7 +200,16 @@ MOVED = (
   'broadcast_in_dim reshape squeeze expand_dims transpose concatenate tile '
   'stack slice split rev copy stop_gradient name'
 )
+FOLDS = {'sum': '+', 'prod': '*', 'max': 'max', 'min': 'min'}
 RULES: dict[str, Callable] = {
+  **{
+    f'reduce_{name}': shape_primitives.reduce(shape_primitives.fold(f))
+    for name, f in FOLDS.items()
+  },
+  **{
+    f'cum{name}': shape_primitives.running(FUNCTIONS[f])
+    for name, f in FOLDS.items()
+  },
   **{name: each(FUNCTIONS[f]) for name, f in NAMES.items()},
   **dict.fromkeys(MOVED.split(), shape_primitives.moved),
   'div': _divide,
@@ -232,16 +237,8 @@ RULES: dict[str, Callable] = {
   'convert_element_type': _convert,
   'gather': shape_primitives.gather,
   'dot_general': shape_primitives.dot,
-  'reduce_sum': shape_primitives.reduce(shape_primitives.total),
-  'reduce_max': shape_primitives.reduce(_fold('max')),
-  'reduce_min': shape_primitives.reduce(_fold('min')),
   'reduce_or': shape_primitives.reduce(lambda g, x: g.logic('or', *x)),
   'reduce_and': shape_primitives.reduce(lambda g, x: g.logic('and', *x)),
-  'reduce_prod': shape_primitives.reduce(_fold('*')),
-  'cumsum': shape_primitives.running(FUNCTIONS['+']),
-  'cumprod': shape_primitives.running(FUNCTIONS['*']),
-  'cummax': shape_primitives.running(FUNCTIONS['max']),
-  'cummin': shape_primitives.running(FUNCTIONS['min']),
   'optimization_barrier': lambda g, e, *x: list(x),
   'reduce_precision': _precision,
 }

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn
 
+from extrapolation.theory.expression.functions import FUNCTIONS
 from extrapolation.theory.expression.graph import Graph, Node
 
 
@@ -55,9 +56,12 @@ def _along_last(f: Callable, x: np.ndarray) -> np.ndarray:
   return out
 
 
-def total(graph: Graph, items: Sequence[Node]) -> Node:
-  """Their sum."""
-  return graph.total([(1, x) for x in items])
+def fold(name: str) -> Callable[..., Node]:
+  """A list of nodes by an operation of two."""
+  if name == '+':  # at once, which does not sort every partial sum
+    return lambda g, items: g.total([(1, x) for x in items])
+  f = FUNCTIONS[name]
+  return lambda g, items: functools.reduce(functools.partial(f, g), items)
 
 
 def running(op: Callable[..., Node]):
@@ -91,7 +95,7 @@ def dot(graph: Graph, eqn: JaxprEqn, x: np.ndarray, y: np.ndarray):
 
   a, b = matrices(x, bx, fx, cx), matrices(y, by, fy, cy)
   products = np.frompyfunc(graph.mul, 2, 1)(a[:, :, None], b[:, None])
-  return _along_last(functools.partial(total, graph), products).reshape(
+  return _along_last(functools.partial(fold('+'), graph), products).reshape(
     _shape(eqn)
   )
 
