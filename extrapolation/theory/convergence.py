@@ -99,7 +99,7 @@ def judge(
   """
   try:
     with limit(seconds):
-      found = explore(root, settle or _parts, seconds)
+      cases = explore(root, settle or _parts, seconds)
   except TimeoutError:
     return Verdict(
       'unknown', None, f'no proof within {seconds:g} s of the processor'
@@ -107,7 +107,7 @@ def judge(
   except (NotProved, NeedsPrecision, RecursionError) as e:
     why = str(e) or 'the formula is nested too deeply'
     return Verdict('unknown', None, f'no proof: {why}')
-  leaves, condition, symbols = found
+  leaves, condition, symbols = cases
   first = leaves[0].outcome
   if condition is True or condition is False:
     shown = next(

@@ -135,9 +135,9 @@ def gap(root: Node, at: Limit) -> tuple[float, float] | None:
 def _largest_beyond(root: Node, T: arb) -> arb | None:
   """A bound of b on [T, inf)."""
   for size in convergence.SIZES:
-    if (found := tail_bound.read(root, T, size)) is None:
+    if (reading := tail_bound.read(root, T, size)) is None:
       continue
-    field, germ = found
+    field, germ = reading
     if isinstance(germ.high, str):
       return None
     try:

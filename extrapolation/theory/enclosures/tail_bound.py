@@ -111,10 +111,10 @@ def read(root: Node, T: arb, size: int = 5) -> tuple[HardyField, Germ] | None:
 
 def beyond(root: Node, T: arb, k: int) -> Tail | None:
   """The tail from T on, or None where no bound is proved at this T."""
-  found = read(root, T)
-  if found is None:
+  reading = read(root, T)
+  if reading is None:
     return None
-  field, germ = found
+  field, germ = reading
   if germ.high == MINUS:
     return Tail(T, k, None, None)
   if isinstance(germ.high, str):

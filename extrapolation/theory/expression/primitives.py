@@ -163,8 +163,8 @@ def _argmax(better: str):
     last = len(row) - 1
     index = g.const(last)
     for k, x in reversed(list(enumerate(row[:last]))):
-      found = g.compare('le', *((best, x) if better == 'max' else (x, best)))
-      index = g.select(found, g.const(k), index)
+      wins = g.compare('le', *((best, x) if better == 'max' else (x, best)))
+      index = g.select(wins, g.const(k), index)
     return index
 
   def rule(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
