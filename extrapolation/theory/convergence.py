@@ -21,6 +21,8 @@ import contextlib
 import dataclasses
 import math
 import time
+from collections.abc import Callable
+from typing import Any
 
 import sympy as sp
 
@@ -55,9 +57,10 @@ from extrapolation.theory.errors import (
 from extrapolation.theory.expression.graph import Node, nodes
 from extrapolation.theory.time_limit import limit
 
-SIZES = (4, 8, 14)
+SIZES = (2, 4, 8, 14)  # terms of an expansion
 SECONDS = 5.0  # of the processor
 LONGEST_PERIOD = 1024
+Settle = Callable[[Node, HardyField, dict], Any]  # to an outcome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,15 +84,22 @@ class Verdict:
   log_depth: int = 0
 
 
-def judge(root: Node, seconds: float = SECONDS) -> Verdict:
+def judge(
+  root: Node, seconds: float = SECONDS, settle: Settle | None = None
+) -> Verdict:
   """The verdict on sum over distances of exp(root).
+
+  Args:
+    root: the log weight.
+    seconds: of the processor, after which it is unknown.
+    settle: the rules, in one case of the parameters; all of them if absent.
 
   Raises:
     UndefinedWeight: the weight is not a real number at large distances.
   """
   try:
     with limit(seconds):
-      return _judge(root, time.thread_time() + seconds)
+      cases = explore(root, settle or _parts, seconds)
   except TimeoutError:
     return Verdict(
       'unknown', None, f'no proof within {seconds:g} s of the processor'
@@ -97,14 +107,7 @@ def judge(root: Node, seconds: float = SECONDS) -> Verdict:
   except (NotProved, NeedsPrecision, RecursionError) as e:
     why = str(e) or 'the formula is nested too deeply'
     return Verdict('unknown', None, f'no proof: {why}')
-
-
-def _judge(root: Node, deadline: float) -> Verdict:
-  names = sorted({n.data for n in nodes(root) if n.op == 'param'})
-  symbols = {n: symbol(n) for n in names}
-  leaves, condition = case_split.explore(
-    lambda signs, values: _decide(root, signs, values, deadline), symbols
-  )
+  leaves, condition, symbols = cases
   first = leaves[0].outcome
   if condition is True or condition is False:
     shown = next(
@@ -118,13 +121,29 @@ def _judge(root: Node, deadline: float) -> Verdict:
   argument = f'{yes.argument}; otherwise {no.argument}'
   if edge not in (None, yes.argument, no.argument):
     argument += f'; on the border {edge}'
-  return Verdict(
-    'conditional',
-    case_split.text(condition),
-    argument,
-    yes.margin,
-    yes.log_depth,
-  )
+  text = case_split.text(condition)
+  return Verdict('conditional', text, argument, yes.margin, yes.log_depth)
+
+
+def explore(
+  root: Node, settle: Settle, seconds: float = SECONDS
+) -> tuple[list[case_split.Leaf], case_split.Condition, dict]:
+  """`case_split.explore` by ever more terms, and the parameters' symbols."""
+  deadline = time.thread_time() + seconds
+  names = sorted({n.data for n in nodes(root) if n.op == 'param'})
+  symbols = {n: symbol(n) for n in names}
+
+  def run(signs: Oracle, values: dict) -> Any:
+    problem: Exception = NotProved()
+    for size in SIZES:
+      field = HardyField(signs, size, deadline=deadline)
+      try:
+        return settle(root, field, values)
+      except (NotProved, NeedsPrecision) as e:
+        problem = e
+    raise problem
+
+  return *case_split.explore(run, symbols), symbols
 
 
 def symbol(name: str) -> sp.Symbol:
@@ -134,26 +153,13 @@ def symbol(name: str) -> sp.Symbol:
   return sp.Symbol(name, positive=True)
 
 
-def _decide(
-  root: Node, signs: Oracle, values: dict, deadline: float
-) -> Outcome:
-  problem: Exception = NotProved()
-  for size in SIZES:
-    field = HardyField(signs, size, deadline=deadline)
-    try:
-      return _parts(root, field, values)
-    except (NotProved, NeedsPrecision) as e:
-      problem = e
-  raise problem
-
-
 def _parts(root: Node, field: HardyField, values: dict) -> Outcome:
   """The verdict on all distances at once, else on parts that cover them."""
   try:
     return settle(field, Reading(field, values)(root))
   except (NotProved, NeedsPrecision) as e:
     problem: Exception = e
-  rules = (_arcs, _classes) if field.size == SIZES[0] else (_classes,)
+  rules = (_arcs, _classes) if field.size == SIZES[1] else (_classes,)
   for rule in rules:
     try:
       return rule(root, field, values)

@@ -6,8 +6,6 @@ field are between two functions that are monotone in the end.
 """
 
 import dataclasses
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,11 @@ from flint import arb
 from extrapolation.theory import convergence
 from extrapolation.theory.asymptotics import case_split, sign_oracle
 from extrapolation.theory.asymptotics.expand import Reading
-from extrapolation.theory.asymptotics.interval_germ import MINUS, PLUS, Germ
-from extrapolation.theory.asymptotics.monomial import ONE
-from extrapolation.theory.asymptotics.sign_oracle import Expr, Oracle
+from extrapolation.theory.asymptotics.interval_germ import MINUS, PLUS
+from extrapolation.theory.asymptotics.sign_oracle import Expr
 from extrapolation.theory.asymptotics.transseries import HardyField
-from extrapolation.theory.convergence import SECONDS, SIZES, Verdict
-from extrapolation.theory.enclosures import sums
+from extrapolation.theory.convergence import SECONDS, Verdict
+from extrapolation.theory.enclosures import sums, tail_bound
 from extrapolation.theory.errors import (
   NeedsPrecision,
   NotProved,
@@ -71,7 +68,8 @@ class Limit:
 def at_infinity(root: Node) -> Limit:
   """The limit of b; OTHER where it was not found."""
   try:
-    leaves, condition = _explore(root, _outcome)
+    with limit(SECONDS):
+      leaves, condition, _ = convergence.explore(root, _outcome)
   except (
     NotProved, NeedsPrecision, UndefinedWeight, TimeoutError, RecursionError
   ):  # fmt: skip
@@ -95,23 +93,13 @@ def monotone_verdict(root: Node) -> Verdict:
   are whole numbers need not hold of those of a clock.
   """
 
-  def outcome(field: HardyField, germ: Germ) -> Any:
-    out = convergence.bounded(field, germ)
+  def settle(root: Node, field: HardyField, values: dict) -> Any:
+    out = convergence.bounded(field, Reading(field, values)(root))
     if out is None:
       raise NotProved('no bounds that are monotone in the end decide')
     return out
 
-  try:
-    leaves, condition = _explore(root, outcome)
-  except (NotProved, NeedsPrecision, RecursionError, TimeoutError) as e:
-    return Verdict('unknown', None, f'no proof: {e or "too long"}')
-  first = leaves[0].outcome
-  if condition is True or condition is False:
-    word = 'converges' if condition else 'diverges'
-    return Verdict(word, None, first.argument, first.margin)
-  yes = next(x.outcome for x in leaves if x.outcome.converges)
-  text = case_split.text(condition)
-  return Verdict('conditional', text, yes.argument)
+  return convergence.judge(root, settle=settle)
 
 
 def own_weight_is_positive(root: Node) -> bool:
@@ -146,42 +134,23 @@ def gap(root: Node, at: Limit) -> tuple[float, float] | None:
 
 def _largest_beyond(root: Node, T: arb) -> arb | None:
   """A bound of b on [T, inf)."""
-  for size in SIZES:
-    field = HardyField(Oracle(), size, threshold=T)
+  for size in convergence.SIZES:
+    if (reading := tail_bound.read(root, T, size)) is None:
+      continue
+    field, germ = reading
+    if isinstance(germ.high, str):
+      return None
     try:
-      germ = Reading(field)(root)
-      if isinstance(germ.high, str):
-        return None
-      x = germ.high
-      slack = arb(0)
-      if x.rest is not None:
-        slack = arb((x.err * field.ratio(x.rest, ONE)).abs_upper())
-      return field.extremum(x.terms, lower=False) + slack
-    except (NeedsPrecision, NotProved, ValueError, ZeroDivisionError):
+      return field.extremum(germ.high.terms, lower=False) + field.slack(
+        germ.high
+      )
+    except tail_bound.FAILURES:
       continue
   return None
 
 
-def _explore(root: Node, ask: Callable[[HardyField, Germ], Any]):
-  deadline = time.thread_time() + SECONDS
-  names = sorted({n.data for n in nodes(root) if n.op == 'param'})
-  symbols = {n: convergence.symbol(n) for n in names}
-
-  def run(signs: Oracle, values: dict) -> Any:
-    problem: Exception = NotProved()
-    for size in SIZES:
-      field = HardyField(signs, size, deadline=deadline)
-      try:
-        return ask(field, Reading(field, values)(root))
-      except (NotProved, NeedsPrecision) as e:
-        problem = e
-    raise problem
-
-  with limit(SECONDS):
-    return case_split.explore(run, symbols)
-
-
-def _outcome(field: HardyField, germ: Germ) -> Outcome:
+def _outcome(root: Node, field: HardyField, values: dict) -> Outcome:
+  germ = Reading(field, values)(root)
   if germ.high == MINUS:
     return Outcome(True, ZERO, positive=False)
   low, high = (_end(field, e) for e in (germ.low, germ.high))

@@ -25,6 +25,8 @@ ZERO = [
   ('exp(exp(a)*exp(b)*t)', 'exp(exp(a+b)*t)', 'e^a e^b = e^(a + b)'),
   ('exp(log(t)**(cos(1)**2+sin(1)**2)*2)', 't**2', 'e^(2 ln t)'),
   ('exp(t*exp(log(2)*3))', 'exp(8*t)', '2^3'),
+  ('exp(log(t+2)*log(t+2))', 'exp(log(t+2)**2)', 'x x = x^2'),
+  ('exp(log(t+2)*(2*log(t+2)**2))', 'exp(2*log(t+2)**3)', 'x 2 x^2 = 2 x^3'),
 ]
 
 
@@ -42,6 +44,16 @@ def test_what_is_zero_decides_nothing(left, right, why):
     text = f'{left}-{p}*log(t+1)-{right}'
     found = convergence.judge(Formula(text).read())
     assert found.verdict in (wanted, 'unknown'), (why, found)
+
+
+def test_a_parameter_at_which_there_is_no_weight_is_told():
+  """The weights are 1 where a != b, and 0 / 0 stands in them where a = b."""
+  text = 'exp(t**((a**2-b**2)/(a-b)))-exp(t**(a+b))'
+  found = convergence.judge(Formula(text).read())
+  assert found.verdict == 'unknown'
+  assert 'where a == b there is no weight' in found.argument
+  found = convergence.judge(Formula('log(a-b)-2*log(t+1)').read())
+  assert found.verdict == 'unknown' and 'where a < b' in found.argument
 
 
 def test_an_exponent_that_is_whole_without_showing_it():
@@ -74,10 +86,12 @@ def shuffled(tree, texts, rng):
       unit, parts[0] = '', ('', parts[0][1])
     return f'({unit}{"".join(sign + text for sign, text in parts)})'
   args = [shuffled(x, texts, rng) for x in rest if isinstance(x, tuple)]
-  if kind == 'call':
-    if rest[0] in ('min', 'max'):
+  if kind in ('<', '<='):
+    return f'{args[0]}{kind}{args[1]}'
+  if kind in grammar.FUNCTIONS:
+    if kind in ('min', 'max'):
       rng.shuffle(args)
-    return f'{rest[0]}({",".join(args)})'
+    return f'{kind}({",".join(args)})'
   return f'(-{args[0]})' if kind == 'neg' else f'({args[0]}**{args[1]})'
 
 

@@ -37,7 +37,22 @@ VALUES = [
   ('tanh(t)+sinh(t/9)+cosh(t/9)', np.tanh(T) + np.exp(T / 9)),
   ('abs(t-7)+floor(t/7)', np.abs(T - 7) + np.floor(T / 7)),
   ('exp(-log(t))', 1 / T),
+  ('where(t<9,t,-t)', np.where(T < 9, T, -T)),
+  ('where(t <= 9, t, -t)', np.where(T <= 9, T, -T)),
+  (
+    'where(9>t,2,where(20>=t,1,t/9))',
+    np.select([T < 9, T <= 20], [2, 1], T / 9),
+  ),
 ]
+
+
+@pytest.mark.parametrize(
+  'text', ['t<3', 'where(t,1,2)', 'where(1<t<3,t,2)', 'where(t==3,1,2)',
+           '-(t<3)', 'where(t<3,t)', 'where((t<3)<2,t,1)']
+)  # fmt: skip
+def test_a_condition_is_one_comparison_in_where(text):
+  with pytest.raises(FormulaError, match=r'where'):
+    Formula(text)
 
 
 @pytest.mark.parametrize(('text', 'expected'), VALUES)

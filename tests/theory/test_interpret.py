@@ -259,5 +259,7 @@ def test_equal_expressions_are_one_node():
   x = g.unary('log', g.add(g.t, g.one))
   assert g.sub(x, x) is g.zero
   assert g.add(x, x) is g.total([(2, x)])
-  assert len(nodes(g.mul(x, x))) == 4  # t, t + 1, log, product
+  assert g.mul(x, x) is g.pow(x, g.const(2))
+  assert g.mul(g.mul(x, x), g.neg(x)) is g.neg(g.pow(x, g.const(3)))
+  assert len(nodes(g.mul(g.t, x))) == 4  # t, t + 1, log, product
   assert g.const(0.5) is g.const(Fraction(1, 2))

@@ -57,6 +57,12 @@ def test_shares_of_any_size(power):
   assert b.low == b.high == n
 
 
+def test_a_field_near_the_pole_of_zeta_is_told_from_below():
+  """n(0.1) of p = 1 + 1e-30 has about 10^30 digits."""
+  ((b,),) = theory.trf('-(1+1e-30)*log(t+1)', eps=['0.1'])
+  assert b.low > 10**1000 and b.high is None
+
+
 # Had no receptive field: (log weight, n of 0.1 lies below).
 MORE = [
   ('sin(t)*log(t+1)-2.5*log(t+1)', 100),

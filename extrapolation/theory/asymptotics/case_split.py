@@ -8,7 +8,11 @@ from typing import Any
 import sympy as sp
 
 from extrapolation.theory.asymptotics.sign_oracle import Expr, Oracle, canonical
-from extrapolation.theory.errors import NeedsCaseSplit, NotProved
+from extrapolation.theory.errors import (
+  NeedsCaseSplit,
+  NotProved,
+  UndefinedWeight,
+)
 from extrapolation.theory.expression.three_valued import all_of, any_of
 
 MAX_CASES = 81
@@ -80,11 +84,14 @@ def explore(
 ) -> tuple[list[Leaf], Condition]:
   """Runs `run(oracle, symbols)` in every case that it asks to tell apart.
 
+  Raises:
+    UndefinedWeight: in every case; NotProved where it is in some.
+
   Returns:
     (leaves, condition): the outcomes, and the disjunction of conjunctions of
     atoms under which `outcome.converges` is true; True or False when constant.
   """
-  leaves = []
+  leaves, undefined = [], []
 
   def visit(signs: Oracle, values: dict):
     if len(leaves) > MAX_CASES:
@@ -96,6 +103,9 @@ def explore(
       outcome = run(signs, values)
     except NeedsCaseSplit as fork:
       return branch(fork.expression, signs, values)
+    except UndefinedWeight as e:
+      undefined.append((e, signs, values))
+      return []
     leaves.append(Leaf(outcome, signs, values))
     return [[]] if outcome.converges else []
 
@@ -109,6 +119,10 @@ def explore(
     return _join(e, cases)
 
   condition = visit(Oracle(), dict(symbols))
+  for e, signs, values in undefined:
+    if not leaves:
+      raise e
+    raise NotProved(f'where {_case(signs, values)} there is no weight: {e}')
   if condition in ([], [[]]):
     return leaves, bool(condition)
   return leaves, _shortest(condition, leaves, symbols)
@@ -142,6 +156,13 @@ def _on_boundary(e: Expr, signs: Oracle, values: dict, visit: Callable):
     }
     return visit(Oracle(tuple(assumed)), new)
   return visit(Oracle((*signs.assumed, (e, 0))), values)
+
+
+def _case(signs: Oracle, values: dict) -> str:
+  """The assumptions of a case in words."""
+  solved = [f'{n} == {v}' for n, v in values.items() if str(v) != n]
+  atoms = (Atom(e, {1: '>', 0: '==', -1: '<'}[s]) for e, s in signs.assumed)
+  return ' and '.join([*solved, *map(str, atoms)])
 
 
 RELATIONS = {

@@ -191,38 +191,20 @@ class Reading(Algebra):
     return self.monotone(x, one)
 
   def _erf(self, x: Germ) -> Germ:
-    return self._limit_function(x, sp.erf, special_functions.erf)
+    return self._bounded(x, sp.erf, special_functions.erf)
 
   def _atan(self, x: Germ) -> Germ:
-    return self._limit_function(x, sp.atan, special_functions.atan)
+    return self._bounded(x, sp.atan, special_functions.atan)
 
-  def _limit_function(self, x: Germ, f: Callable, far: Callable) -> Germ:
-    """Odd, increasing and bounded; `far` is its expansion at infinity."""
+  def _bounded(self, x: Germ, f: Callable, series: Callable) -> Germ:
+    """An odd increasing function with a limit."""
 
-    def ends(e: End) -> list[Expansion]:
+    def one(e: End) -> End:
       if isinstance(e, str):
-        return [constant(self._sign_of(e) * f(sp.oo))] * 2
-      if not self._has_limit(e):
-        if self._sign_of(e) > 0:
-          return [far(self.field, e)] * 2
-        return [self.field.neg(far(self.field, self.field.neg(e)))] * 2
-      _, c, small = self.field.parts(e)
-      if not small.terms and small.exact:
-        return [constant(f(c))] * 2
-      sup = self.field.add(constant(f(c)), self._tiny())
-      inf = self.field.sub(constant(f(c)), self._tiny())
-      return [inf, sup]
+        return constant(self._sign_of(e) * f(sp.oo))
+      return series(self.field, e)
 
-    if x.exact:
-      low, high = ends(x.low)
-      return point(low) if low is high else Germ(low, high)
-    return Germ(ends(x.low)[0], ends(x.high)[1])
-
-  def _tiny(self) -> Expansion:
-    """A constant slack: what tends to a limit is within it in the end."""
-    if self.field.T is not None:
-      raise NeedsPrecision('no bound for erf or atan from a threshold on')
-    return constant(sp.Rational(1, 10**6))
+    return self.monotone(x, one)
 
   def _floor(self, x: Germ) -> Germ:
     if not x.exact:

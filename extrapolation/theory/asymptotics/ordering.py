@@ -82,15 +82,22 @@ class Ordering:
     key = functools.cmp_to_key(lambda x, y: -self.compare(x[1], y[1]))
     return sorted(terms, key=key)
 
-  def collect(self, terms: Sequence[Term], rests: Iterable = ()) -> Expansion:
-    """Adds terms (coefficient, monomial) and remainders (bound, monomial)."""
+  def collect(
+    self, terms: Sequence[Term], rests: Iterable = (), led: bool = True
+  ) -> Expansion:
+    """Adds terms (coefficient, monomial) and remainders (bound, monomial).
+
+    Of the coefficients that are left the first is no 0, if it is to be `led`;
+    others may be, unseen.
+    """
     merged = []
     for c, m in self.sort(terms):
       if merged and self.compare(merged[-1][1], m) == 0:
         merged[-1] = (canonical(merged[-1][0] + c), m)
       else:
         merged.append((c, m))
-    merged = [(c, m) for c, m in merged if self._nonzero(c)]
+    merged = [(c, m) for c, m in merged if c != 0]
+    merged = self.led(merged) if led else merged
     rests, count = list(rests), len(merged)
     if rests:
       top = self._largest(m for _, m in rests)
@@ -111,10 +118,11 @@ class Ordering:
       lambda x, y: y if self.compare(y, x) > 0 else x, items
     )
 
-  def _nonzero(self, c: Expr) -> bool:
-    if c == 0:
-      return False
-    return True if c.is_Rational else self.signs.sign(c) != 0
+  def led(self, terms: Sequence[Term]) -> Sequence[Term]:
+    """Terms without the first ones whose coefficients are 0."""
+    while terms and not self.signs.sign(terms[0][0]):
+      terms = terms[1:]
+    return terms
 
   def size_of(self, c: Expr) -> flint.arb | None:
     """Upper bound of |c| (only with a threshold)."""
@@ -210,6 +218,12 @@ class Ordering:
     if growing:
       return flint.arb.neg_inf() if lower else flint.arb.pos_inf()
     return flint.arb(0)
+
+  def slack(self, x: Expansion) -> flint.arb:
+    """Bound of the remainder on [T, inf)."""
+    if x.rest is None:
+      return flint.arb(0)
+    return (x.err * self.ratio(x.rest, ONE)).upper()
 
   def supremum(self, x: Expansion) -> flint.arb:
     """Bound of |x| / (its leading monomial) on [T, inf)."""

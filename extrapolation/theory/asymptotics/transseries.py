@@ -72,19 +72,20 @@ class HardyField(Ordering):
       if v.rest is not None and (u.terms or u.rest is not None):
         bound = None if self.T is None else self.supremum(u) * v.err
         rests.append((bound, times(u.top, v.rest)))
-    return self.collect(terms, rests)
+    return self.collect(terms, rests, led=False)  # a product of what leads
 
   def lead(self, x: Expansion) -> tuple[Expr, Monomial]:
     """The leading term; x must be known to be other than 0."""
-    if not x.terms:
+    terms = self.led(x.terms)
+    if not terms:
       raise NeedsPrecision(
         'all computed terms of an asymptotic expansion cancel'
       )
-    return x.terms[0]
+    return terms[0]
 
   def sign(self, x: Expansion) -> int:
     """Sign of x for all large t (for all t >= T with a threshold)."""
-    if not x.terms and x.exact:
+    if x.exact and not self.led(x.terms):
       return 0
     c, m = self.lead(x)
     if self.T is not None:
@@ -101,6 +102,7 @@ class HardyField(Ordering):
   def split(self, x: Expansion) -> tuple[Expr, Monomial, Expansion]:
     """x = c m (1 + small): returns c, m, small."""
     c, m = self.lead(x)
+    x = Expansion(self.led(x.terms), x.rest, x.err)
     unit = self.scale(x, canonical(1 / c), raised(m, sp.Integer(-1)))
     return c, m, Expansion(unit.terms[1:], unit.rest, unit.err)
 
@@ -111,18 +113,21 @@ class HardyField(Ordering):
     remainder: Callable[[int, flint.arb], flint.arb],
   ) -> Expansion:
     """sum_k coefficient(k) x^k, x -> 0; remainder(N, r) bounds the sum of
-    |coefficient(k)| r^k over k >= N, divided by r^N."""
-    out = constant(coefficient(0))
+    |coefficient(k)| r^k over k >= N, divided by r^N. Its first
+    coefficient may be 0, unseen."""
     if not x.terms and x.exact:
-      return out
+      return constant(coefficient(0))
     top = x.top
     if self.compare(top, ONE) >= 0:
       raise NeedsPrecision('a power series is taken of what does not tend to 0')
     n = self.size
+    terms, rests = [*constant(coefficient(0)).terms], []
     power = constant(1)
     for k in range(1, n):
       power = self.mul(power, x)
-      out = self.add(out, self.scale(power, sp.sympify(coefficient(k))))
+      part = self.scale(power, sp.sympify(coefficient(k)))
+      terms += part.terms
+      rests += self.rests(part)
     err = None
     if self.T is not None:
       sup = self.supremum(x)
@@ -132,8 +137,8 @@ class HardyField(Ordering):
           'a power series converges too slowly at the threshold'
         )
       err = sup**n * remainder(n, r)
-    last = raised(top, sp.Integer(n))
-    return self.collect(out.terms, [*self.rests(out), (err, last)])
+    last = err, raised(top, sp.Integer(n))
+    return self.collect(terms, [*rests, last], led=False)
 
   def inverse(self, x: Expansion) -> Expansion:
     """1 / x; UndefinedWeight where x is 0."""

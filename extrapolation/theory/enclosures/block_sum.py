@@ -9,6 +9,11 @@ times the least and the largest weight. Each is proved for the integers of its
 block alone, so that blocks may be cut down to single tokens.
 """
 
+import dataclasses
+import heapq
+import itertools
+from collections.abc import Iterable
+
 from flint import arb
 
 from extrapolation.theory.enclosures import ball
@@ -24,6 +29,28 @@ from extrapolation.theory.expression.graph import Node
 POINTS = 32  # a block of at most so many distances is summed one by one
 FAR = 1 << 30  # tokens from which sums are taken as integrals
 WIDE = 1e-3  # of a sum: from this radius on the plain bounds are tried too
+TOLERANCE = 1e-17  # of a tail, for each block
+
+
+@dataclasses.dataclass(eq=False)
+class Block:
+  """A sum over the integers a <= t < b.
+
+  Attributes:
+    value: its enclosure.
+    fixed: the part of the radius that halving would not reduce.
+  """
+
+  a: arb
+  b: arb
+  value: arb
+  fixed: arb
+
+  @property
+  def least(self) -> arb:
+    """A lower bound, of a sum that is no less than 0."""
+    finite = self.value.is_finite()
+    return self.value.lower().max(arb(0)) if finite else arb(0)
 
 
 class BlockSums:
@@ -79,6 +106,51 @@ class BlockSums:
       return best
     crude = self._crude(a, b)
     return (crude, arb(0)) if crude.rad() < best[0].rad() else best
+
+  def refined(
+    self, parts: Iterable[tuple[arb, arb]], base: arb, most: int
+  ) -> tuple[list[Block], int]:
+    """Sums over parts, the worst of which are halved until all are sharp.
+
+    Args:
+      parts: the first and last distance of each, in order.
+      base: to a share of it, and of all that lies beyond, a part is sharp.
+      most: evaluations.
+
+    Returns:
+      The sums in order, and how many evaluations were left; -1 where not all
+      are sharp.
+    """
+    queue, order, kept = [], itertools.count(), set()
+
+    def push(a: arb, b: arb, base: arb) -> Block:
+      block = Block(a, b, *self(a, b))
+      kept.add(block)
+      if b - a > POINTS:
+        error = (block.value.rad() - block.fixed) / (base + block.least)
+        error = float(error.upper()) if error.is_finite() else 1e300
+        if error > TOLERANCE:
+          heapq.heappush(queue, (-error, next(order), block, base))
+      return block
+
+    for a, b in reversed([*parts]):
+      base = (base + push(a, b, base).least).mid()
+      most -= 1
+    while queue and most > 0:
+      *_, block, base = heapq.heappop(queue)
+      middle = self._middle(block)
+      if block.a < middle < block.b:  # as far as the bits tell them apart
+        kept.remove(block)
+        push(block.a, middle, base)
+        push(middle, block.b, base)
+        most -= 2
+    return sorted(kept, key=lambda x: x.a), -1 if queue else most
+
+  def _middle(self, block: Block) -> arb:
+    """A whole distance inside."""
+    if block.a < FAR:
+      return ((block.a + block.b) / 2).floor().mid()
+    return self.tokens((self.axis(block.a) + self.axis(block.b)) / 2)
 
   def _crude(self, a: arb, b: arb) -> arb:
     """Number of distances times the range of the weight."""

@@ -45,34 +45,25 @@ class Zeta:
   shift: Fraction
 
   def beyond(self, j: int, bits: int = 0) -> arb:
-    # T_j falls by a share of about 1 / j per token: that must stay visible.
     """Encloses T_j."""
-    with flint.ctx.workprec(96 + 2 * max(bits, j.bit_length())):
+    # It falls by a share of about 1 / j per token, and has a pole at power 1.
+    bits = max(bits, j.bit_length(), int(1 / (self.power - 1)).bit_length())
+    with flint.ctx.workprec(96 + 2 * bits):
       return number(self.power).zeta(number(self.shift) + j)
 
   def guess(self, eps: Fraction) -> int:
-    """Near n(eps), without proof: Newton's method on ln T_j in ln j."""
-    slope = self.power - 1
-    with flint.ctx.workprec(128):
-      target = self.beyond(0) * number(eps)
-      log_j = -(target * number(slope)).log() / number(slope)
-      bits = int(float(log_j) / math.log(2)) + 1
-    if bits > MOST_BITS:
-      return 1 << MOST_BITS
-    with flint.ctx.workprec(128 + 2 * max(bits, 0)):
-      target = self.beyond(0, max(bits, 0)) * number(eps)
-      j = (-(target * number(slope)).log() / number(slope)).exp()
-      for _ in range(3 + max(bits, 1).bit_length() // 4):
-        whole = _whole(j)
-        j = arb(whole) * (self.beyond(whole) / target) ** (1 / number(slope))
-      return _whole(j)
-
-
-def _whole(x: arb) -> int:
-  """Near x, at least 1."""
-  n = x.mid().floor().unique_fmpz()
-  assert n is not None, 'a midpoint is exact'
-  return max(int(n), 1)
+    """Near n(eps), without proof: zeta(p, x) ~ (x - 1/2)^(1 - p) / (p - 1)."""
+    bits = 64
+    for _ in range(2):
+      with flint.ctx.workprec(128 + 2 * bits):
+        slope, shift = number(self.power - 1), number(self.shift)
+        target = self.beyond(0, bits) * number(eps) * slope
+        log_j = -target.log() / slope
+        bits = int(float(log_j) / math.log(2)) + 1
+        if bits > MOST_BITS:
+          return 1 << MOST_BITS
+        j = (log_j.exp() + 0.5 - shift).mid().floor().unique_fmpz()
+    return max(int(j or 1), 1)
 
 
 def recognise(root: Node) -> Geometric | Zeta | None:

@@ -11,7 +11,6 @@ from fractions import Fraction
 from flint import arb
 
 from extrapolation.theory.enclosures import (
-  ball,
   block_sum,
   oscillating_sum,
   sums,
@@ -25,17 +24,16 @@ SHARP = 1e-6  # of B; where blocks leave more, points are summed
 Far = Callable[[int], arb]
 
 
-class NearSums:
+class NearSums(sums.Points):
   """Enclosures of B and every T_j of one convergent head; see `sums.Sums`."""
 
   def __init__(self, root: Node, log_depth: int, smallest: Fraction):
+    super().__init__()
     self.root, self.k, self.smallest = root, log_depth, smallest
-    self.program = ball.Program(root)
-    self.weights: list[arb] = []
-    self.tails: list[arb] = []
+    self.sum = block_sum.BlockSums(root, log_depth)
     self.levels: Iterator[int] = iter(LEVELS)
-    self.far, self.why = self._series()
-    total = self.beyond(0) if self.far else arb(0)
+    self.fars, self.why = self._series()
+    total = self.beyond(0) if self.fars else arb(0)
     if not total.rad() < total.mid() * SHARP:
       self.finer()
 
@@ -59,40 +57,29 @@ class NearSums:
     n = next(self.levels, None)
     if n is None:
       return False
-    before = self.beyond(0).rad() if self.far else arb('inf')
+    before = self.beyond(0).rad() if self.fars else arb('inf')
     with sums.precision():
       if n == LEVELS[0]:
         bound = tail_bound.beyond(self.root, arb(n), self.k)
         if bound is not None:
-          self.far = [*self.far, self._at(bound)]
-        if not self.far:
+          self.fars = [*self.fars, self._at(bound)]
+        if not self.fars:
           raise NotProved(self.why)
-      for t in range(len(self.weights), n):
-        self.weights.append(block_sum.finite(self.program.at(t), t))
-      self.tails = []
-      total = self.beyond(n)
-      tails = [total]
-      for w in reversed(self.weights):
-        total = total + w
-        tails.append(total)
-    self.tails = tails[::-1]
-    return bool(total.rad() < before * 0.9)
+      self.add_points(n)
+    return bool(self.tails[n].rad() < before * 0.9)
 
   def _at(self, bound: tail_bound.Tail) -> Far:
     def beyond(j: int) -> arb:
       with sums.precision(96 + j.bit_length()):
-        return bound(self.program.at(j), arb(j))
+        return bound(self.sum.log_weight(j), arb(j))
 
     return beyond
 
-  def beyond(self, j: int, bits: int = 0) -> arb:
-    """Encloses T_j."""
-    del bits
-    if j < len(self.tails):
-      return self.tails[j]
-    first, *others = self.far
+  def far(self, j: int) -> arb:
+    """The narrowest of all enclosures, which hold from LEVELS[0] on."""
+    first, *others = self.fars
     out = first(j)
-    for far in others if self.tails or j >= LEVELS[0] else []:
+    for far in others if self.weights or j >= LEVELS[0] else []:
       other = far(j)
       if not out.is_finite() or other.rad() < out.rad():
         out = other

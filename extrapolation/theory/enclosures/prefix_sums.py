@@ -10,22 +10,20 @@ from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression.graph import Node
 
 LONGEST = 1 << 130  # tokens; more than twice the square of 2^62
-SHARP = 1e-17  # of B_n, for each block
-EFFORT = 200_000  # operations, at about a microsecond each
-MODEL = 20  # operations of a Taylor model per operation of the formula
+EFFORT = 10_000  # blocks of a formula of one operation
 
 
 class PrefixSums:
   """B_n of one head for any n <= 2^130.
 
   Attributes:
-    left: operations that may still be spent. They bound the time of a head
-      that no Taylor model fits, whose weights are summed one by one.
+    left: blocks that may still be summed. They bound the time of a head that
+      no Taylor model fits, whose weights are summed one by one.
   """
 
   def __init__(self, root: Node, effort: int = EFFORT):
-    self.sum, self.left = BlockSums(root, 0), effort
-    self.size = len(self.sum.program.steps)
+    self.sum = BlockSums(root, 0)
+    self.left = effort // len(self.sum.program.steps)
     self.ends, self.values = [0], [arb(0)]
 
   def __call__(self, n: int) -> arb:
@@ -50,24 +48,12 @@ class PrefixSums:
   def _add(self, i: int, end: int) -> None:
     """Puts B_end into place i."""
     start, base = self.ends[i - 1], self.values[i - 1]
-    total, blocks = base, [(start, end)]
-    while blocks:
-      a, b = blocks.pop()
-      self._spend(min(b - a, POINTS) if b - a <= POINTS else MODEL)
-      value, fixed = self.sum(arb(a), arb(b))
-      goal = SHARP * base.mid().max(value.mid())
-      if b - a > POINTS and not value.rad() - fixed <= goal:
-        middle = (a + b) // 2
-        blocks += [(middle, b), (a, middle)]
-      else:
-        total += value
-    self.ends.insert(i, end)
-    self.values.insert(i, total)
-
-  def _spend(self, count: int) -> None:
-    self.left -= count * self.size
+    part = arb(start), arb(end)
+    blocks, self.left = self.sum.refined([part], base.mid(), self.left)
     if self.left < 0:
       raise NotProved(
         'no Taylor model holds over blocks of the weights, and they are too '
         'many to be summed one by one'
       )
+    self.ends.insert(i, end)
+    self.values.insert(i, sum((x.value for x in blocks), base))

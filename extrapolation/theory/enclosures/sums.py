@@ -6,8 +6,6 @@ tail_bound.py.
 """
 
 import bisect
-import dataclasses
-import heapq
 import itertools
 import math
 from collections.abc import Iterator
@@ -24,26 +22,41 @@ from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression.graph import Node
 
 BLOCKS = 3000  # evaluations per head
-TOLERANCE = 1e-17  # of a tail, for each block
 SHARP = 1e-30  # of a weight at 2^60 tokens, or more bits are taken
 
 
-@dataclasses.dataclass(eq=False)
-class Block:
-  """A sum over the integers a <= t < b.
+class Points:
+  """Every T_j, where the nearest weights are summed one by one.
 
   Attributes:
-    value: its enclosure.
-    fixed: the part of the radius that halving would not reduce.
+    sum: the weights.
   """
 
-  a: arb
-  b: arb
-  value: arb
-  fixed: arb
+  sum: BlockSums
+
+  def far(self, j: int) -> arb:
+    """Encloses T_j from some j on."""
+    raise NotImplementedError
+
+  def __init__(self):
+    self.weights: list[arb] = []
+    self.tails: list[arb] = []
+
+  def add_points(self, n: int) -> None:
+    """Sums the weights below n one by one, in `precision`."""
+    self.weights += map(self.sum.weight, range(len(self.weights), n))
+    tails = [self.far(n)]
+    for w in reversed(self.weights):
+      tails.append(tails[-1] + w)
+    self.tails = tails[::-1]
+
+  def beyond(self, j: int, bits: int = 0) -> arb:
+    """Encloses T_j; `bits` is for closed forms, sharp at any precision."""
+    del bits
+    return self.tails[j] if j < len(self.tails) else self.far(j)
 
 
-class Sums:
+class Sums(Points):
   """Enclosures of B and every T_j of one convergent head.
 
   Args:
@@ -59,16 +72,21 @@ class Sums:
   def __init__(
     self, root: Node, log_depth: int = 0, smallest: Fraction = Fraction(1, 1000)
   ):
-    self.root, self.k, self.left = root, log_depth, BLOCKS
+    super().__init__()
+    self.root, self.k = root, log_depth
     self.sum = BlockSums(root, log_depth)
     self.bits = self._bits()
     with precision(self.bits):
-      near = [self.sum.weight(t) for t in range(2 * POINTS)]
-      self.goal = sum(near, arb(0)) * ball.number(smallest)
+      near = sum(map(self.sum.weight, range(2 * POINTS)), arb(0))
+      self.goal = near * ball.number(smallest)
       self.tail, self.start = self._threshold()
-      self.blocks = self._plan()
-      self._refine()
-      self._accumulate(near)
+      edges = itertools.pairwise(self._edges())
+      self.blocks, _ = self.sum.refined(edges, self.goal.mid(), BLOCKS)
+      self.after = [self.tail(self.sum.log_weight(self.start), self.start)]
+      for block in reversed(self.blocks):
+        self.after.append(self.after[-1] + block.value)
+      self.after.reverse()
+      self.add_points(2 * POINTS)
       self.total = self.tails[0]
 
   def _bits(self) -> int:
@@ -113,7 +131,7 @@ class Sums:
       for x in (6, 8, 10, 13, 16, 20, 24):
         yield arb(x).exp().exp().mid().floor().mid()
 
-  def _plan(self) -> list[Block]:
+  def _edges(self) -> list[arb]:
     T, edges = self.start, [arb(2 * POINTS)]
     while edges[-1] < T and edges[-1] < FAR:
       edges.append((2 * edges[-1]).min(T))
@@ -122,78 +140,19 @@ class Sums:
       steps = max(1, math.ceil(float(end - x) * 1.5))
       inner = (x + (end - x) * i / steps for i in range(1, steps))
       edges += [*map(self.sum.tokens, inner), T]
-    return [self._block(a, b) for a, b in itertools.pairwise(edges)]
+    return edges
 
-  def _block(self, a: arb, b: arb) -> Block:
-    self.left -= 1
-    return Block(a, b, *self.sum(a, b))
-
-  def _refine(self):
-    """Halves the worst blocks until every tail is sharp."""
-    queue, kept, total = [], dict.fromkeys(self.blocks), arb(0)
-    order = itertools.count()
-
-    def least(block: Block) -> arb:
-      value = block.value
-      return value.lower().max(arb(0)) if value.is_finite() else arb(0)
-
-    def push(block: Block, base: arb):  # base: a lower bound of T_b
-      if block.b - block.a <= POINTS:
-        return
-      error = (block.value.rad() - block.fixed) / (base + least(block))
-      error = float(error.upper()) if error.is_finite() else 1e300
-      if error > TOLERANCE:
-        heapq.heappush(queue, (-error, next(order), block, base))
-
-    for block in reversed(self.blocks):
-      push(block, (total + self.goal).mid())
-      total += least(block)
-    while queue and self.left > 0:
-      *_, block, base = heapq.heappop(queue)
-      middle = self._middle(block)
-      if not block.a < middle < block.b:  # beyond what the bits tell apart
-        continue
-      del kept[block]
-      for a, b in ((block.a, middle), (middle, block.b)):
-        half = self._block(a, b)
-        kept[half] = None
-        push(half, base)
-    self.blocks = sorted(kept, key=lambda b: b.a)
-
-  def _middle(self, block: Block) -> arb:
-    """A whole distance inside."""
-    if block.a < FAR:
-      return ((block.a + block.b) / 2).floor().mid()
-    x = (self.sum.axis(block.a) + self.sum.axis(block.b)) / 2
-    return self.sum.tokens(x)
-
-  def _accumulate(self, near: list[arb]):
-    """T at the start of every block, from the far end."""
-    total, self.after = (
-      self.tail(self.sum.log_weight(self.start), self.start),
-      [],
-    )
-    for block in reversed(self.blocks):
-      self.after.append(total)
-      total = total + block.value
-    self.after.reverse()
-    self.edges = [block.a for block in self.blocks]
-    tails = [total]
-    for w in reversed(near):
-      tails.append(tails[-1] + w)
-    self.tails = tails[::-1]  # T_j, j = 0 .. 2 POINTS
-
-  def beyond(self, j: int, bits: int = 0) -> arb:
-    """Encloses T_j; `bits` is for closed forms, sharp at any precision."""
-    del bits
+  def far(self, j: int) -> arb:
+    """Encloses T_j, j >= 2 POINTS."""
     with precision(self.bits):  # j is exact at any precision
-      if j < len(self.tails):
-        return self.tails[j]
       t = arb(j)
       if t >= self.start:
         return self.tail(self.sum.log_weight(t), t)
-      i = bisect.bisect_right(self.edges, t) - 1
-      return self.after[i] + self.sum(t, self.blocks[i].b)[0]
+      i = bisect.bisect_right(self.blocks, t, key=lambda block: block.a)
+      block = self.blocks[i - 1]
+      if t == block.a:
+        return self.after[i - 1]
+      return self.after[i] + self.sum(t, block.b)[0]
 
   def variation(self, j: int) -> arb:
     """Bound of the total variation of w on [j, inf)."""

@@ -18,12 +18,11 @@ from flint import arb
 
 from extrapolation.theory.asymptotics import sign_oracle
 from extrapolation.theory.asymptotics.expand import Reading
-from extrapolation.theory.asymptotics.interval_germ import MINUS
+from extrapolation.theory.asymptotics.interval_germ import MINUS, Germ
 from extrapolation.theory.asymptotics.monomial import (
   ONE,
   UNIT,
   Expansion,
-  Monomial,
   level,
   times,
 )
@@ -31,6 +30,8 @@ from extrapolation.theory.asymptotics.sign_oracle import Oracle
 from extrapolation.theory.asymptotics.transseries import HardyField
 from extrapolation.theory.errors import NeedsPrecision, NotProved
 from extrapolation.theory.expression.graph import Node
+
+FAILURES = NeedsPrecision, NotProved, ValueError, ZeroDivisionError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,30 +93,33 @@ class Tail:
 
 def value(x: Expansion, t: arb) -> arb:
   """Encloses a series at t >= T."""
-
-  def at(m: Monomial):
-    out, x = arb(1), t
-    for a in m.logs:
-      out, x = out * x ** sign_oracle.ball(a) if a != 0 else out, x.log()
-    for g, c in m.exps:
-      out *= (at(g) * sign_oracle.ball(c)).exp()
-    return out
-
-  total = sum((sign_oracle.ball(c) * at(m) for c, m in x.terms), arb(0))
+  field = HardyField(Oracle(), threshold=t)
+  total = sum((sign_oracle.ball(c) * field.at(m) for c, m in x.terms), arb(0))
   if x.rest is not None:
-    total += arb(0, (x.err * at(x.rest)).upper())
+    total += arb(0, (x.err * field.at(x.rest)).upper())
   return total
 
 
-def beyond(root: Node, T: arb, k: int, size: int = 5) -> Tail | None:
-  """The tail from T on, or None where no bound is proved at this T."""
+def read(root: Node, T: arb, size: int = 5) -> tuple[HardyField, Germ] | None:
+  """b with remainders that are bounds from T on; None where T is too low."""
   field = HardyField(Oracle(), size, threshold=T)
   try:
-    germ = Reading(field)(root)
-    if germ.high == MINUS:
-      return Tail(T, k, None, None)
-    if isinstance(germ.high, str):
-      return None
+    return field, Reading(field)(root)
+  except FAILURES:
+    return None
+
+
+def beyond(root: Node, T: arb, k: int) -> Tail | None:
+  """The tail from T on, or None where no bound is proved at this T."""
+  reading = read(root, T)
+  if reading is None:
+    return None
+  field, germ = reading
+  if germ.high == MINUS:
+    return Tail(T, k, None, None)
+  if isinstance(germ.high, str):
+    return None
+  try:
     high = _side(field, germ.high, k)
     if not high.q0 > 1:
       return None
@@ -123,15 +127,12 @@ def beyond(root: Node, T: arb, k: int, size: int = 5) -> Tail | None:
     if not germ.exact and isinstance(germ.low, Expansion):
       low = _side(field, germ.low, k)
     return Tail(T, k, high, low)
-  except (NeedsPrecision, NotProved, ValueError, ZeroDivisionError):
+  except FAILURES:
     return None
 
 
 def _side(field: HardyField, b: Expansion, k: int) -> Side:
   """q0, q1 and the bound of the remainder on [T, inf)."""
-  slack = arb(0)
-  if b.rest is not None:
-    slack = b.err * field.ratio(b.rest, ONE)
   rest = field.collect_exact(
     [(-c, m) for c, m in b.terms if m != ONE]
     + [(-UNIT, level(i + 1)) for i in range(k)]
@@ -146,4 +147,6 @@ def _side(field: HardyField, b: Expansion, k: int) -> Side:
       for a, h in field.rate(m)
     ]
   )
-  return Side(b, field.extremum(q), field.extremum(q, lower=False), slack)
+  return Side(
+    b, field.extremum(q), field.extremum(q, lower=False), field.slack(b)
+  )

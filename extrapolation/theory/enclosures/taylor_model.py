@@ -6,6 +6,7 @@ over the whole block, whose n-th coefficient bounds Taylor's remainder.
 
 import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -192,22 +193,6 @@ class Jets:
     return x.above().map(lambda s: s.log())
 
   @staticmethod
-  def sin(x: Jet):
-    return x.map(lambda s: s.sin())
-
-  @staticmethod
-  def cos(x: Jet):
-    return x.map(lambda s: s.cos())
-
-  @staticmethod
-  def erf(x: Jet):
-    return x.map(lambda s: s.erf())
-
-  @staticmethod
-  def atan(x: Jet):
-    return x.map(lambda s: s.atan())
-
-  @staticmethod
   def lgamma(x: Jet):
     return x.above().map(lambda s: s.lgamma())
 
@@ -256,17 +241,9 @@ class Jets:
       raise NeedsSmallerBlock
     return x
 
-  @staticmethod
-  def lt(x: Jet):
-    return Jets._settled(Balls.lt(x.values()))
-
-  @staticmethod
-  def le(x: Jet):
-    return Jets._settled(Balls.le(x.values()))
-
-  @staticmethod
-  def eq(x: Jet):
-    return Jets._settled(Balls.eq(x.values()))
+  lt = staticmethod(lambda x: Jets._settled(Balls.lt(x.values())))
+  le = staticmethod(lambda x: Jets._settled(Balls.le(x.values())))
+  eq = staticmethod(lambda x: Jets._settled(Balls.eq(x.values())))
 
   @staticmethod
   def select(
@@ -284,5 +261,8 @@ class Jets:
     return entries[min(max(int(n), 0), len(entries) - 1)]
 
 
+for _name in ('sin', 'cos', 'erf', 'atan'):
+  _rule = functools.partial(Jet.map, f=operator.methodcaller(_name))
+  setattr(Jets, _name, staticmethod(_rule))
 for _name in ('or', 'and', 'not'):
   setattr(Jets, _name, staticmethod(getattr(Balls, _name)))

@@ -1,6 +1,6 @@
 """A formula typed as text: a bias like any other, and its exact reading."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -9,31 +9,20 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from extrapolation.theory.errors import FormulaError
-from extrapolation.theory.expression import grammar, trace
+from extrapolation.theory.expression import functions, grammar
 from extrapolation.theory.expression.graph import Graph, Node
 
-
-def _log(base: int) -> Callable[[Array], Array]:
-  """To a base, exactly: ln base is taken in the trace."""
-  return lambda x: jnp.log(x) / jnp.log(base + 0 * x)
-
-
+NAMES = {  # of jnp, where it has another
+  '+': 'add', '-': 'subtract', '*': 'multiply', '/': 'divide', '^': 'power',
+  'neg': 'negative', '<': 'less', '<=': 'less_equal', 'min': 'minimum',
+  'max': 'maximum',
+}  # fmt: skip
 FUNCTIONS: dict[str, Callable[..., Array]] = {
-  'log2': _log(2),
-  'log10': _log(10),
   'sigmoid': jax.nn.sigmoid,
   'softplus': jax.nn.softplus,
   'erf': jax.lax.erf,
   'erfc': jax.lax.erfc,
   'lgamma': jax.lax.lgamma,
-  'min': jnp.minimum,
-  'max': jnp.maximum,
-}
-for _name in grammar.FUNCTIONS.keys() - FUNCTIONS:
-  FUNCTIONS[_name] = getattr(jnp, _name)
-CONSTANTS: dict[str, Callable[[Array], Array]] = {
-  'e': jnp.exp,
-  'pi': lambda one: 4 * jnp.arctan(one),
 }
 
 
@@ -41,8 +30,8 @@ class Formula:
   """A formula: a callable `bias(distance, params)` and its exact reading.
 
   `t` is the distance 0, 1, 2, ...; `pi` and `e` are constants, any other name
-  that is no function is a positive parameter. Numbers are exact: 0.1 is one
-  tenth, for they reach the trace as arguments and not as float32 constants.
+  that is no function is a positive parameter. Numbers are exact in the
+  reading: 0.1 is one tenth, and no float32 constant.
 
   Attributes:
     text: as typed.
@@ -58,12 +47,23 @@ class Formula:
 
   def __call__(self, distance: Array, params: Mapping | None = None):
     """The bias in floating point, elementwise in `distance`."""
-    numbers = [jnp.float32(float(x)) for x in self._numbers]
-    return self._evaluate(distance, params or {}, numbers)
+    t, params = distance.astype(jnp.float32), params or {}
 
-  def _evaluate(self, distance: Array, params: Mapping, numbers: Sequence):
-    t = distance.astype(jnp.float32)
-    return jnp.broadcast_to(_apply(self._tree, t, params, numbers), t.shape)
+    def leaf(kind: str, data: Any) -> Any:
+      if kind == 't':
+        return t
+      if kind == 'name':
+        return params[data]
+      number = kind == 'number'
+      return jnp.float32(
+        float(self._numbers[data]) if number else grammar.CONSTANTS[data]
+      )
+
+    def function(name: str) -> Callable[..., Array]:
+      return FUNCTIONS.get(name) or getattr(jnp, NAMES.get(name, name))
+
+    out = grammar.evaluate(self._tree, leaf, function)
+    return jnp.broadcast_to(out, t.shape)
 
   def read(
     self,
@@ -83,46 +83,14 @@ class Formula:
         raise FormulaError(f'no parameter {name!r}; the formula has: {has}')
       if value < 0:
         raise FormulaError(f'{name} = {value}: parameters are positive or 0')
-    params = {n: values.get(n, n) for n in self.parameters}
-    numbers = {f'{i:04d}': x for i, x in enumerate(self._numbers)}
-
-    def bias(t: Array, inputs: dict):
-      listed = [inputs['n'][k] for k in sorted(inputs['n'])]
-      return self._evaluate(t, inputs['p'], listed)
-
+    graph = graph or Graph(rounds=False)
+    leaves, numbers = {'t': graph.t}, [*map(graph.const, self._numbers)]
+    for n in self.parameters:
+      named = n not in values
+      leaves[n] = graph.leaf('param', n) if named else graph.const(values[n])
     try:
-      graph = graph or Graph(rounds=False)
-      (node,) = trace.read(bias, {'n': numbers, 'p': params}, graph)
+      return functions.build(graph, self._tree, numbers, leaves)
     except FormulaError:
       raise
     except (ValueError, OverflowError) as e:
       raise FormulaError(f'formula {self.text!r}: {e}') from e
-    return node
-
-
-def _apply(tree: tuple, t: Array, params: Mapping, numbers: Sequence) -> Any:
-  kind, *rest = tree
-  if kind == 't':
-    return t
-  if kind == 'number':
-    return numbers[rest[0]]
-  if kind == 'name':
-    return params[rest[0]]
-  if kind == 'constant':
-    return CONSTANTS[rest[0]](1 + 0 * t)
-  args = [_apply(x, t, params, numbers) for x in rest if isinstance(x, tuple)]
-  if kind == 'call':
-    f, out = FUNCTIONS[rest[0]], args[0]
-    if len(args) == 1:
-      return f(out)
-    for x in args[1:]:
-      out = f(out, x)
-    return out
-  return {
-    '+': lambda a, b: a + b,
-    '-': lambda a, b: a - b,
-    '*': lambda a, b: a * b,
-    '/': lambda a, b: a / b,
-    '^': lambda a, b: jnp.power(a, b),
-    'neg': lambda a: -a,
-  }[kind](*args)

@@ -1,16 +1,20 @@
 r"""The grammar of formulas: text to a tree, with nothing evaluated.
 
 Python's own operators and their precedence, with ^ for **, over numbers, names
-and functions. The tree is made of tuples: ('t',), ('number', i), ('constant',
-'pi' or 'e'), ('name', n), ('neg', x), ('+', x, y) and so on, ('call', f, x, y).
+and functions. The tree is made of tuples: ('t', 't'), ('number', i), ('name',
+n), ('constant', 'pi' or 'e'); and ('+', x, y), ('neg', x), ('exp', x), ('<', x,
+y), ('where', condition, x, y) and so on.
 Imports nothing heavy, so that a mistyped formula is reported at once.
 """
 
 import ast
+import functools
 import itertools
 import math
 import re
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 from extrapolation.theory.errors import FormulaError
 
@@ -18,7 +22,6 @@ LONGEST = 2000  # characters
 DEEPEST = 60  # parentheses, signs and powers inside one another
 MOST = 200  # operations, each of which may hold all that came before it
 DIGITS = 400  # of a number, and the size of its exponent
-MAX_LOG = 1e5  # no constant is larger than e^MAX_LOG
 
 # Functions by the number of arguments that they take: fewest, most.
 NAMES = (
@@ -28,10 +31,16 @@ NAMES = (
 FUNCTIONS = dict.fromkeys(NAMES.split(' '), (1, 1)) | dict.fromkeys(
   ('min', 'max'), (2, 8)
 )
-CONSTANTS = {'e': 1.0, 'pi': math.log(math.pi)}  # with their logarithms
+FUNCTIONS['where'] = 3, 3
+LEAVES = 't', 'number', 'name', 'constant'
+CONSTANTS = {'e': math.e, 'pi': math.pi}
 
 WORDS = 'numbers, names, + - * / ** ^ ( ) and commas'
-CHARACTERS = re.compile(r'[0-9A-Za-z_.+*/^(), \t-]*')
+CONDITION = (
+  'a comparison by <, <=, > or >= of two formulas is the first argument of '
+  'where(condition, then, otherwise), and stands nowhere else'
+)
+CHARACTERS = re.compile(r'[0-9A-Za-z_.+*/^(), <>=\t-]*')
 # A name ends in _ where Python reads it, so that no word of Python is one.
 NAME = re.compile(
   r'((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)'
@@ -39,6 +48,9 @@ NAME = re.compile(
 )
 OPERATORS: dict[type, str] = {
   ast.Add: '+', ast.Sub: '-', ast.Mult: '*', ast.Div: '/', ast.Pow: '^',
+}  # fmt: skip
+COMPARISONS: dict[type, str] = {
+  ast.Lt: '<', ast.LtE: '<=', ast.Gt: '>', ast.GtE: '>=',
 }  # fmt: skip
 
 
@@ -67,9 +79,7 @@ def parse(text: str) -> tuple[tuple, list[Fraction]]:
     raise FormulaError(f'a formula of more than {MOST} operations')
   if _depth(root) > DEEPEST:
     raise FormulaError(f'nested more than {DEEPEST} deep')
-  tree = _tree(root, code, numbers)
-  _log_size(tree, numbers)
-  return tree, numbers
+  return _tree(root, code, numbers), numbers
 
 
 def _check_size(text: str) -> None:
@@ -112,8 +122,34 @@ def _tree(node: ast.expr, code: str, numbers: list[Fraction]) -> tuple:
       return _leaf(node.id[:-1])
     case ast.Call(func=ast.Name(), keywords=[]):
       name = _function(node.func.id[:-1], len(node.args))
-      return ('call', name, *(_tree(x, code, numbers) for x in node.args))
+      read = [_tree] * len(node.args)
+      if name == 'where':
+        read[0] = _condition
+      args = zip(read, node.args, strict=True)
+      return (name, *(f(x, code, numbers) for f, x in args))
+    case ast.Compare():
+      raise FormulaError(f'{_plain(source)[:40]!r}: {CONDITION}')
   raise FormulaError(f'{_plain(source)[:40]!r}: a formula is made of {WORDS}')
+
+
+def _condition(node: ast.expr, code: str, numbers: list[Fraction]) -> tuple:
+  """('<', x, y) or ('<=', x, y)."""
+  match node:
+    case ast.Compare(ops=[op], comparators=[right]) if type(op) in COMPARISONS:
+      x, y = (_tree(side, code, numbers) for side in (node.left, right))
+      sign = COMPARISONS[type(op)]
+      return (sign, x, y) if sign[0] == '<' else (sign.replace('>', '<'), y, x)
+  source = _plain(ast.get_source_segment(code, node) or '')
+  raise FormulaError(f'{source[:40]!r} is no condition: {CONDITION}')
+
+
+def evaluate(tree: tuple, leaf: Callable, function: Callable) -> Any:
+  """The value of a tree, from leaf(kind, data) and function(name)(*values)."""
+  kind, *rest = tree
+  if kind in LEAVES:
+    return leaf(kind, *rest)
+  f, args = function(kind), [evaluate(x, leaf, function) for x in rest]
+  return functools.reduce(f, args) if kind in ('min', 'max') else f(*args)
 
 
 def _plain(code: str) -> str:
@@ -125,7 +161,7 @@ def _leaf(name: str) -> tuple:
   if name in FUNCTIONS:
     raise FormulaError(f'the function {name} needs arguments: {name}(t)')
   kind = 'constant' if name in CONSTANTS else 'name'
-  return ('t',) if name == 't' else (kind, name)
+  return ('t', 't') if name == 't' else (kind, name)
 
 
 def _function(name: str, count: int) -> str:
@@ -164,39 +200,5 @@ def names(tree: tuple, wanted: str = 'name') -> set[str]:
   """The parameters in a tree, or its leaves of another kind."""
   kind, *rest = tree
   if kind == wanted:
-    return {rest[0] if rest else kind}
+    return {rest[0]}
   return set().union(*(names(x, wanted) for x in rest if isinstance(x, tuple)))
-
-
-def _log_size(tree: tuple, numbers: list[Fraction]) -> float | None:
-  """ln |value| of a constant, -inf for 0; None where t or a name comes in.
-
-  Only to refuse towers of powers before anything tries to write them out.
-  """
-  kind, *rest = tree
-  if kind == 'number':
-    x = numbers[rest[0]]
-    return math.log(x.numerator) - math.log(x.denominator) if x else -math.inf
-  if kind == 'constant':
-    return CONSTANTS[rest[0]]
-  if kind in ('t', 'name'):
-    return None
-  sizes = []
-  for x in rest:
-    if isinstance(x, tuple):
-      if (size := _log_size(x, numbers)) is None:
-        return None
-      sizes.append(size)
-  if kind == '^':
-    out = sizes[0] * math.exp(min(sizes[1], 700)) if sizes[0] else 0.0
-  elif kind == 'call' and rest[0] in ('exp', 'sinh', 'cosh'):
-    out = math.exp(min(sizes[0], 700))
-  elif kind == 'call':
-    out = max(sizes)
-  else:
-    out = {'*': sum(sizes), '/': abs(sizes[0]) + abs(sizes[-1])}.get(
-      kind, max(sizes) + 1
-    )
-  if out == math.inf or (math.isfinite(out) and abs(out) > MAX_LOG):
-    raise FormulaError('a constant too large to write out')
-  return out

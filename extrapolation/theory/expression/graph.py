@@ -147,7 +147,25 @@ class Graph:
     if {x.op, y.op} == {'sin', 'cos'} and x.args == y.args:
       double = self.total([(2, x.args[0])])  # 2 sin x cos x = sin 2x
       return self.total([(Fraction(1, 2), self.unary('sin', double))])
+    (a, x), (b, y) = self._scaled(x), self._scaled(y)
+    if a * b != 1:
+      return self.total([(a * b, self.mul(x, y))])
+    (x, m), (y, n) = self._power(x), self._power(y)
+    if x is y:
+      return self.pow(x, self.const(m + n))
+    x, y = (self.pow(z, self.const(k)) for z, k in ((x, m), (y, n)))
     return self.make('mul', _sorted((x, y)))
+
+  def _scaled(self, x: Node) -> tuple[Fraction, Node]:
+    """c and y of x = c y."""
+    alone = x.op == 'add' and not x.data[0] and len(x.args) == 1
+    return (x.data[1][0], x.args[0]) if alone else (Fraction(1), x)
+
+  def _power(self, x: Node) -> tuple[Node, int]:
+    """y and n of x = y^n, n a whole number > 0."""
+    whole = x.op == 'pow' and x.args[1].op == 'const'
+    n = x.args[1].data if whole else 0
+    return (x.args[0], int(n)) if n > 0 and n.denominator == 1 else (x, 1)
 
   def div(self, x: Node, y: Node) -> Node:
     """x / y."""
@@ -221,6 +239,8 @@ class Graph:
         return self.total([(constant.__floor__(), self.one), *pairs])
     if op == 'log' and x.op == 'exp':
       return x.args[0]
+    if op == x.op == 'exp' and x.args[0].op == 'const':
+      self._guard(math.exp(min(x.args[0].data, 700)))
     return self.make(op, (x,))
 
   def _whole(self, x: Node) -> bool:

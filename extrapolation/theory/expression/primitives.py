@@ -1,7 +1,7 @@
 """What each jax primitive means for arrays of exact expressions."""
 
-from collections.abc import Callable
-from fractions import Fraction
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -10,8 +10,8 @@ import numpy as np
 from jax.extend.core import JaxprEqn, Literal, Var
 
 from extrapolation.theory.errors import UnreadableBias
-from extrapolation.theory.expression import scalar_functions as scalar
-from extrapolation.theory.expression import shape_primitives
+from extrapolation.theory.expression import functions, shape_primitives
+from extrapolation.theory.expression.functions import FUNCTIONS
 from extrapolation.theory.expression.graph import Graph, Node
 
 # Primitives that only call another jaxpr.
@@ -22,37 +22,16 @@ CALLS = {
 }  # fmt: skip
 
 
-def _each(f: Callable[..., Node]):
+def each(f: Callable[..., Node]) -> Callable[..., np.ndarray]:
   """Lifts a scalar rule (graph, *nodes) to arrays of nodes."""
 
-  def rule(graph: Graph, eqn: JaxprEqn, *args: np.ndarray):
+  def rule(graph: Graph, eqn: JaxprEqn | None, *args: np.ndarray):
     del eqn
-    args = np.broadcast_arrays(*args)
-    out = np.empty(args[0].shape, object)
-    for i in np.ndindex(out.shape):
-      out[i] = f(graph, *(a[i] for a in args))
-    return out
+    lifted = np.frompyfunc(functools.partial(f, graph), len(args), 1)
+    return np.asarray(lifted(*args), object)
 
   rule.elementwise = True
   return rule
-
-
-UNARY = (
-  'exp',
-  'log',
-  'sin',
-  'cos',
-  'atan',
-  'erf',
-  'lgamma',
-  'abs',
-  'sign',
-  'floor',
-)
-
-
-def _unary(op: str):
-  return _each(lambda g, x: g.unary(op, x))
 
 
 NARROW = (
@@ -83,30 +62,34 @@ def _divide(graph: Graph, eqn: JaxprEqn, x: np.ndarray, y: np.ndarray):
 
   def one(g: Graph, a: Node, b: Node):
     q = g.div(a, b)
-    return scalar.truncate(g, q) if whole else q
+    return functions.truncate(g, q) if whole else q
 
-  return _each(one)(graph, eqn, x, y)
+  return each(one)(graph, eqn, x, y)
+
+
+_as_number = each(lambda g, x: g.select(x, g.one, g.zero))
 
 
 def _convert(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
   """float -> int truncates; wider floats are the same real numbers."""
   was, now = dtype(eqn.invars[0]), np.dtype(eqn.params['new_dtype'])
   if now == np.bool_ and was != np.bool_:
-    return _each(lambda g, a: g.logic('not', g.compare('eq', a, g.zero)))(
+    return each(lambda g, a: g.logic('not', g.compare('eq', a, g.zero)))(
       graph, eqn, x
     )
   if was == np.bool_:
-    return _each(lambda g, a: g.select(a, g.one, g.zero))(graph, eqn, x)
+    return _as_number(graph, eqn, x)
   if np.issubdtype(now, np.integer) and not _is_integer(eqn.invars[0]):
-    return _each(scalar.truncate)(graph, eqn, x)
+    return each(functions.truncate)(graph, eqn, x)
   return x
 
 
 def _round(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
   """To the nearest integer; ties to even, or away from 0."""
   to_even = 'EVEN' in eqn.params['rounding_method'].name
-  rule = scalar.round_to_even if to_even else scalar.round_away
-  return _each(rule)(graph, eqn, x)
+  away = FUNCTIONS['round_away']
+  rule = functions.round_to_even if to_even else away
+  return each(rule)(graph, eqn, x)
 
 
 def _precision(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
@@ -132,10 +115,10 @@ def _compare(op: str, swap: bool = False, negate: bool = False):
 
   def rule(graph: Graph, eqn: JaxprEqn, x: np.ndarray, y: np.ndarray):
     if not _is_bool(eqn.invars[0]):
-      return _each(one)(graph, eqn, x, y)
+      return each(one)(graph, eqn, x, y)
     if op != 'eq':
       raise ValueError('theory does not order truth values')
-    return _each(truth)(graph, eqn, x, y)
+    return each(truth)(graph, eqn, x, y)
 
   return rule
 
@@ -144,7 +127,7 @@ def _logic(op: str):
   def rule(graph: Graph, eqn: JaxprEqn, *args: np.ndarray):
     if not _is_bool(eqn.invars[0]):
       return _bits(graph, eqn, op, *args)
-    return _each(lambda g, *x: g.logic(op, *x))(graph, eqn, *args)
+    return each(lambda g, *x: g.logic(op, *x))(graph, eqn, *args)
 
   return rule
 
@@ -156,9 +139,9 @@ def _bits(graph: Graph, eqn: JaxprEqn, op: str, *args: np.ndarray):
     if len(masks) == 1 and all(m.op == 'const' for m in y.flat):
       n = masks.pop() + 1
       if n > 0 and n & (n - 1) == 0:
-        return _each(
+        return each(
           lambda g, a, _, n=n: g.sub(
-            a, g.mul(g.const(n), scalar.floor_over(g, a, n))
+            a, g.mul(g.const(n), functions.floor_over(g, a, n))
           )
         )(graph, eqn, x, y)
   raise ValueError(f'theory reads bitwise {op!r} only with a mask 2^k - 1')
@@ -167,91 +150,73 @@ def _bits(graph: Graph, eqn: JaxprEqn, op: str, *args: np.ndarray):
 def _shift(graph: Graph, eqn: JaxprEqn, x: np.ndarray, by: np.ndarray):
   if any(b.op != 'const' for b in by.flat):
     raise ValueError('theory reads shifts by a constant only')
-  return _each(lambda g, a, b: scalar.floor_over(g, a, 2 ** int(b.data)))(
+  return each(lambda g, a, b: functions.floor_over(g, a, 2 ** int(b.data)))(
     graph, eqn, x, by
   )
 
 
-def _argmax(op: str):
+def _argmax(better: str):
+  """The first of the entries along an axis that no other one beats."""
+
+  def combine(g: Graph, row: Sequence[Node]):
+    best = functools.reduce(lambda x, y: g.pick(better, x, y), row)
+    last = len(row) - 1
+    index = g.const(last)
+    for k, x in reversed(list(enumerate(row[:last]))):
+      wins = g.compare('le', *((best, x) if better == 'max' else (x, best)))
+      index = g.select(wins, g.const(k), index)
+    return index
+
   def rule(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
-    (axis,) = eqn.params['axes']
-    rows = np.moveaxis(x, axis, -1)
-    boolean = _is_bool(eqn.invars[0])
-    out = np.empty(rows.shape[:-1], object)
-    for i in np.ndindex(out.shape):
-      best, index = rows[i][0], graph.zero
-      for k, a in enumerate(rows[i][1:], 1):
-        lo, hi = (best, a) if op == 'max' else (a, best)
-        if boolean:
-          better = graph.logic('and', graph.logic('not', lo), hi)
-        else:
-          better = graph.compare('lt', lo, hi)
-        best = graph.select(better, a, best)
-        index = graph.select(better, graph.const(k), index)
-      out[i] = index
-    return out
+    x = _as_number(graph, eqn, x) if _is_bool(eqn.invars[0]) else x
+    return shape_primitives.reduce(combine)(graph, eqn, x)
 
   return rule
 
 
 def _integer_pow(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
   y = graph.const(eqn.params['y'])
-  return _each(lambda g, a: g.pow(a, y))(graph, eqn, x)
+  return each(lambda g, a: g.pow(a, y))(graph, eqn, x)
 
 
 def _select(graph: Graph, eqn: JaxprEqn, which: np.ndarray, *cases: np.ndarray):
-  which, *arrays = np.broadcast_arrays(which, *cases)
-  out = np.empty(which.shape, object)
-  boolean = _is_bool(eqn.invars[0])
-  for i in np.ndindex(out.shape):
-    options = [x[i] for x in arrays]
-    if boolean:
-      out[i] = graph.select(which[i], options[1], options[0])
-    else:
-      out[i] = graph.table(which[i], options)
-  return out
+  if _is_bool(eqn.invars[0]):
+    return each(Graph.select)(graph, eqn, which, *cases[::-1])
+  return each(lambda g, i, *x: g.table(i, x))(graph, eqn, which, *cases)
 
 
-def _clamp(
-  graph: Graph, eqn: JaxprEqn, low: np.ndarray, x: np.ndarray, high: np.ndarray
-):
-  return _each(lambda g, a, v, b: g.pick('min', g.pick('max', v, a), b))(
-    graph, eqn, low, x, high
-  )
+def _clamp(g: Graph, low: Node, x: Node, high: Node) -> Node:
+  return g.pick('min', g.pick('max', x, low), high)
 
 
+SAME = (
+  'neg max min square sqrt rsqrt cbrt exp2 expm1 log1p erfc tan tanh sinh cosh '
+  'asinh acosh atanh ceil'
+)
+NAMES = {name: name for name in (*functions.UNARY, *SAME.split())} | dict(
+  add='+', add_any='+', sub='-', mul='*', pow='^', logistic='sigmoid'
+)
+MOVED = (
+  'broadcast_in_dim reshape squeeze expand_dims transpose concatenate tile '
+  'stack slice split rev copy stop_gradient name'
+)
+FOLDS = {'sum': '+', 'prod': '*', 'max': 'max', 'min': 'min'}
 RULES: dict[str, Callable] = {
   **{
-    op: _each(getattr(Graph, op)) for op in ('add', 'sub', 'mul', 'neg', 'pow')
+    f'reduce_{name}': shape_primitives.reduce(shape_primitives.fold(f))
+    for name, f in FOLDS.items()
   },
-  **{op: _unary(op) for op in UNARY},
-  'add_any': _each(Graph.add),
+  **{
+    f'cum{name}': shape_primitives.running(FUNCTIONS[f])
+    for name, f in FOLDS.items()
+  },
+  **{name: each(FUNCTIONS[f]) for name, f in NAMES.items()},
+  **dict.fromkeys(MOVED.split(), shape_primitives.moved),
   'div': _divide,
-  'rem': _each(scalar.remainder),
+  'rem': each(functions.remainder),
   'integer_pow': _integer_pow,
-  'square': _each(lambda g, x: g.pow(x, g.const(2))),
-  'sqrt': _each(scalar.root),
-  'rsqrt': _each(lambda g, x: scalar.root(g, x, Fraction(-1, 2))),
-  'cbrt': _each(scalar.cbrt),
-  'exp2': _each(lambda g, x: g.pow(g.const(2), x)),
-  'expm1': _each(lambda g, x: g.sub(scalar.exp(g, x), g.one)),
-  'log1p': _each(lambda g, x: scalar.log(g, g.add(x, g.one))),
-  'logistic': _each(
-    lambda g, x: g.div(g.one, g.add(g.one, scalar.exp(g, g.neg(x))))
-  ),
-  'tanh': _each(scalar.tanh),
-  'sinh': _each(scalar.hyperbolic(-1)),
-  'cosh': _each(scalar.hyperbolic(1)),
-  'asinh': _each(scalar.inverse_hyperbolic(1)),
-  'acosh': _each(scalar.inverse_hyperbolic(-1)),
-  'atanh': _each(scalar.atanh),
-  'tan': _each(lambda g, x: g.div(g.unary('sin', x), g.unary('cos', x))),
-  'erfc': _each(lambda g, x: g.sub(g.one, g.unary('erf', x))),
-  'ceil': _each(scalar.ceil),
   'round': _round,
-  'max': _each(scalar.maximum),
-  'min': _each(scalar.minimum),
-  'clamp': _clamp,
+  'clamp': each(_clamp),
   'lt': _compare('lt'),
   'le': _compare('le'),
   'gt': _compare('lt', swap=True),
@@ -267,27 +232,13 @@ RULES: dict[str, Callable] = {
   'shift_right_logical': _shift,
   'argmax': _argmax('max'),
   'argmin': _argmax('min'),
-  'is_finite': _each(lambda g, x: g.const(x.op != 'inf')),
+  'is_finite': each(lambda g, x: g.const(x.op != 'inf')),
   'select_n': _select,
   'convert_element_type': _convert,
   'gather': shape_primitives.gather,
   'dot_general': shape_primitives.dot,
-  'reduce_sum': shape_primitives.reduce(
-    lambda g, x: g.total([(1, a) for a in x])
-  ),
-  'reduce_max': shape_primitives.reduce(shape_primitives.fold(scalar.maximum)),
-  'reduce_min': shape_primitives.reduce(shape_primitives.fold(scalar.minimum)),
   'reduce_or': shape_primitives.reduce(lambda g, x: g.logic('or', *x)),
   'reduce_and': shape_primitives.reduce(lambda g, x: g.logic('and', *x)),
-  'reduce_prod': shape_primitives.reduce(shape_primitives.fold(Graph.mul)),
-  'cumsum': shape_primitives.running(Graph.add),
-  'cumprod': shape_primitives.running(Graph.mul),
-  'cummax': shape_primitives.running(scalar.maximum),
-  'cummin': shape_primitives.running(scalar.minimum),
   'optimization_barrier': lambda g, e, *x: list(x),
   'reduce_precision': _precision,
 }
-for _name in ('broadcast_in_dim', 'reshape', 'squeeze', 'expand_dims',
-              'transpose', 'concatenate', 'tile', 'stack', 'slice', 'split',
-              'rev', 'copy', 'stop_gradient', 'name'):  # fmt: skip
-  RULES[_name] = shape_primitives.moved

@@ -1,5 +1,6 @@
 """What the shape primitives of jax mean for arrays of exact expressions."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn
 
+from extrapolation.theory.expression.functions import FUNCTIONS
 from extrapolation.theory.expression.graph import Graph, Node
 
 
@@ -42,40 +44,37 @@ def reduce(combine: Callable[..., Node]):
     axes = tuple(eqn.params['axes'])
     keep = [a for a in range(x.ndim) if a not in axes]
     flat = x.transpose(*keep, *axes).reshape([x.shape[a] for a in keep] + [-1])
-    out = np.empty(flat.shape[:-1], object)
-    for i in np.ndindex(out.shape):
-      out[i] = combine(graph, list(flat[i]))
-    return out
+    return _along_last(functools.partial(combine, graph), flat)
 
   return rule
 
 
-def running(combine: Callable[..., Node]):
+def _along_last(f: Callable, x: np.ndarray) -> np.ndarray:
+  out = np.empty(x.shape[:-1], object)
+  for i in np.ndindex(out.shape):
+    out[i] = f(list(x[i]))
+  return out
+
+
+def fold(name: str) -> Callable[..., Node]:
+  """A list of nodes by an operation of two."""
+  if name == '+':  # at once, which does not sort every partial sum
+    return lambda g, items: g.total([(1, x) for x in items])
+  f = FUNCTIONS[name]
+  return lambda g, items: functools.reduce(functools.partial(f, g), items)
+
+
+def running(op: Callable[..., Node]):
   """cumsum and its kin, along one axis."""
 
   def rule(graph: Graph, eqn: JaxprEqn, x: np.ndarray):
-    axis, out = eqn.params['axis'], x.copy()
-    rows = np.moveaxis(out, axis, 0)  # a view
-    if eqn.params['reverse']:
-      rows = rows[::-1]
-    for k in range(1, len(rows)):
-      for i in np.ndindex(rows.shape[1:]):
-        rows[(k, *i)] = combine(graph, rows[(k - 1, *i)], rows[(k, *i)])
-    return out
+    lifted = np.frompyfunc(functools.partial(op, graph), 2, 1)
+    axis, turn = eqn.params['axis'], eqn.params['reverse']
+    rows = np.flip(x, axis) if turn else x
+    out = lifted.accumulate(rows, axis, dtype=object)
+    return np.flip(out, axis) if turn else out
 
   return rule
-
-
-def fold(op: Callable[..., Node]):
-  """An operation of two nodes applied to a list from the left."""
-
-  def combine(g: Graph, items: list[Node]):
-    out = items[0]
-    for x in items[1:]:
-      out = op(g, out, x)
-    return out
-
-  return combine
 
 
 def dot(graph: Graph, eqn: JaxprEqn, x: np.ndarray, y: np.ndarray):
@@ -95,11 +94,10 @@ def dot(graph: Graph, eqn: JaxprEqn, x: np.ndarray, y: np.ndarray):
     return z.reshape(math.prod(z.shape[:b]), math.prod(z.shape[b:f]), -1)
 
   a, b = matrices(x, bx, fx, cx), matrices(y, by, fy, cy)
-  out = np.empty((a.shape[0], a.shape[1], b.shape[1]), object)
-  for i in np.ndindex(out.shape):
-    pairs = zip(a[i[0], i[1]], b[i[0], i[2]], strict=True)
-    out[i] = graph.total([(1, graph.mul(u, v)) for u, v in pairs])
-  return out.reshape(_shape(eqn))
+  products = np.frompyfunc(graph.mul, 2, 1)(a[:, :, None], b[:, None])
+  return _along_last(functools.partial(fold('+'), graph), products).reshape(
+    _shape(eqn)
+  )
 
 
 def gather(graph: Graph, eqn: JaxprEqn, x: np.ndarray, index: np.ndarray):

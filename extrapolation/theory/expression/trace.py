@@ -109,21 +109,15 @@ def _takes_params(bias: Callable) -> bool:
 
 def _nodes(x: Any, graph: Graph) -> np.ndarray:
   """An array of nodes for numbers or names."""
-  x = np.asarray(x, object) if not hasattr(x, 'dtype') else np.asarray(x)
-  out = np.empty(x.shape, object)
-  for i in np.ndindex(x.shape):
-    v = x[i]
+
+  def one(v: Any) -> Node:
     if isinstance(v, str):
-      out[i] = graph.leaf('param', v)
-    elif isinstance(v, Fraction | bool | int):
-      out[i] = graph.const(v)
-    elif isinstance(v, np.bool_):
-      out[i] = graph.const(bool(v))
-    elif isinstance(v, np.integer):
-      out[i] = graph.const(int(v))
-    else:
-      out[i] = graph.const(float(v))
-  return out
+      return graph.leaf('param', v)
+    return graph.const(v if isinstance(v, Fraction | bool | int) else float(v))
+
+  x = np.asarray(x) if hasattr(x, 'dtype') else np.asarray(x, object)
+  with np.errstate(invalid='ignore'):  # NaN is compared
+    return np.asarray(np.frompyfunc(one, 1, 1)(x.astype(object)), object)
 
 
 def evaluate(
@@ -141,7 +135,7 @@ def evaluate(
   jaxpr = closed.jaxpr
   for var, const in zip(jaxpr.constvars, closed.consts, strict=True):
     values[var] = _nodes(np.asarray(const), graph)
-  values.update(zip(jaxpr.invars, map(_array, inputs), strict=True))
+  values.update(zip(jaxpr.invars, inputs, strict=True))
   for eqn in jaxpr.eqns:
     args = [get(v) for v in eqn.invars]
     out = _apply(eqn, args, graph)
@@ -229,24 +223,14 @@ def _scan(
   steps = range(p['length'])
   ys = []
   for i in reversed(steps) if p['reverse'] else steps:
-    out = evaluate(p['jaxpr'], [*consts, *carry, *(x[i] for x in xs)], graph)
+    out = evaluate(
+      p['jaxpr'], [*consts, *carry, *(np.asarray(x[i]) for x in xs)], graph
+    )
     carry = out[:m]
     ys.append(out[m:])
   if p['reverse']:
     ys.reverse()
-  stacked = [
-    np.stack([_array(y) for y in column]) for column in zip(*ys, strict=True)
-  ]
-  return [*carry, *stacked]
-
-
-def _array(x: Any) -> np.ndarray:
-  """A node or an array of them as an array."""
-  if isinstance(x, np.ndarray):
-    return x
-  out = np.empty((), object)
-  out[()] = x
-  return out
+  return [*carry, *map(np.stack, zip(*ys, strict=True))]
 
 
 def _cond(
@@ -258,13 +242,8 @@ def _cond(
   outs = [evaluate(b, rest, graph) for b in eqn.params['branches']]
   if primitives.dtype(eqn.invars[0]) == np.bool_:
     which = graph.select(which, graph.one, graph.zero)
-  merged = []
-  for cases in zip(*outs, strict=True):
-    out = np.empty(cases[0].shape, object)
-    for i in np.ndindex(out.shape):
-      out[i] = graph.table(which, [c[i] for c in cases])
-    merged.append(out)
-  return merged
+  pick = primitives.each(lambda g, *x: g.table(which, x))
+  return [pick(graph, None, *cases) for cases in zip(*outs, strict=True)]
 
 
 def _inner(eqn: JaxprEqn) -> ClosedJaxpr | None:
