@@ -20,7 +20,9 @@ def promised(n: int, level: float) -> float:
 
 
 def interval(
-  predicted: Float[np.ndarray, ' n'], missed: Float[np.ndarray, ' n'], level: float
+  predicted: Float[np.ndarray, ' n'],
+  missed: Float[np.ndarray, ' n'],
+  level: float,
 ) -> tuple[float, float]:
   """The two ends, in the unit of the predictions.
 

@@ -9,7 +9,8 @@ from scipy import optimize
 from extrapolation.prediction import left_out, probe_table, reach
 from extrapolation.prediction.form import FORMS, Form
 from extrapolation.prediction.law import Law, LeftOut, scale
-from extrapolation.prediction.study import Outcome, Study
+from extrapolation.prediction.outcome import Outcome
+from extrapolation.prediction.study import Study
 
 FEWEST = 4  # encodings, below which no law is fitted
 NEAR = 1.1  # times the least error: a form of fewer numbers is taken then
@@ -146,7 +147,16 @@ def _seen(studies: Sequence[Study], fixed: Sequence[Outcome]) -> dict:
     train_length=span('train_length'),
     corpora=sorted({one['corpus'] for one in of}),
     tokenizers=sorted({one['tokenizer'] for one in of}),
-    encodings=list(dict.fromkeys(one.encoding for one in fixed)),
+    kinds=[
+      [
+        name,
+        s.e.data.source,
+        *(getattr(s.e.model, k) for k in 'NDH'),
+        s.e.train.T,
+      ]
+      for s in studies
+      for name in dict.fromkeys(x.encoding for x in s.outcomes if not x.learned)
+    ],
     runs=len({(one.study, one.encoding, one.seed) for one in fixed}),
   )
 

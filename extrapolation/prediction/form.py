@@ -29,7 +29,9 @@ class Form(NamedTuple):
   start: tuple[float, ...]
   meaning: str
 
-  def __call__(self, F: float | Numbers, at: Sequence[float]) -> Numbers:
+  def __call__(
+    self, F: float | Numbers, at: Sequence[float] | Numbers
+  ) -> Numbers:
     """Nats at a far mass in [0, 1)."""
     return self.of(np.asarray(F, np.float64), *at)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from extrapolation import config
 from extrapolation.output import signed
 from extrapolation.prediction import conformal
 from extrapolation.prediction.form import FORMS
@@ -86,6 +87,11 @@ class Law:
       middle + wider * (max(high, middle) - middle),
     )
 
+  def knows(self, encoding: str, e: config.Experiment) -> bool:
+    """Whether it was fitted on this encoding in models and text as these."""
+    kind = e.data.source, e.model.N, e.model.D, e.model.H, e.train.T
+    return [encoding, *kind] in self.seen['kinds']
+
   @property
   def level(self) -> float:
     """What the interval promises."""
@@ -154,9 +160,7 @@ def _law(body: dict[str, Any], digest: str, path: str) -> Law:
   }
   at = _numbers(body.pop('at'))
   gap = Gap(**body.pop('gap'))
-  law = Law(
-    **body, at=at, left_out=left_out, gap=gap, digest=digest, path=path
-  )
+  law = Law(**body, at=at, left_out=left_out, gap=gap, digest=digest, path=path)
   for one in (at, *(x.at for x in left_out.values())):
     if len(one) != len(form.names):
       raise ValueError(f'{law.form!r} has {len(form.names)} coefficients')

@@ -4,7 +4,7 @@ import dataclasses
 import statistics
 from collections.abc import Callable, Sequence
 
-from extrapolation.prediction.study import Outcome
+from extrapolation.prediction.outcome import Outcome
 
 KINDS = 'encoding', 'corpus', 'size'
 
@@ -65,17 +65,28 @@ def error(outcomes: Sequence[Outcome], kind: str, fit: Fit) -> Error:
       miss = abs(measured - law(own[0].far_mass))
       misses[name] = max(misses.get(name, 0.0), miss)
   of = max(misses, key=lambda name: misses[name])
-  return Error(
-    len(groups), statistics.median(misses.values()), misses[of], of
-  )
+  return Error(len(groups), statistics.median(misses.values()), misses[of], of)
 
 
 def errors(outcomes: Sequence[Outcome], fit: Fit) -> dict[str, dict | str]:
   """That of each kind, or why there is none."""
   out: dict[str, dict | str] = {}
-  for kind in KINDS:
+  for i, kind in enumerate(KINDS):
+    alike = [k for k in KINDS[:i] if _alike(outcomes, k, kind)]
     try:
+      if alike:
+        raise ValueError(
+          f'one {kind} left out: the same, as each {alike[0]} is of another '
+          f'{kind}'
+        )
       out[kind] = dataclasses.asdict(error(outcomes, kind, fit))
     except ValueError as e:
       out[kind] = str(e)
   return out
+
+
+def _alike(outcomes: Sequence[Outcome], kind: str, other: str) -> bool:
+  """Whether two kinds make the same groups."""
+  pairs = {(getattr(one, kind), getattr(one, other)) for one in outcomes}
+  sizes = [len({pair[i] for pair in pairs}) for i in (0, 1)]
+  return sizes == [len(pairs)] * 2

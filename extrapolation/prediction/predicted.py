@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from extrapolation import config
 from extrapolation.data import BY_DOCUMENT
-from extrapolation.output import progress
 from extrapolation.prediction import reach, unseen, weights
 from extrapolation.prediction.law import Law
 from extrapolation.runs import identity, sweep_grid
@@ -49,6 +48,7 @@ class Predicted:
     why: there is no number; '' where there is.
     order: 'tight' or 'not tight', all that is known without a number.
     wider: by reason, the factors of the half-width.
+    fitted: whether the law was fitted on such runs, of equal text and size.
   """
 
   encoding: str
@@ -58,6 +58,7 @@ class Predicted:
   why: str = ''
   order: str = ''
   wider: dict[str, float] = dataclasses.field(default_factory=dict)
+  fitted: bool = False
 
 
 def check(e: config.Experiment) -> None:
@@ -97,12 +98,7 @@ def of(e: config.Experiment, law: Law) -> list[Predicted]:
   todo = experiments(e)
   for one in todo.values():
     check(one)
-  out, loop = [], progress.Loop('prediction', len(todo))
-  for i, (label, one) in enumerate(todo.items()):
-    out.append(_encoding(label, one, law))
-    loop.update(i + 1, label)
-  loop.close()
-  return out
+  return [_encoding(label, one, law) for label, one in todo.items()]
 
 
 def _encoding(label: str, e: config.Experiment, law: Law) -> Predicted:
@@ -123,7 +119,7 @@ def _encoding(label: str, e: config.Experiment, law: Law) -> Predicted:
     low, high = (_ratio(x) for x in law.interval(F, factor))
     far = reach.at(known, n, L, law.gap)
     at.append(AtLength(n, F, _ratio(law.nats(F)), low, high, *far))
-  return Predicted(label, run, L, at, wider=all_)
+  return Predicted(label, run, L, at, wider=all_, fitted=law.knows(label, e))
 
 
 def _ratio(nats: float) -> float:

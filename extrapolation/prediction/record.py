@@ -68,7 +68,6 @@ def make(
   e: config.Experiment, law: Law, predicted: Sequence[Predicted]
 ) -> Record:
   """The record of what is predicted now."""
-  now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
   about = dict(
     identity=_identity(e),
     source=e.data.source,
@@ -85,11 +84,17 @@ def make(
     errors=dict(law.errors),
     gap=dataclasses.asdict(law.gap),
   )
-  made = Record(now, version(), environment.commit(), about, of_law, predicted)
+  made = Record(**origin(), config=about, law=of_law, predicted=predicted)
   return dataclasses.replace(made, sha256=made.body[HASH])
 
 
-def version() -> str:
+def origin() -> dict[str, str]:
+  """When something is made, and by what."""
+  now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
+  return dict(time=now, version=_version(), commit=environment.commit())
+
+
+def _version() -> str:
   """Of this package; 'unknown' where it is not installed."""
   try:
     return importlib.metadata.version('extrapolation')

@@ -8,8 +8,10 @@ import pathlib
 from collections.abc import Sequence
 
 from extrapolation import config, rpe
+from extrapolation.config import config_files
 from extrapolation.output import table
 from extrapolation.prediction import weights
+from extrapolation.prediction.outcome import Outcome
 from extrapolation.prediction.weights import Weights
 from extrapolation.runs import run_folder
 
@@ -17,32 +19,6 @@ log = logging.getLogger(__name__)
 
 TABLE = 'sweep.csv'
 NEEDED = ('rpe', 'seed', 'train_length', 'length', 'ppl')
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-  """One run at one length beyond the training length L.
-
-  Attributes:
-    length: N in tokens.
-    far_mass: what theory knows before training, see `Weights.far_mass`.
-    nats: ln(ppl_N / ppl_L).
-    learned: whether far mass is that of initial values.
-    corpus: data.source of the run.
-    size: of the model, in words.
-    ratio: N / L.
-  """
-
-  study: str
-  encoding: str
-  seed: int
-  length: int
-  far_mass: float
-  nats: float
-  learned: bool
-  corpus: str
-  size: str
-  ratio: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +69,41 @@ def parameters(m: config.Network) -> int:
   return m.N * (4 * m.D**2 + 2 * m.D * m.F)
 
 
+def recorded() -> list[str]:
+  """The studies of this checkout: folders of results/ with a config alike.
+
+  Raises:
+    ValueError: there is none, as in an installed package.
+  """
+  root = pathlib.Path(__file__).parents[2] / 'results'
+  known = config_files.names()
+  folders = sorted(path.parent for path in root.glob(f'*/{TABLE}'))
+  if not (out := [str(f) for f in folders if f.name in known]):
+    raise ValueError(
+      f'no recorded studies in {root}; give --studies=DIR,.. of finished sweeps'
+    )
+  return out
+
+
+def read_all(folders: Sequence[str]) -> list[Study]:
+  """The studies in folders; a run that is in several counts in the first.
+
+  Raises:
+    ValueError: as `read`.
+  """
+  out, known = [], {}
+  for folder in folders:
+    one = read(folder)
+    again = {x.run: known[x.run] for x in one.outcomes if x.run in known}
+    left_out = one.left_out | {
+      f'run {run}': f'it is in {study}, too' for run, study in again.items()
+    }
+    rest = [x for x in one.outcomes if x.run not in known]
+    known |= {x.run: one.name for x in rest if x.run}
+    out.append(dataclasses.replace(one, outcomes=rest, left_out=left_out))
+  return out
+
+
 def read(folder: str) -> Study:
   """The study in a folder.
 
@@ -136,7 +147,7 @@ def config_of(folder: str) -> config.Experiment:
   """
   path = pathlib.Path(folder)
   if (path / 'sweep.json').exists():
-    return run_folder.loadconfig_of(str(path), 'sweep.json')
+    return run_folder.load_config(str(path), 'sweep.json')
   try:
     return config.load(path.resolve().name)
   except ValueError:
@@ -174,13 +185,26 @@ def _outcomes(
     if n <= L or L != e.train.T or seed not in at_train:
       continue
     if not (0 < row['ppl'] < math.inf and 0 < at_train[seed] < math.inf):
-      log.warning('%s: %s, seed %s: perplexity is not finite', study, label, seed)
+      log.warning(
+        '%s: %s, seed %s: perplexity is not finite', study, label, seed
+      )
       continue
     nats = math.log(row['ppl'] / at_train[seed])
     if n not in far:
       far[n] = of.far_mass(n, L)
-    about = dict(learned=of.learned, corpus=e.data.source, size=size(e.model))
     out.append(
-      Outcome(study, label, seed, n, far[n], nats, ratio=n / L, **about)
+      Outcome(
+        study=study,
+        encoding=label,
+        seed=seed,
+        length=n,
+        far_mass=far[n],
+        nats=nats,
+        learned=of.learned,
+        corpus=e.data.source,
+        size=size(e.model),
+        ratio=n / L,
+        run=row.get('run', ''),
+      )
     )
   return out

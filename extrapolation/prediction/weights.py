@@ -38,7 +38,8 @@ class Head:
   def far_mass(self, n: int, L: int) -> float:
     """Mean over i = 1 .. n of the share of i weights at or beyond L."""
     short = copy.copy(self.sums)  # of which `mean` reads the weights alone
-    short.weights = tuple(w[:n] for w in self.sums.weights)
+    low, high = self.sums.weights
+    short.weights = low[:n], high[:n]
     return float(finite_horizon.mean(short, L).mid())
 
   def cost(self, n: int) -> Float[np.ndarray, ' n']:
@@ -115,7 +116,9 @@ def _formulas(layer: rpe.RPE) -> Sequence[Node]:
 def _silent(layers: Sequence[rpe.RPE]) -> Weights:
   """Why there are no weights by distance, and what is known all the same."""
   beside = dict.fromkeys(x.beside_bias for x in layers if x.beside_bias)
-  why = f'order enters through {" and ".join(beside)}, not through weights alone'
+  why = (
+    f'order enters through {" and ".join(beside)}, not through weights alone'
+  )
   try:
     of = [subjects.read(layer) for layer in layers]
     heads = [head for one in of for head in one.all_attended]

@@ -61,6 +61,59 @@ def far_mass(path: str | os.PathLike, points: Sequence[Point]) -> None:
   figure.save(page, path)
 
 
+class Interval(NamedTuple):
+  """An encoding that was predicted.
+
+  Attributes:
+    number: gives the colour that `plot.lengths` gives.
+    name: the encoding.
+    predicted: ratio, with the ends of its interval.
+    ratios: what was measured, per seed.
+  """
+
+  number: int
+  name: str
+  predicted: tuple[float, float, float]
+  ratios: Sequence[float]
+
+
+def scored(path: str | os.PathLike, points: Sequence[Interval]) -> None:
+  """Measured against predicted ratio, with intervals and the range of seeds.
+
+  Where an interval crosses the diagonal, the prediction was right.
+  """
+  page, ax = plot.axes()
+  page.set_size_inches(6.5, 6)
+  medians = [float(np.median(p.ratios)) for p in points]
+  every = [*medians, *(x for p in points for x in (*p.predicted, *p.ratios))]
+  low, high = min(every), max(every)
+  pad = (high / low) ** 0.04
+  ends = low / pad, high * pad
+  ax.plot(ends, ends, color='0.4', lw=1, ls=':')
+  for p, y in zip(points, medians, strict=True):
+    x, x_low, x_high = p.predicted
+    color = f'C{p.number % 10}'
+    ax.plot([x_low, x_high], [y, y], color=color, lw=1, alpha=0.7)
+    ax.plot([x, x], [min(p.ratios), max(p.ratios)], color=color, lw=2)
+    ax.plot(x, y, 'o', color=color, ms=6)
+  labels = -np.inf  # pushed apart where they would overlap
+  for y, p in sorted(zip(medians, points, strict=True), key=lambda z: z[0]):
+    at = np.log(y / ends[0]) / np.log(ends[1] / ends[0])
+    labels = at = max(at, labels + 0.035)
+    ax.annotate(
+      p.name, (1.01, at), xycoords='axes fraction', va='center', fontsize=9,
+      color=f'C{p.number % 10}', annotation_clip=False,
+    )  # fmt: skip
+  ax.set(xscale='log', yscale='log', xlim=ends, ylim=ends)
+  for axis in (ax.xaxis, ax.yaxis):
+    axis.set_major_formatter('{x:.4g}')
+    axis.set_minor_formatter('{x:.4g}' if high / low < 3 else '')
+  ax.tick_params(axis='x', which='both', rotation=45)
+  ax.set(xlabel='predicted perplexity ratio, with its interval')
+  ax.set_ylabel('measured, longest / training length')
+  figure.save(page, path)
+
+
 def _ratios(ax: Axes, points: Sequence[Point], xs: Sequence[float]) -> None:
   """Median and range of the seeds' ratios, named, at xs."""
   ends = []
