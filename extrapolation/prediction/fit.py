@@ -97,7 +97,7 @@ def law(studies: Sequence[Study], folders: Sequence[str] = ()) -> Law:
     left_out=left,
     learned=learned,
     seen=_seen(studies, fixed),
-    errors=left_out.errors(fixed, _fitted(form)),
+    errors=left_out.errors(fixed, fitted(form)),
     gap=reach.fit(excess),
     about=dict(
       meaning=form.meaning,
@@ -108,7 +108,7 @@ def law(studies: Sequence[Study], folders: Sequence[str] = ()) -> Law:
   )
 
 
-def _fitted(form: Form) -> Callable:
+def fitted(form: Form) -> Callable:
   """`outcomes -> (F -> nats)`, for what leaves some of them out."""
 
   def fit(outcomes: Sequence[Outcome]) -> Callable[[float], float]:
@@ -120,7 +120,7 @@ def _fitted(form: Form) -> Callable:
 
 def _compared(name: str, form: Form, fixed: Sequence[Outcome]) -> dict:
   """A form with its errors with one encoding left out."""
-  error = left_out.error(fixed, 'encoding', _fitted(form))
+  error = left_out.error(fixed, 'encoding', fitted(form))
   at = coefficients(form, fixed)
   return dict(form=name, at=list(at)) | dataclasses.asdict(error)
 

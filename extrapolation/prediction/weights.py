@@ -85,8 +85,8 @@ def read(
     return _silent(layers)
   try:
     roots: Counter[Node] = Counter()
-    turns = itertools.islice(itertools.cycle(map(_formulas, layers)), N)
-    for formulas in turns:
+    by_layer = itertools.islice(itertools.cycle(map(_formulas, layers)), N)
+    for formulas in by_layer:
       roots.update(formulas)
     t = np.arange(n, dtype=np.float64)
     heads = [
