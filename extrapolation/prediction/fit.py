@@ -145,6 +145,7 @@ def _seen(studies: Sequence[Study], fixed: Sequence[Outcome]) -> dict:
     ratio=max(one.ratio for one in fixed),
     parameters=span('parameters'),
     train_length=span('train_length'),
+    train_tokens=span('train_tokens'),
     corpora=sorted({one['corpus'] for one in of}),
     tokenizers=sorted({one['tokenizer'] for one in of}),
     kinds=[

@@ -47,7 +47,7 @@ class Predicted:
     lengths: none where there is no number.
     why: there is no number; '' where there is.
     order: 'tight' or 'not tight', all that is known without a number.
-    wider: by reason, the factors of the half-width.
+    wider: by reason, what is added to an interval, in half-widths.
     fitted: whether the law was fitted on such runs, of equal text and size.
   """
 
@@ -110,16 +110,17 @@ def _encoding(label: str, e: config.Experiment, law: Law) -> Predicted:
     return Predicted(label, run, L, why=known.why, order=known.order)
   wider = unseen.model(law.seen, e)
   wider |= unseen.weights(known, law.learned_factor)
-  at, all_ = [], dict(wider)
+  at, reasons = [], dict(wider)
   for n in lengths:
     F = known.far_mass(n, L)
     beyond = unseen.length(law.seen, n / L, F)
-    all_ |= beyond
-    factor = math.prod((wider | beyond).values())
+    reasons |= beyond
+    factor = 1 + sum((wider | beyond).values())
     low, high = (_ratio(x) for x in law.interval(F, factor))
     far = reach.at(known, n, L, law.gap)
     at.append(AtLength(n, F, _ratio(law.nats(F)), low, high, *far))
-  return Predicted(label, run, L, at, wider=all_, fitted=law.knows(label, e))
+  fitted = law.knows(label, e)
+  return Predicted(label, run, L, at, wider=reasons, fitted=fitted)
 
 
 def _ratio(nats: float) -> float:

@@ -48,8 +48,7 @@ class Study:
       corpus=self.e.data.source,
       tokenizer=self.e.data.tokenizer,
       size=size(self.e.model),
-      parameters=parameters(self.e.model),
-      train_length=self.e.train.T,
+      **sizes(self.e),
       lengths=sorted({one.length for one in of}),
       rows=len(of),
       runs=len({(one.encoding, one.seed) for one in of}),
@@ -64,9 +63,14 @@ def size(m: config.Network) -> str:
   return f'N={m.N} D={m.D} H={m.H} F={m.F}'
 
 
-def parameters(m: config.Network) -> int:
-  """Those of the matrices of all layers; embeddings are not counted."""
-  return m.N * (4 * m.D**2 + 2 * m.D * m.F)
+def sizes(e: config.Experiment) -> dict[str, int]:
+  """Of a model, in parameters of its layers' matrices, and of its training."""
+  m, t = e.model, e.train
+  return dict(
+    parameters=m.N * (4 * m.D**2 + 2 * m.D * m.F),
+    train_length=t.T,
+    train_tokens=t.steps * t.B * t.T,
+  )
 
 
 def recorded() -> list[str]:

@@ -130,8 +130,9 @@ def _notes(predicted: Sequence[Predicted]) -> list[str]:
   wider: dict[str, list[str]] = {}
   for one in predicted:
     if one.lengths:
-      for why, factor in one.wider.items():
-        wider.setdefault(f'{why}: x {factor:.2g}', []).append(one.encoding)
+      for why, more in one.wider.items():
+        said = f'+{more:.2g} half-widths for {why}'
+        wider.setdefault(said, []).append(one.encoding)
   every = sum(bool(one.lengths) for one in predicted)
   out = []
   if known := [one.encoding for one in predicted if one.fitted]:
@@ -141,7 +142,7 @@ def _notes(predicted: Sequence[Predicted]) -> list[str]:
     )
   for why, names in wider.items():
     who = 'all' if len(names) == every > 1 else ', '.join(names)
-    out.append(f'*: interval wider, by assumption, for {why} ({who})')
+    out.append(f'*: interval wider, by assumption: {why} ({who})')
   silent: dict[str, list[str]] = {}
   for one in predicted:
     if one.why:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from extrapolation.output import figure, plot
 
@@ -78,39 +79,37 @@ class Interval(NamedTuple):
 
 
 def scored(path: str | os.PathLike, points: Sequence[Interval]) -> None:
-  """Measured against predicted ratio, with intervals and the range of seeds.
+  """Predicted ratio with its interval, and measured ones, a row per encoding.
 
-  Where an interval crosses the diagonal, the prediction was right.
+  Rows are in the order of the predictions; what was measured is filled where
+  its median lies in the interval.
   """
-  page, ax = plot.axes()
-  page.set_size_inches(6.5, 6)
-  medians = [float(np.median(p.ratios)) for p in points]
-  every = [*medians, *(x for p in points for x in (*p.predicted, *p.ratios))]
-  low, high = min(every), max(every)
-  pad = (high / low) ** 0.04
-  ends = low / pad, high * pad
-  ax.plot(ends, ends, color='0.4', lw=1, ls=':')
-  for p, y in zip(points, medians, strict=True):
-    x, x_low, x_high = p.predicted
-    color = f'C{p.number % 10}'
-    ax.plot([x_low, x_high], [y, y], color=color, lw=1, alpha=0.7)
-    ax.plot([x, x], [min(p.ratios), max(p.ratios)], color=color, lw=2)
-    ax.plot(x, y, 'o', color=color, ms=6)
-  labels = -np.inf  # pushed apart where they would overlap
-  for y, p in sorted(zip(medians, points, strict=True), key=lambda z: z[0]):
-    at = np.log(y / ends[0]) / np.log(ends[1] / ends[0])
-    labels = at = max(at, labels + 0.035)
-    ax.annotate(
-      p.name, (1.01, at), xycoords='axes fraction', va='center', fontsize=9,
-      color=f'C{p.number % 10}', annotation_clip=False,
-    )  # fmt: skip
-  ax.set(xscale='log', yscale='log', xlim=ends, ylim=ends)
-  for axis in (ax.xaxis, ax.yaxis):
-    axis.set_major_formatter('{x:.4g}')
-    axis.set_minor_formatter('{x:.4g}' if high / low < 3 else '')
-  ax.tick_params(axis='x', which='both', rotation=45)
-  ax.set(xlabel='predicted perplexity ratio, with its interval')
-  ax.set_ylabel('measured, longest / training length')
+  page = Figure(figsize=(7, 1.2 + 0.3 * len(points)), layout='constrained')
+  ax = page.subplots()
+  figure.plain(ax)
+  rows = sorted(points, key=lambda p: -p.predicted[0])
+  for y, p in enumerate(rows):
+    x, low, high = p.predicted
+    color, median = f'C{p.number % 10}', float(np.median(p.ratios))
+    ax.plot([low, high], [y, y], color='0.8', lw=7, solid_capstyle='butt')
+    ax.plot(x, y, '|', color='0.3', ms=12, mew=1.5)
+    ax.plot([min(p.ratios), max(p.ratios)], [y, y], color=color, lw=2)
+    face = color if low <= median <= high else 'white'
+    ax.plot(median, y, 'o', color=color, mfc=face, ms=6)
+  ax.plot([], [], color='0.8', lw=7, label='predicted, with its interval')
+  ax.plot([], [], 'o-', color='0.3', lw=2, ms=6, label='measured, all seeds')
+  ax.axvline(1, color='0.4', lw=1, ls=':')
+  low, high = ax.get_xlim()
+  if low > 0 and high > 4 * low:
+    ax.set_xscale('log')
+    ax.xaxis.set_major_formatter('{x:.4g}')
+  ax.set_yticks(range(len(rows)), [p.name for p in rows])
+  ax.set_ylim(-0.6, len(rows) - 0.4)
+  ax.set(xlabel='perplexity, longest / training length')
+  ax.legend(
+    fontsize=8, frameon=False, ncol=2, loc='lower center',
+    bbox_to_anchor=(0.5, 1.0),
+  )  # fmt: skip
   figure.save(page, path)
 
 

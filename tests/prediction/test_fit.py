@@ -22,7 +22,7 @@ class Of:
   def about(self):
     return dict(
       study='s', corpus='c', size='N=1', tokenizer='bytes', parameters=10,
-      train_length=16,
+      train_length=16, train_tokens=100,
     )  # fmt: skip
 
 
