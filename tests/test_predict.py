@@ -126,7 +126,6 @@ def test_each_encoding_is_scored_by_its_runs(swept):
   assert none.inside == (none.at.ratio_low <= 1.45 <= none.at.ratio_high)
   alibi = by_name['alibi']
   assert alibi.inside and alibi.all_inside
-  # kerple_log: 1.2 and 1.0, whose median is in an interval of 1.2 at most.
   text = ' '.join(scored.sentences(record.read(swept), done))
   inside = sum(one.inside for one in numbers)
   every = sum(one.all_inside for one in numbers)

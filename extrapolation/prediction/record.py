@@ -24,6 +24,8 @@ from extrapolation.runs import environment, identity
 NAME = 'prediction.json'
 FORMAT = 1
 HASH = 'sha256'
+# What is in the folder of a run from its first step on.
+TRAINED = 'metrics.jsonl', 'checkpoints', 'eval'
 # What two records of one prediction may differ in.
 WHEN = ('time', 'version', 'commit', HASH)
 
@@ -175,5 +177,7 @@ def differs(there: Record, made: Record) -> list[str]:
 
 def begun(folder: str | os.PathLike) -> list[str]:
   """Names of the runs in the folder of a sweep that are, or were, trained."""
-  paths = pathlib.Path(folder).glob('*/metrics.jsonl')
-  return sorted(path.parent.name for path in paths)
+  paths = (
+    p for name in TRAINED for p in pathlib.Path(folder).glob(f'*/{name}')
+  )
+  return sorted({path.parent.name for path in paths})
