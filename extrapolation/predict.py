@@ -44,7 +44,7 @@ def fit_law(folders: Sequence[str], out: str) -> None:
   files.writable(out)
   read = study.read_all(folders)
   law = fit.law(read, folders)
-  law = dataclasses.replace(law, about=record.origin() | law.about)
+  law = dataclasses.replace(law, about={**record.origin(), **law.about})
   path = pathlib.Path(out) / laws.NAME
   laws.write(path, law)
   figure.law(path.with_suffix('.png'), law)

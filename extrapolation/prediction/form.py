@@ -33,7 +33,7 @@ class Form(NamedTuple):
     self, F: float | Numbers, at: Sequence[float] | Numbers
   ) -> Numbers:
     """Nats at a far mass in [0, 1)."""
-    return self.of(np.asarray(F, np.float64), *at)
+    return np.asarray(self.of(np.asarray(F, np.float64), *at))
 
 
 FORMS = {

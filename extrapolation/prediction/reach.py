@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool
 
 from extrapolation.prediction.conformal import interval
 from extrapolation.prediction.weights import Head, Weights
@@ -68,7 +68,7 @@ def at(of: Weights, n: int, L: int, gap: Gap) -> Reach:
   return Reach(*(max(_largest(c <= g) for c in costs) for g in nats))
 
 
-def _largest(which: Float[np.ndarray, ' d'] | np.ndarray) -> int:
+def _largest(which: Bool[np.ndarray, ' d']) -> int:
   """The largest distance that is chosen, 0 if none is."""
   (chosen,) = np.nonzero(which)
   return int(chosen[-1]) if len(chosen) else 0

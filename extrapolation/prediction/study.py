@@ -8,7 +8,6 @@ import pathlib
 from collections.abc import Sequence
 
 from extrapolation import config, rpe
-from extrapolation.config import config_files
 from extrapolation.output import table
 from extrapolation.prediction import weights
 from extrapolation.prediction.outcome import Outcome
@@ -80,9 +79,8 @@ def recorded() -> list[str]:
     ValueError: there is none, as in an installed package.
   """
   root = pathlib.Path(__file__).parents[2] / 'results'
-  known = config_files.names()
-  folders = sorted(path.parent for path in root.glob(f'*/{TABLE}'))
-  if not (out := [str(f) for f in folders if f.name in known]):
+  folders = sorted(str(path.parent) for path in root.glob(f'*/{TABLE}'))
+  if not (out := [folder for folder in folders if _has_config(folder)]):
     raise ValueError(
       f'no recorded studies in {root}; give --studies=DIR,.. of finished sweeps'
     )
@@ -141,6 +139,14 @@ def read(folder: str) -> Study:
       outcomes += _outcomes(path.name, label, e, own, of)
   sha256 = hashlib.sha256(raw).hexdigest()
   return Study(path.name, sha256, e, outcomes, left_out)
+
+
+def _has_config(folder: str) -> bool:
+  try:
+    config_of(folder)
+  except ValueError:
+    return False
+  return True
 
 
 def config_of(folder: str) -> config.Experiment:
