@@ -115,7 +115,7 @@ def _encoding(label: str, e: config.Experiment, law: Law) -> Predicted:
     F = known.far_mass(n, L)
     beyond = unseen.length(law.seen, n / L, F)
     reasons |= beyond
-    factor = 1 + sum((wider | beyond).values())
+    factor = 1.0 + sum((wider | beyond).values())
     low, high = (_ratio(x) for x in law.interval(F, factor))
     far = reach.at(known, n, L, law.gap)
     at.append(AtLength(n, F, _ratio(law.nats(F)), low, high, *far))

@@ -80,18 +80,20 @@ def _reach(at: AtLength) -> str:
 
 
 def _caption(of: Record, shown: Sequence[int]) -> list[str]:
-  L, law = of.config['train_length'], of.law
+  law, trained = of.law, {one.train_length for one in of.predicted}
+  L = f'{min(trained):,}' if len(trained) == 1 else 'the training length'
   if not shown:
     return [_filled('No number for any of these encodings; why, below.')]
+  at = L if len(trained) > 1 else f'{L} tokens'
   errors = '; '.join(map(error, law['errors'], law['errors'].values()))
   gap = law['gap']
   more = f' {gap["shift"]:+.2g} nats' if gap['shift'] else ''
   return [
     _filled(line)
     for line in (
-      f'far mass: share of the weights beyond {L:,} tokens, mean over heads '
+      f'far mass: share of the weights beyond {at}, mean over heads '
       f'and over the positions of a window of {shown[-1]:,}, from the formula.',
-      f'ppl ratio N: perplexity at N tokens over that at {L:,}, on the same '
+      f'ppl ratio N: perplexity at N tokens over that at {L}, on the same '
       f'targets (1: nothing lost); [..]: {percent(law["level"])} interval by '
       'jackknife+, over encodings: it should hold the whole curve, every seed, '
       'of a new encoding, if that is like those of the law.',

@@ -22,7 +22,7 @@ def test_ends_are_order_statistics():
 def test_few_cases_promise_little():
   assert conformal.promised(4, 0.9) == 0.8
   assert conformal.promised(10, 0.9) == 0.9
-  assert conformal.interval(np.zeros(2), np.array([1.0, 2]), 0.9) == (-2, 2)
+  assert conformal.interval(np.zeros(2), np.array([1.0, 2.0]), 0.9) == (-2, 2)
 
 
 @pytest.mark.parametrize('n, level', [(10, 0.9), (20, 0.9), (9, 0.8)])

@@ -30,9 +30,9 @@ def test_there_are_few_numbers_and_each_has_a_meaning(name):
 
 def test_forms_by_hand():
   assert float(FORMS['a F'](0.5, (0.2,))) == pytest.approx(0.1)
-  assert float(FORMS['a F^b'](0.5, (0.2, 2))) == pytest.approx(0.05)
+  assert float(FORMS['a F^b'](0.5, (0.2, 2.0))) == pytest.approx(0.05)
   # -ln(1 - 1/2) = ln 2
   log = FORMS['a (-ln(1-F))^b']
-  assert float(log(0.5, (0.2, 2))) == pytest.approx(0.2 * np.log(2) ** 2)
+  assert float(log(0.5, (0.2, 2.0))) == pytest.approx(0.2 * np.log(2) ** 2)
   half = FORMS['a F^b / (F^b + c^b)']
-  assert float(half(0.4, (0.2, 3, 0.4))) == pytest.approx(0.1)
+  assert float(half(0.4, (0.2, 3.0, 0.4))) == pytest.approx(0.1)
