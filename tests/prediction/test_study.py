@@ -61,6 +61,7 @@ def test_a_run_in_two_studies_counts_once(tmp_path):
 
 def test_a_perplexity_that_is_not_finite_is_named(tmp_path, capsys):
   rows = [*curve('none', 10.0, math.inf, 12.0), *curve('alibi', 0.0, 1.0)]
+  rows += curve('type1', 1.0, 0.0)
   one = study.read(write(tmp_path / 'demo', rows))
   assert [x.length for x in one.outcomes] == [1024]
   assert 'none, seed 0: perplexity is not finite' in capsys.readouterr().err
