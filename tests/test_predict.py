@@ -5,6 +5,7 @@ import math
 import re
 
 import pytest
+from scipy import stats
 
 from extrapolation import config, predict, report, sweep
 from extrapolation.output import signed
@@ -131,6 +132,9 @@ def test_each_encoding_is_scored_by_its_runs(swept):
   every = sum(one.all_inside for one in numbers)
   assert f'for {inside} of 5 encodings at the longest length' in text
   assert f'; for {every} at every length, every seed' in text
+  pairs = zip(*((one.at.ratio, one.ratio) for one in numbers), strict=True)
+  rho = stats.spearmanr(*pairs).statistic
+  assert f'predicted with measured ratios {rho:+.2f} (' in text and rho < 1
   worst = max(numbers, key=lambda one: abs(one.miss))
   assert f'Worst miss: {worst.name} at 64, measured {worst.ratio:.3f}' in text
 
