@@ -32,6 +32,15 @@ def copy_configs(folder):
     shutil.copyfile(path, to / path.name)
 
 
+def copy_law(folder):
+  """So that predictions are made where there are no results/ to look in."""
+  law = ROOT / 'results' / 'law' / 'law.json'
+  if law.is_file():
+    to = pathlib.Path(folder)
+    to.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(law, to / law.name)
+
+
 class Build(build_py):
   """The checkout as it is, without what an earlier build left in build/."""
 
@@ -41,6 +50,7 @@ class Build(build_py):
     super().run()
     if not self.editable_mode:
       copy_configs(pathlib.Path(self.build_lib, NAME))
+      copy_law(pathlib.Path(self.build_lib, NAME, 'prediction'))
       write_commit(self.build_lib)
 
 
@@ -50,6 +60,7 @@ class Source(sdist):
   def make_release_tree(self, base_dir, files):
     super().make_release_tree(base_dir, files)
     copy_configs(base_dir)
+    copy_law(pathlib.Path(base_dir, 'results', 'law'))
     write_commit(base_dir)
 
 

@@ -2,10 +2,11 @@
 
 Encodings x seeds, each a run in its own folder under DIR, trained and then
 evaluated; finished ones are skipped, so the same command again goes on where
-it stopped. On a CPU several workers share the cores (`--workers`). Give the
-command on as many machines as share the folder, too: each worker takes runs
-that nobody is working on, and takes up those of lost workers. Each ends, with
-the same report, when all runs are done.
+it stopped. What is predicted of them is written to DIR/prediction.json before
+the first is trained, and scored in the report. On a CPU several workers share
+the cores (`--workers`). Give the command on as many machines as share the
+folder, too: each worker takes runs that nobody is working on, and takes up
+those of lost workers. Each ends, with the same report, when all runs are done.
 """
 
 import functools
@@ -18,6 +19,7 @@ from extrapolation import cli, config, evaluate, report, rpe, train
 from extrapolation.cli import allocator, compilation_cache, paths, values
 from extrapolation.output import exit_codes
 from extrapolation.parallel import preemption
+from extrapolation.prediction import registration
 from extrapolation.runs import leases, sweep_grid, worker_pool
 from extrapolation.runs.sweep_worker import Worker
 
@@ -50,6 +52,7 @@ def sweep(
   """
   todo, chosen = plan(e, workdir, seconds, only)
   sweep_grid.record(workdir, e)
+  _predict(workdir, e, seconds)
   worker = Worker(
     workdir, {n: todo[n] for n in chosen}, _execute, seconds, not make_report
   )
@@ -65,6 +68,12 @@ def _execute(e: config.Experiment, folder: str, lease: leases.Lease) -> None:
   train.train(e, folder, lease, check_text)
   lease.check()
   evaluate.evaluate(folder, lease=lease)
+
+
+def _predict(workdir: str, e: config.Experiment, seconds: float) -> None:
+  """Registers what is predicted, before the first run; one worker at a time."""
+  with _turn(workdir, seconds):
+    registration.register(workdir, e)
 
 
 def _name_broken(e: config.Experiment) -> None:
@@ -175,6 +184,7 @@ def main(argv: list[str]) -> None:
   workers = min(args.workers, len(left)) or worker_pool.size(left.values())
   if workers > 1:
     sweep_grid.record(args.workdir, e)
+    _predict(args.workdir, e, args.lease)
     for name in chosen:
       if name not in left:
         log.info('%s: finished, skipped', name)

@@ -24,7 +24,7 @@ def checkout(tmp_path_factory) -> pathlib.Path:
   """A repository with the sources of this one."""
   folder = tmp_path_factory.mktemp('checkout') / 'code'
   hide = shutil.ignore_patterns('__pycache__', '_built.py')
-  for name in ('extrapolation', 'configs'):
+  for name in ('extrapolation', 'configs', 'results/law'):
     shutil.copytree(ROOT / name, folder / name, ignore=hide)
   for name in ('setup.py', 'pyproject.toml', 'README.md'):
     shutil.copy(ROOT / name, folder / name)
@@ -89,6 +89,16 @@ def test_configs_are_installed_and_found_by_name(sites, checkout):
   )
   assert ask(site, code) == 'alibi True'
   assert [p.name for p in site.iterdir()] == ['extrapolation']
+
+
+def test_the_law_is_installed(sites, checkout):
+  code = 'from extrapolation.prediction import law; print(law.read().%s)'
+  site = sites[1]
+  want = site / 'extrapolation' / 'prediction' / 'law.json'
+  assert ask(site, code % 'path') == str(want)
+  there = checkout / 'results' / 'law' / 'law.json'
+  assert ask(checkout, code % 'path') == str(there)
+  assert ask(site, code % 'digest') == ask(checkout, code % 'digest')
 
 
 def test_the_commit_of_an_installation_is_that_of_its_build(

@@ -11,6 +11,7 @@ import pytest
 
 from extrapolation import config, report, rpe
 from extrapolation.output import files, signed, table
+from extrapolation.prediction import record, registration
 from extrapolation.report import __main__ as command
 from extrapolation.report import theory_vs_measured
 from extrapolation.runs import eval_table, sweep_grid
@@ -28,7 +29,9 @@ RATIOS = {
 R1 = {0: 0.5, 1: 2.0}  # what kerple_log learned: seed 0 diverges, 1 converges
 
 
-def make(folder: pathlib.Path, names=tuple(RATIOS), seeds=(0, 1)):
+def make(
+  folder: pathlib.Path, names=tuple(RATIOS), seeds=(0, 1), predicted=False
+):
   """A finished sweep as its files are, with no training."""
   c = config.base()
   c.model.update(H=2)
@@ -38,6 +41,8 @@ def make(folder: pathlib.Path, names=tuple(RATIOS), seeds=(0, 1)):
   c.sweep.update(rpe=','.join(names), seeds=seeds)
   sweep = config.override(c, {})
   sweep_grid.record(str(folder), sweep)
+  if predicted:
+    registration.register(str(folder), sweep)
   for name, one in sweep_grid.experiments(sweep):
     path = folder / name
     path.mkdir()
@@ -90,7 +95,7 @@ class Page(html.parser.HTMLParser):
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
   folder = tmp_path_factory.mktemp('sweep')
-  make(folder)
+  make(folder, predicted=True)
   report.write(str(folder))
   return folder
 
@@ -98,7 +103,7 @@ def made(tmp_path_factory):
 def test_the_page_needs_nothing_else(made):
   page = Page(made / 'report.html')
   assert not {'script', 'link', 'iframe'} & set(page.tags)
-  assert page.tags.count('img') == 4
+  assert page.tags.count('img') == 5
   assert all(s.startswith('data:image/svg+xml;base64,') for s in page.sources)
 
 
@@ -113,6 +118,18 @@ def test_the_page_says_what_was_measured_and_learned(made):
   assert 'order enters through embed, not through weights' in text
   rows = table.read(made / 'sweep.csv')
   assert len(rows) == 12 * 3 and (made / 'sweep.png').exists()
+
+
+def test_the_page_scores_what_was_predicted_before_training(made):
+  text = Page(made / 'report.html').text
+  for said in (
+    'What was predicted before training',
+    "Rank: Spearman's rho of predicted with measured ratios",
+    'Calibration: the measured ratio lies in the 90 % interval for',
+    f'SHA-256 of the prediction: {record.read(made).sha256}',
+    'order enters through embed, not through weights alone',
+  ):
+    assert said in text
 
 
 def test_the_same_sweep_gives_the_same_bytes(tmp_path):

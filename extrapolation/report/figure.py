@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from extrapolation.output import figure, plot
 
@@ -58,6 +59,57 @@ def far_mass(path: str | os.PathLike, points: Sequence[Point]) -> None:
   _ratios(ax, points, [p.x for p in points])
   ax.set(xlabel='share of weight beyond the training length, mean of heads')
   ax.margins(x=0.15)
+  figure.save(page, path)
+
+
+class Interval(NamedTuple):
+  """An encoding that was predicted.
+
+  Attributes:
+    number: gives the colour that `plot.lengths` gives.
+    name: the encoding.
+    predicted: ratio, with the ends of its interval.
+    ratios: what was measured, per seed.
+  """
+
+  number: int
+  name: str
+  predicted: tuple[float, float, float]
+  ratios: Sequence[float]
+
+
+def scored(path: str | os.PathLike, points: Sequence[Interval]) -> None:
+  """Predicted ratio with its interval, and measured ones, a row per encoding.
+
+  Rows are in the order of the predictions; what was measured is filled where
+  its median lies in the interval.
+  """
+  page = Figure(figsize=(7, 1.2 + 0.3 * len(points)), layout='constrained')
+  ax = page.subplots()
+  figure.plain(ax)
+  rows = sorted(points, key=lambda p: -p.predicted[0])
+  for y, p in enumerate(rows):
+    x, low, high = p.predicted
+    color, median = f'C{p.number % 10}', float(np.median(p.ratios))
+    ax.plot([low, high], [y, y], color='0.8', lw=7, solid_capstyle='butt')
+    ax.plot(x, y, '|', color='0.3', ms=12, mew=1.5)
+    ax.plot([min(p.ratios), max(p.ratios)], [y, y], color=color, lw=2)
+    face = color if low <= median <= high else 'white'
+    ax.plot(median, y, 'o', color=color, mfc=face, ms=6)
+  ax.plot([], [], color='0.8', lw=7, label='predicted, with its interval')
+  ax.plot([], [], 'o-', color='0.3', lw=2, ms=6, label='measured, all seeds')
+  ax.axvline(1, color='0.4', lw=1, ls=':')
+  low, high = ax.get_xlim()
+  if low > 0 and high > 4 * low:
+    ax.set_xscale('log')
+    ax.xaxis.set_major_formatter('{x:.4g}')
+  ax.set_yticks(range(len(rows)), [p.name for p in rows])
+  ax.set_ylim(-0.6, len(rows) - 0.4)
+  ax.set(xlabel='perplexity, longest / training length')
+  ax.legend(
+    fontsize=8, frameon=False, ncol=2, loc='lower center',
+    bbox_to_anchor=(0.5, 1.0),
+  )  # fmt: skip
   figure.save(page, path)
 
 

@@ -8,19 +8,24 @@ from markupsafe import Markup
 
 from extrapolation import config
 from extrapolation.output import html, plot
-from extrapolation.report import figure, theory_vs_measured
+from extrapolation.prediction import Record, text
+from extrapolation.report import figure, scored, theory_vs_measured
 from extrapolation.report.summary import Run, by_encoding, spread, title
 from extrapolation.theory import trained
 
 
 def body(
-  runs: Sequence[Run], rows: Sequence[dict], missing: Sequence[str]
+  runs: Sequence[Run],
+  rows: Sequence[dict],
+  missing: Sequence[str],
+  prediction: Record | str = '',
 ) -> Iterator[Markup]:
   """The pieces of the page, from the numbers to where they were made.
 
   Args:
     rows: of all evaluations that are finished.
     missing: what is said of each run that is not.
+    prediction: made before training; why it is refused; '' if there is none.
   """
   done = len(runs) - len(missing)
   yield html.text(
@@ -33,6 +38,7 @@ def body(
   if rows:
     yield from _lengths(rows)
     yield from _theory(runs)
+  yield from _prediction(runs, prediction)
   begun = [(one.label, one.metrics) for one in runs if one.metrics]
   if begun:
     yield html.heading('Training')
@@ -97,6 +103,61 @@ def _theory(runs: Sequence[Run]) -> Iterator[Markup]:
     ],
     wrapped=('verdict', 'argument'),
   )
+
+
+def _prediction(
+  runs: Sequence[Run], prediction: Record | str
+) -> Iterator[Markup]:
+  """The prediction that was made before training, scored."""
+  if not prediction:
+    return
+  yield html.heading('What was predicted before training, and what came')
+  if isinstance(prediction, str):
+    yield html.text(f'Not scored: {prediction}', 'missing')
+    return
+  of = scored.score(prediction, runs)
+  yield html.text(
+    'Perplexity at a length over that at the training length, from the share '
+    'of weight beyond it and a law that was fitted on earlier studies.'
+  )
+  numbers = [one for one in of if one.predicted.lengths]
+  labels = list(dict.fromkeys(one.label for one in runs if one.rows))
+  if numbers:
+    points = [
+      figure.Interval(
+        labels.index(one.name),
+        one.name,
+        (one.at.ratio, one.at.ratio_low, one.at.ratio_high),
+        one.ratios[one.longest],
+      )
+      for one in numbers
+    ]
+    caption = 'measured against predicted ratio of perplexity'
+    yield html.figure(figure.scored, caption, points)
+  yield html.items(scored.sentences(prediction, of))
+  if of:
+    yield html.table(
+      [
+        {
+          'encoding': one.name,
+          'predicted': text.interval(one.at if one.predicted.lengths else None),
+          'measured': spread(one.ratios[one.longest], 3),
+          'length': f'{one.longest:,}',
+          'miss (nats)': f'{one.miss:+.3f}' if one.predicted.lengths else '-',
+          'in the interval': _inside(one),
+          'without a number': one.predicted.why or '-',
+        }
+        for one in of
+      ],
+      wrapped=('without a number',),
+    )
+  yield html.text(f'SHA-256 of the prediction: {prediction.sha256}', 'note')
+
+
+def _inside(one: scored.Scored) -> str:
+  if not one.predicted.lengths:
+    return one.predicted.order or '-'
+  return 'yes' if one.all_inside else 'median' if one.inside else 'no'
 
 
 def _learned(runs: Sequence[Run]) -> Iterator[Markup]:

@@ -3,8 +3,9 @@
 import logging
 import pathlib
 
-from extrapolation.output import files, html, plot, table
-from extrapolation.report import page
+from extrapolation.output import files, html, plot, signed, table
+from extrapolation.prediction import Record, record
+from extrapolation.report import page, scored
 from extrapolation.report.summary import by_encoding, read, title
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,25 @@ def write(workdir: str) -> None:
   if missing:
     lines = ''.join(f'\n  {line}' for line in missing)
     log.info('\n%d of %d runs are missing:%s', len(missing), len(runs), lines)
+  made = _prediction(workdir)
+  if made and rows:
+    lines = [made] if isinstance(made, str) else (
+      scored.sentences(made, scored.score(made, runs))
+    )  # fmt: skip
+    log.info('\nprediction before training:\n  %s', '\n  '.join(lines))
   text = html.page(
-    f'Sweep {folder.resolve().name}', page.body(runs, rows, missing)
+    f'Sweep {folder.resolve().name}', page.body(runs, rows, missing, made)
   )
   files.write_text(folder / 'report.html', text)
   log.info('\nwrote %s', ', '.join(map(str, wrote)))
+
+
+def _prediction(workdir: str) -> Record | str:
+  """That of before training; why it is refused; '' if there is none."""
+  try:
+    return record.read(workdir)
+  except FileNotFoundError:
+    return ''
+  except (signed.Damaged, OSError) as error:
+    log.warning('the prediction is not scored: %s', error)
+    return str(error)

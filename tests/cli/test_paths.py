@@ -46,8 +46,8 @@ def test_flags_and_configs_take_a_home(home, tiny):
 
 
 @pytest.mark.parametrize('module', [
-  'evaluate', 'generate', 'report', 'receptive_field', 'sweep', 'theory',
-  'train',
+  'evaluate', 'generate', 'predict', 'report', 'receptive_field', 'sweep',
+  'theory', 'train',
 ])  # fmt: skip
 def test_every_folder_that_is_a_flag_is_a_path(module, monkeypatch):
   found = []
