@@ -264,8 +264,10 @@ def test_every_test_that_the_page_names_is_there():
   root = pathlib.Path(__file__).parents[2]
   page = (root / 'docs' / 'theory.md').read_text()
   here = pathlib.Path(__file__)
-  both = here, here.with_name('test_tightness.py')
-  own = ''.join(path.read_text() for path in both)
+  files = (
+    here.with_name(f'test_{x}.py') for x in ('law', 'tightness', 'scored')
+  )
+  own = ''.join(path.read_text() for path in files)
   names = set(re.findall(r'`(test_\w+)`', page))
   assert len(names) > 8 and all(f'def {name}(' in own for name in names)
   for path in re.findall(r'`((?:tests|theory|attention)/[\w/]+\.py)`', page):
