@@ -88,22 +88,25 @@ def read(
     by_layer = itertools.islice(itertools.cycle(map(_formulas, layers)), N)
     for formulas in by_layer:
       roots.update(formulas)
-    t = np.arange(n, dtype=np.float64)
-    heads = [
-      Head(
-        Floats(finite_sum.without_constant(root), n),
-        finite_horizon.log_weights(finite_sum.without_constant(root), t),
-        count,
-      )
-      for root, count in roots.items()
-    ]
+    distinct = heads(roots, n)
   except (ValueError, OverflowError) as e:
     return Weights(why=f'theory cannot read it: {" ".join(str(e).split())}')
   return Weights(
-    heads=heads,
+    heads=distinct,
     learned=any(layer.learned for layer in layers),
     mixed=len(layers) > 1 or any(layer.parts for layer in layers),
   )
+
+
+def heads(roots: Mapping[Node, int], n: int) -> list[Head]:
+  """The weights below n of log weights, and how many heads have each."""
+  t = np.arange(n, dtype=np.float64)
+  out = []
+  for root, count in roots.items():
+    root = finite_sum.without_constant(root)
+    b = finite_horizon.log_weights(root, t)
+    out.append(Head(Floats(root, n), b, count))
+  return out
 
 
 def _formulas(layer: rpe.RPE) -> Sequence[Node]:
