@@ -21,13 +21,14 @@ from extrapolation.config.notation import (
   keys_or_error,
   targets_per_window,
 )
-from extrapolation.data import BY_DOCUMENT, SPLITS
+from extrapolation.data import BY_DOCUMENT, SPLITS, probes
 
 ACTIVATIONS = ('relu', 'gelu')
 DTYPES = ('float32', 'bfloat16', 'float64')
 RULES = ('adamw', 'sgd')
 SCHEDULES = ('inverse_sqrt', 'cosine', 'constant')
 MODES = ('jit', 'pmap')
+OWN_PROBE = 'own'  # of data.source
 AXES = ('data', 'fsdp', 'seq')  # of the mesh of devices
 
 
@@ -274,6 +275,9 @@ class Eval:
   tokens: int = 0
   batch_tokens: int = 16_384  # tokens per forward pass
   window: str = 'full'  # keys a query sees: full | N | certified:ERROR
+  # A second evaluation, of retrieval, of each run of a sweep: own (the probe of
+  # data.source) | NAME[:KEY=VALUE..]; '' is none.
+  probe: str = ''
 
   def __post_init__(self):
     if not self.lengths:
@@ -289,6 +293,8 @@ class Eval:
     _one_of('eval.split', self.split, SPLITS)
     targets_per_window(self.protocol, min(self.lengths))
     keys_or_error(self.window)
+    if self.probe not in ('', OWN_PROBE):
+      probes.parse(self.probe)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -89,16 +89,23 @@ def turn(at: pathlib.Path | epath.Path) -> Iterator[None]:
     os.close(lock)
 
 
-def merged(at: pathlib.Path | epath.Path, rows: Sequence[dict]) -> list[dict]:
-  """These rows, and those of the table at a path that they do not replace."""
-  new = {_key(row) for row in rows}
-  new |= {_key(row | dict(run='', targets='')) for row in rows}
+def merged(
+  at: pathlib.Path | epath.Path,
+  rows: Sequence[dict],
+  key: Sequence[str] = KEY,
+) -> list[dict]:
+  """These rows, and those of the table at a path that they do not replace.
+
+  Those that agree in the columns `key` are replaced.
+  """
+  new = {_key(row, key) for row in rows}
+  new |= {_key(row | dict(run='', targets=''), key) for row in rows}
   try:
     old = table.read(at) if at.exists() else []
   except signed.Damaged as e:
     log.warning('%s; it is written anew', e)
     old = []
-  kept = [row for row in old if _key(row) not in new]
+  kept = [row for row in old if _key(row, key) not in new]
   return sorted([*kept, *rows], key=lambda r: (r['step'], r['length']))
 
 
@@ -108,8 +115,8 @@ def alike(row: dict, other: dict) -> bool:
   return all(_cell(row, key) == _cell(other, key) for key in keys)
 
 
-def _key(row: dict) -> tuple:
-  return tuple(_cell(row, name) for name in KEY)
+def _key(row: dict, names: Sequence[str]) -> tuple:
+  return tuple(_cell(row, name) for name in names)
 
 
 def _cell(row: dict, name: str) -> int | str:

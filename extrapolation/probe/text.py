@@ -1,0 +1,60 @@
+"""Cells and reaches as tables for people."""
+
+from collections.abc import Sequence
+
+from extrapolation.output import table
+from extrapolation.prediction.reach import HALF
+from extrapolation.probe import reach
+
+
+def accuracy(cells: Sequence[dict]) -> str:
+  """A row per distance, a column per length."""
+  first = cells[0]
+  lengths, distances = (
+    sorted({row[key] for row in cells}) for key in ('length', 'distance')
+  )
+  at = {(row['distance'], row['length']): row['accuracy'] for row in cells}
+  rows = []
+  for d in distances:
+    shown = {
+      f'{n:,}': f'{at[d, n]:.2f}' if (d, n) in at else '' for n in lengths
+    }
+    rows.append({'distance': d, **shown})
+  caption = (
+    f'{first["encoding"]}, seed {first["seed"]}: accuracy of '
+    f'{first["examples"]} needles per cell, probe {first["probe"]}'
+  )
+  return f'{caption}\n\n{table.text(rows, rows[0])}'
+
+
+def reaches(rows: Sequence[dict]) -> str:
+  """Measured and predicted, a row per length."""
+  lines = [
+    {
+      'length': row['length'],
+      'reach': span(row['reach'], row['low'], row['high']),
+      'farthest': row['farthest'],
+      'predicted': span(
+        *(row[f'predicted{end}'] for end in ('', '_low', '_high'))
+      ),
+    }
+    for row in rows
+  ]
+  first = rows[0]
+  said = first['why'] or (
+    f'where half of the attention is on the needle, for a gap of '
+    f'{first["gap"]:.2f} nats, {HALF:g} less and more'
+  )
+  caption = (
+    'reach at 50 %: the largest distance with accuracy '
+    f'{reach.half(first["chance"]):.2f} or more there and at all nearer ones '
+    f'[by the ends of the 95 % intervals]\npredicted: {said}'
+  )
+  return f'{caption}\n\n{table.text(lines, lines[0])}'
+
+
+def span(value: int | str | None, low: int | None, high: int | None) -> str:
+  """`value [low..high]`; '-' where there is none."""
+  if not isinstance(value, int | float):
+    return '-'
+  return f'{table.number(value)} [{low}..{high}]'
