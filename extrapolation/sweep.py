@@ -15,7 +15,7 @@ import os
 import pathlib
 import time
 
-from extrapolation import cli, config, evaluate, report, rpe, train
+from extrapolation import cli, config, evaluate, probe, report, rpe, train
 from extrapolation.cli import allocator, compilation_cache, paths, values
 from extrapolation.output import exit_codes
 from extrapolation.parallel import preemption
@@ -68,6 +68,9 @@ def _execute(e: config.Experiment, folder: str, lease: leases.Lease) -> None:
   train.train(e, folder, lease, check_text)
   lease.check()
   evaluate.evaluate(folder, lease=lease)
+  if e.eval.probe:
+    lease.check()
+    probe.evaluate(e, folder, lease)
 
 
 def _predict(workdir: str, e: config.Experiment, seconds: float) -> None:
@@ -121,6 +124,8 @@ def plan(
   todo = dict(sweep_grid.experiments(e))
   for name, one in todo.items():  # a mistake in the last is found first
     train.check(one)
+    if one.eval.probe:
+      probe.check(one)
     sweep_grid.evaluated_rows(os.path.join(workdir, name), one)
   return todo, [_known(name, todo) for name in only] or list(todo)
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from extrapolation import config
 from extrapolation.output import html, plot
 from extrapolation.prediction import Record, text
-from extrapolation.report import figure, scored, theory_vs_measured
+from extrapolation.report import figure, probes, scored, theory_vs_measured
 from extrapolation.report.summary import Run, by_encoding, spread, title
 from extrapolation.theory import trained
 
@@ -38,6 +38,7 @@ def body(
   if rows:
     yield from _lengths(rows)
     yield from _theory(runs)
+    yield from probes.pieces(runs)
   yield from _prediction(runs, prediction)
   begun = [(one.label, one.metrics) for one in runs if one.metrics]
   if begun:

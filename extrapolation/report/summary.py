@@ -4,11 +4,11 @@ import dataclasses
 import math
 import pathlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from extrapolation import config, runs
 from extrapolation.output import signed
-from extrapolation.runs import sweep_grid
+from extrapolation.runs import probe_table, sweep_grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +21,9 @@ class Run:
   state: str
   rows: list[dict]  # of the evaluation; none unless it is finished
   metrics: list[dict]
+  # Of the probe, where `eval.probe` names one: its cells, and reach by length.
+  cells: list[dict] = dataclasses.field(default_factory=list)
+  reaches: list[dict] = dataclasses.field(default_factory=list)
 
   @property
   def label(self) -> str:
@@ -49,8 +52,15 @@ def read(workdir: str) -> list[Run]:
       state = sweep_grid.status(folder, e)
     except (signed.Damaged, OSError) as error:
       metrics, rows, state = [], [], f'damaged: {error}'
-    out.append(Run(name, folder, e, state, rows, metrics))
+    probe = _probe(folder, e) if rows and e.eval.probe else ([], [])
+    out.append(Run(name, folder, e, state, rows, metrics, *probe))
   return out
+
+
+def _probe(folder: str, e: config.Experiment) -> Iterator[list[dict]]:
+  """Cells and reaches of a run whose rows say that it has both."""
+  for rows in probe_table.read(folder, e):
+    yield [{**row, 'encoding': sweep_grid.label(e)} for row in rows]
 
 
 def _same_text(folder: str, first: str) -> None:

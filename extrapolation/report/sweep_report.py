@@ -5,7 +5,7 @@ import pathlib
 
 from extrapolation.output import files, html, plot, signed, table
 from extrapolation.prediction import Record, record
-from extrapolation.report import page, scored
+from extrapolation.report import page, probes, scored
 from extrapolation.report.summary import by_encoding, read, title
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ def write(workdir: str) -> None:
       seeds, title(rows), table.text(lines, lines[0]),
     )  # fmt: skip
     wrote += [folder / 'sweep.csv', folder / 'sweep.png']
+  wrote += probes.write(folder, runs)
   missing = [f'{one.name}: {one.state}' for one in runs if not one.rows]
   if missing:
     lines = ''.join(f'\n  {line}' for line in missing)

@@ -9,7 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from extrapolation import config, rpe
 from extrapolation.output import files, signed
 from extrapolation.rpe import check
-from extrapolation.runs import eval_table, identity, leases, run_folder
+from extrapolation.runs import (
+  eval_table,
+  identity,
+  leases,
+  probe_table,
+  run_folder,
+)
 from extrapolation.runs.metrics import read_metrics
 
 log = logging.getLogger(__name__)
@@ -146,6 +152,8 @@ def evaluated_rows(folder: str, e: config.Experiment) -> list[dict]:
       folder, e.eval, e.train.steps, identity.run_id(e), e.data.within
     )
     if {row['length'] for row in rows} != set(e.eval.lengths):
+      return []
+    if e.eval.probe and not probe_table.read(folder, e)[0]:
       return []
     return [{**row, 'rpe': label(e)} for row in rows]
   except FileNotFoundError:
