@@ -14,7 +14,7 @@ from extrapolation.theory.errors import TheoryError
 
 # A folded power may not need more bits than this: 9**9**9 stays a power.
 MAX_BITS = 4096
-MAX_LOG = 1e5  # and no constant is larger than e^MAX_LOG
+MAX_LOG = 9000.0  # of a constant: Python writes out no more than 4,300 digits
 
 
 class Node:
