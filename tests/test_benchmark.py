@@ -29,6 +29,7 @@ def test_a_training_step_takes_two_fifths_of_the_plain_memory():
   assert ours <= 0.40 * plain
 
 
+@pytest.mark.slow
 def test_a_command_runs_and_leaves_a_table(tmp_path):
   command = [sys.executable, 'launch/benchmark.py', 'attention']
   command += ['--rounds=1', '--lengths=32', '--batch=1', '--width=4']

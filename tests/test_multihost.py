@@ -258,6 +258,7 @@ def test_both_processes_hold_and_save_parts(runs):
     assert sum(p.stat().st_size for p in files if p.is_file()) > 1000
 
 
+@pytest.mark.slow
 def test_one_process_goes_on_where_two_stopped(runs):
   """Another layout is the same run; the steps are those of one device."""
   import shutil
@@ -299,6 +300,7 @@ def test_another_config_in_one_process_is_refused(runs):
 ONE_OF_TWO = [pytest.param(0, marks=pytest.mark.slow), 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('victim', ONE_OF_TWO)
 def test_a_death_ends_the_other_at_once_with_a_message(runs, victim):
   name = f'dead{victim}'

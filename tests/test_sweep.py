@@ -351,6 +351,7 @@ def make(H: int, offset: float = 2.0) -> base.RPE:
 '''
 
 
+@pytest.mark.slow
 def test_a_new_encoding_is_one_file(tmp_path):
   """It is in the help, the errors, the sweep, the config and under the laws."""
   for name in ('extrapolation', 'configs', 'tests', 'pyproject.toml'):

@@ -304,6 +304,7 @@ cli.run(train.main, sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_ends_the_run_and_costs_no_bit(
   tiny, tmp_path, plain, capsys
 ):

@@ -322,6 +322,7 @@ def test_a_sweep_goes_on_whatever_ends_its_pool_or_a_worker(tiny, tmp_path):
   assert 'Missing' not in (command.sweep.folder / 'report.html').read_text()
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_named_once_at_the_end_with_code_2(tiny, tmp_path):
   changes = {'sweep.rpe': 'alibi,none', 'eval.lengths': '8,16'}
   command = Command(tmp_path, config.override(tiny, changes))
