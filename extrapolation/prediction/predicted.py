@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from extrapolation import config
-from extrapolation.data import BY_DOCUMENT
+from extrapolation.data import BY_DOCUMENT, probes
 from extrapolation.prediction import reach, unseen, weights
 from extrapolation.prediction.law import Law
 from extrapolation.runs import identity, sweep_grid
@@ -21,19 +21,27 @@ class AtLength:
     length: N in tokens.
     far_mass: share of the weights at or beyond L, in [0, 1), mean over heads
       and positions.
-    ratio: ppl_N / ppl_L, with the ends of its interval.
+    ratio: ppl_N / ppl_L, with the ends of its interval; None of answers to a
+      probe, whose perplexity is no text's.
     reach: distance in tokens at which a needle still holds half of attention,
       0 for none, with the ends of its interval.
   """
 
   length: int
   far_mass: float
-  ratio: float
-  ratio_low: float
-  ratio_high: float
+  ratio: float | None
+  ratio_low: float | None
+  ratio_high: float | None
   reach: int
   reach_low: int
   reach_high: int
+
+  @property
+  def ratios(self) -> tuple[float, float, float]:
+    """The ratio and the ends of its interval, where there is one."""
+    ratio, low, high = self.ratio, self.ratio_low, self.ratio_high
+    assert ratio is not None and low is not None and high is not None
+    return ratio, low, high
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Predicted:
     encoding: as tables of the sweep name it.
     run: the id of its run with the first seed.
     train_length: L in tokens.
-    lengths: none where there is no number.
+    lengths: none where there is no number at all.
     why: there is no number; '' where there is.
     order: 'tight' or 'not tight', all that is known without a number.
     wider: by reason, what is added to an interval, in half-widths.
@@ -59,6 +67,11 @@ class Predicted:
   order: str = ''
   wider: dict[str, float] = dataclasses.field(default_factory=dict)
   fitted: bool = False
+
+  @property
+  def has_ratio(self) -> bool:
+    """Whether ratios of perplexity are predicted."""
+    return any(at.ratio is not None for at in self.lengths)
 
 
 def check(e: config.Experiment) -> None:
@@ -110,15 +123,17 @@ def _encoding(label: str, e: config.Experiment, law: Law) -> Predicted:
     return Predicted(label, run, L, why=known.why, order=known.order)
   wider = unseen.model(law.seen, e)
   wider |= unseen.weights(known, law.learned_factor)
+  asks = e.data.source.startswith(probes.PREFIX)
   at, reasons = [], dict(wider)
   for n in lengths:
     F = known.far_mass(n, L)
     beyond = unseen.length(law.seen, n / L, F)
     reasons |= beyond
     factor = 1.0 + sum((wider | beyond).values())
-    low, high = (_ratio(x) for x in law.interval(F, factor))
+    nats = law.nats(F), *law.interval(F, factor)
+    ratio, low, high = (None if asks else _ratio(x) for x in nats)
     far = reach.at(known, n, L, law.gap)
-    at.append(AtLength(n, F, _ratio(law.nats(F)), low, high, *far))
+    at.append(AtLength(n, F, ratio, low, high, *far))
   fitted = law.knows(label, e)
   return Predicted(label, run, L, at, wider=reasons, fitted=fitted)
 

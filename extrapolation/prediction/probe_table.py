@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+import statistics
 from collections.abc import Sequence
 
 from extrapolation.output import table
@@ -9,26 +10,24 @@ from extrapolation.prediction import reach, study, weights
 
 log = logging.getLogger(__name__)
 
-TABLE = 'probe.csv'
-NEEDED = ('encoding', 'length', 'distance', 'accuracy')
-HALF = 0.5
+TABLE = 'probe-reach.csv'  # of a sweep's report
+NEEDED = ('encoding', 'length', 'reach', 'farthest')
 
 
 def reaches(rows: Sequence[dict]) -> dict[tuple[str, int], int]:
-  """{(encoding, length): largest distance with half of the answers right}.
+  """{(encoding, length): measured reach in tokens, median over seeds}.
 
-  Rows of several seeds are averaged; a length at which no distance has half,
-  or at which all have it, bounds no reach and is left out.
+  A length at which no distance is reached, or the farthest is, bounds no reach
+  and is left out.
   """
-  sums: dict[tuple[str, int], dict[int, list[float]]] = {}
+  seeds: dict[tuple[str, int], list[dict]] = {}
   for row in rows:
-    cell = sums.setdefault((row['encoding'], row['length']), {})
-    cell.setdefault(row['distance'], []).append(float(row['accuracy']))
+    seeds.setdefault((row['encoding'], row['length']), []).append(row)
   out = {}
-  for key, by_distance in sums.items():
-    right = {t for t, x in by_distance.items() if sum(x) / len(x) >= HALF}
-    if right and max(right) < max(by_distance):
-      out[key] = max(right)
+  for key, of in seeds.items():
+    reach = int(statistics.median(row['reach'] for row in of))
+    if 0 < reach < max(row['farthest'] for row in of):
+      out[key] = reach
   return out
 
 

@@ -41,7 +41,8 @@ def _sorted(predicted: Sequence[Predicted]) -> list[Predicted]:
 
   def key(one: Predicted) -> tuple:
     if one.lengths:
-      return 0, one.lengths[-1].ratio
+      last = one.lengths[-1]
+      return 0, -last.reach if last.ratio is None else last.ratio
     return 1, ('tight', 'not tight', '').index(one.order)
 
   return sorted(predicted, key=key)
@@ -60,10 +61,10 @@ def _row(one: Predicted, shown: Sequence[int]) -> dict[str, str]:
 
 def interval(at: AtLength | None) -> str:
   """ratio [low..high]."""
-  if at is None:
+  if at is None or at.ratio is None:
     return '-'
-  low, high = (_short(x) for x in (at.ratio_low, at.ratio_high))
-  return f'{at.ratio:.3f} [{low}..{high}]'
+  ratio, low, high = at.ratios
+  return f'{ratio:.3f} [{_short(low)}..{_short(high)}]'
 
 
 def percent(share: float) -> str:
@@ -84,27 +85,36 @@ def _caption(of: Record, shown: Sequence[int]) -> list[str]:
   L = f'{min(trained):,}' if len(trained) == 1 else 'the training length'
   if not shown:
     return [_filled('No number for any of these encodings; why, below.')]
+  text = any(one.has_ratio for one in of.predicted)
   at = L if len(trained) > 1 else f'{L} tokens'
   errors = '; '.join(map(error, law['errors'], law['errors'].values()))
   gap = law['gap']
   more = f' {gap["shift"]:+.2g} nats' if gap['shift'] else ''
-  return [
-    _filled(line)
-    for line in (
-      f'far mass: share of the weights beyond {at}, mean over heads '
-      f'and over the positions of a window of {shown[-1]:,}, from the formula.',
+  lines = [
+    f'far mass: share of the weights beyond {at}, mean over heads '
+    f'and over the positions of a window of {shown[-1]:,}, from the formula.',
+    f'reach: distance in tokens, in a window of {shown[-1]:,}, at which a '
+    'needle still holds half of attention, with the logit gap that training '
+    f'must have taught{more}; [..]: {gap["less"]:.2g} nats less, '
+    f'{gap["more"]:.2g} more ({gap["source"]}).',
+  ]
+  if text:
+    lines[1:1] = [
       f'ppl ratio N: perplexity at N tokens over that at {L}, on the same '
       f'targets (1: nothing lost); [..]: {percent(law["level"])} interval by '
       'jackknife+, over encodings: it should hold the whole curve, every seed, '
       'of a new encoding, if that is like those of the law.',
-      f'reach: distance in tokens, in a window of {shown[-1]:,}, at which a '
-      'needle still holds half of attention, with the logit gap that training '
-      f'must have taught{more}; [..]: {gap["less"]:.2g} nats less, '
-      f'{gap["more"]:.2g} more ({gap["source"]}).',
+    ]
+    lines.append(
       f'law: ln(ratio) = {formula(law)}, {law["file"]} {law["digest"]}. '
-      f'Errors in nats: {errors}.',
+      f'Errors in nats: {errors}.'
     )
-  ]
+  else:
+    lines.append(
+      'no ppl ratio: perplexity of the answers to a probe is no '
+      "text's, of which the law is."
+    )
+  return [_filled(line) for line in lines]
 
 
 def formula(law: Mapping[str, Any]) -> str:

@@ -121,14 +121,14 @@ def _prediction(
     'Perplexity at a length over that at the training length, from the share '
     'of weight beyond it and a law that was fitted on earlier studies.'
   )
-  numbers = [one for one in of if one.predicted.lengths]
+  numbers = [one for one in of if one.predicted.has_ratio]
   labels = list(dict.fromkeys(one.label for one in runs if one.rows))
   if numbers:
     points = [
       figure.Interval(
         labels.index(one.name),
         one.name,
-        (one.at.ratio, one.at.ratio_low, one.at.ratio_high),
+        one.at.ratios,
         one.ratios[one.longest],
       )
       for one in numbers

@@ -45,32 +45,40 @@ class Scored:
   @property
   def miss(self) -> float:
     """ln of measured over predicted ratio there, in nats."""
-    return math.log(self.ratio / self.at.ratio)
+    return math.log(self.ratio / self.at.ratios[0])
 
   @property
   def inside(self) -> bool:
     """Whether the median at the longest length lies in the interval."""
-    return self.at.ratio_low <= self.ratio <= self.at.ratio_high
+    return _within(self.at, self.ratio)
 
   @property
   def all_inside(self) -> bool:
     """Whether every seed does, at every length: what the interval promises."""
     return all(
-      x.ratio_low <= ratio <= x.ratio_high
+      _within(x, ratio)
       for x in self.predicted.lengths
       for ratio in self.ratios.get(x.length, ())
     )
+
+
+def _within(at: AtLength, ratio: float) -> bool:
+  _, low, high = at.ratios
+  return low <= ratio <= high
 
 
 def score(of: Record, runs: Sequence[Run]) -> list[Scored]:
   """Every predicted encoding with a finished run, and no other.
 
   A run counts if it has a result at the training length, and if it is of the
-  config that was predicted.
+  config that was predicted. Where reach alone was predicted, of a probe, the
+  table of the probe scores it.
   """
   labels = {identity.run_id(one.config): one.label for one in runs}
   out = []
   for one in of.predicted:
+    if one.lengths and not one.has_ratio:
+      continue
     ratios: dict[int, list[float]] = {}
     for run in runs:
       if run.label == labels.get(one.run):
@@ -104,7 +112,11 @@ def sentences(of: Record, scored: Sequence[Scored]) -> list[str]:
       f'no test: {", ".join(known)}.'
     )
   out += _tightness(scored)
-  rest = [x.encoding for x in of.predicted if x.encoding not in names]
+  rest = [
+    x.encoding
+    for x in of.predicted
+    if x.encoding not in names and (x.has_ratio or not x.lengths)
+  ]
   if rest:
     out.append(
       f'Predicted, and not scored: {", ".join(rest)} (no finished run of the '
@@ -119,7 +131,7 @@ def _order(numbers: Sequence[Scored]) -> str:
       f'{len(numbers)} encodings with a number are too few to rank: no '
       f'statistic is given below {FEWEST}.'
     )
-  x, y = zip(*((one.at.ratio, one.ratio) for one in numbers), strict=True)
+  x, y = zip(*((one.at.ratios[0], one.ratio) for one in numbers), strict=True)
   rho = rank_correlation.spearman(x, y)
   if math.isnan(rho):
     return 'Rank correlation is undefined (all values are equal).'
@@ -127,7 +139,10 @@ def _order(numbers: Sequence[Scored]) -> str:
   if min(len(one.ratios[one.longest]) for one in numbers) > 1:
     low, high = rank_correlation.interval(
       rank_correlation.spearman,
-      [[(one.at.ratio, r) for r in one.ratios[one.longest]] for one in numbers],
+      [
+        [(one.at.ratios[0], r) for r in one.ratios[one.longest]]
+        for one in numbers
+      ],
     )
     doubt = f'95 % interval over seeds {low:+.2f} to {high:+.2f}'
   p = rank_correlation.permutation_p_value(rank_correlation.spearman, x, y)

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 
 from extrapolation.output import table
@@ -62,15 +61,10 @@ def test_the_gap_is_fitted_from_enough_encodings():
 
 def test_reach_at_half_from_a_table():
   rows = [
-    dict(encoding='a', length=128, distance=t, accuracy=x)
-    for t, x in ((8, 1.0), (16, 0.9), (32, 0.7), (32, 0.4), (64, 0.2))
+    dict(encoding=name, length=128, reach=t, farthest=64)
+    for name, t in (('a', 8), ('a', 40), ('a', 32), ('all', 64), ('none', 0))
   ]
-  rows += [
-    dict(encoding=name, length=128, distance=t, accuracy=x)
-    for name, x in (('all', 0.9), ('none', 0.1))
-    for t in (8, 64)
-  ]
-  assert probe_table.reaches(rows) == {('a', 128): 32}  # (0.7 + 0.4) / 2
+  assert probe_table.reaches(rows) == {('a', 128): 32}  # median of seeds
 
 
 def test_probes_imply_a_gap(tmp_path):
@@ -80,17 +74,14 @@ def test_probes_imply_a_gap(tmp_path):
   assert probe_table.excess(str(folder)) == {}
   of, n = read('alibi', 512), 512
   far = reach.at(of, n, 64, Gap(shift=1.0)).middle
-  distances = np.arange(1, n, 2)
   rows = [
-    dict(encoding='alibi', length=n, distance=int(t),
-         accuracy=float(t <= far))
-    for t in distances
-  ]  # fmt: skip
-  rows += [dict(encoding='rotary', length=n, distance=1, accuracy=1.0)]
-  table.write(folder / 'probe.csv', rows)
+    dict(encoding=name, length=n, reach=far, farthest=n - 1)
+    for name in ('alibi', 'rotary')
+  ]
+  table.write(folder / 'probe-reach.csv', rows)
   excess = probe_table.excess(str(folder))
   assert list(excess) == ['alibi']
   assert excess['alibi'] == [pytest.approx(1.0, abs=0.02)]
-  table.write(folder / 'probe.csv', [dict(encoding='alibi', length=n)])
-  with pytest.raises(ValueError, match='lacks distance, accuracy'):
+  table.write(folder / 'probe-reach.csv', [dict(encoding='alibi', length=n)])
+  with pytest.raises(ValueError, match='lacks reach, farthest'):
     probe_table.excess(str(folder))
