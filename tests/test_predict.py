@@ -48,6 +48,22 @@ def test_it_prints_every_number_with_its_unit_and_meaning(tmp_path, capsys):
   assert f'{at.ratio:.3f} [{at.ratio_low:.3f}..{at.ratio_high:.3f}]' in out
 
 
+def test_of_a_probe_reach_alone_is_predicted(tmp_path, capsys):
+  """The law is of perplexity of text; answers to a probe have another."""
+  predict.main([
+    '--config=probe', '--config.eval.lengths=128,256', '--rpe=alibi,none',
+    f'--out={tmp_path}',
+  ])  # fmt: skip
+  out = capsys.readouterr().out
+  assert 'ppl ratio 256' not in out and 'no ppl ratio: ' in out
+  made = record.read(tmp_path)
+  assert [x.has_ratio for x in made.predicted] == [False, False]
+  assert made.predicted[0].lengths[0].reach > 0
+  assert scored.score(made, []) == []
+  said = scored.sentences(made, [])
+  assert len(said) == 1 and 'not scored' not in said[0]
+
+
 def test_the_same_again_is_fine_and_another_is_refused(tmp_path):
   predict.main([*SMALL, f'--workdir={tmp_path}'])
   first = (tmp_path / record.NAME).read_text()
