@@ -14,7 +14,9 @@ from extrapolation.theory.expression.graph import Node, tape
 REACH = 2.0**64  # distances from 0 on, more than float32 has whole numbers
 Known = tuple[Interval, int | None]  # range and direction
 # Those that rise with each of their arguments; truth rises from false to true.
-RISING = frozenset('add exp log atan erf floor sign max min and or'.split())
+RISING = frozenset(
+  ('exp', 'log', 'atan', 'erf', 'floor', 'sign', 'max', 'min', 'and', 'or')
+)
 FALLING = frozenset(('lt', 'le', 'not'))  # x < 0, x <= 0, not x
 
 
