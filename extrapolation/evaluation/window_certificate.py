@@ -249,17 +249,17 @@ def _certified(
   tails, kernels = _tails_or_kernels(m, params, length)
   T, H = sample.shape[1] - 1, m.config.H
   need, tried = (1,) * H, (T,) * H
-  far = far_tried = None
-  if kernels:
-    some = [k is not None for k in kernels]
-    far, far_tried = (
-      np.where(np.asarray(some)[:, None], np.full(H, x, np.float32), np.nan)
-      for x in (0, np.inf)
-    )
+  by_clock = np.asarray([[k is not None] * H for k in kernels or ()])
+  far, far_tried = (
+    np.where(by_clock, np.float32(x), np.float32(np.nan)) for x in (0, np.inf)
+  )
+  compiled = functools.cache(
+    lambda w: jax.jit(functools.partial(measured, m.network, window=w))
+  )
   while True:
-    step = jax.jit(functools.partial(measured, m.network, window=tried))
-    _, (lse, most, spread, *_) = step(
-      params, m.bias(params, T), sample, differences=far_tried
+    given = far_tried if kernels else None
+    _, (lse, most, spread, *_) = compiled(tried)(
+      params, m.bias(params, T), sample, differences=given
     )
     excess = np.asarray(most - lse, np.float64).max(axis=(1, 2))
     p = error / np.maximum(2 * np.asarray(spread, np.float64)[:, 0, 0], error)
@@ -270,10 +270,7 @@ def _certified(
     shown = tuple(min(w, T) for w in need)
     if kernels:
       far = clock_window.enlarged(far, kernels, allowed, length)
-    if shown == tried and _same(far, far_tried):
-      return Windows(tuple(min(w, length) for w in need), far)
+    if shown == tried and np.array_equal(far, far_tried, equal_nan=True):
+      keys = tuple(min(w, length) for w in need)
+      return Windows(keys, far if kernels else None)
     tried, far_tried = shown, far
-
-
-def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
-  return a is None or np.array_equal(a, b, equal_nan=True)

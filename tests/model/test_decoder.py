@@ -174,7 +174,8 @@ def test_what_has_left_the_ring_is_bounded_on_a_clock_and_under_heat():
   for layer in params['layers'].values():
     layer['qkv']['kernel'] *= 1.5
   window, n, ids = (3, 9), 45, [3, 1, 4]
-  tails = window_certificate.bounded_tails(m, params, n, window)
+  kept = window_certificate.Windows(window)
+  tails = window_certificate.bounded_tails(m, params, n, kept)
   stream = model.Stream(m, params, ids, window, model.Sampling(), 0, tails)
   text, moved = [*ids, *(next(stream) for _ in range(n - 3))], []
 

@@ -37,15 +37,13 @@ def _direction(op: str, data: tuple, args: list[Known]) -> int | None:
   ways = [way for _, way in args]
   if all(way == 0 for way in ways):
     return 0
-  if None in ways:
-    return None
   if op == 'add':
     signs = [1 if c > 0 else -1 for c in data[1]]
-    return _common([s * w for s, w in zip(signs, ways, strict=True)])
+    return _common([_times(s, w) for s, w in zip(signs, ways, strict=True)])
   if op in RISING:
     return _common(ways)
   if op in FALLING:
-    return _common([-w for w in ways])
+    return _common([_times(-1, way) for way in ways])
   if op == 'mul':
     (x, dx), (y, dy) = args
     return _common([_times(_sign(y), dx), _times(_sign(x), dy)])
@@ -64,7 +62,9 @@ def _of_cases(condition: Known, then: Known, other: Known) -> int | None:
   """Of a condition that turns at most once, and a step that goes along."""
   way = _common([then[1], other[1]])
   turns = condition[1]
-  if way is None or not turns:
+  if way is None or turns is None:
+    return None
+  if turns == 0:
     return way
   (before, after) = (then[0], other[0]) if turns < 0 else (other[0], then[0])
   if way <= 0 and np.all(before[0] >= after[1]):
