@@ -29,7 +29,7 @@ def kernels(m: model.Model, params: dict) -> Kernels:
       clock, or logits that are more than q.k and the bias.
   """
   of = f'of {m.config.label}'
-  found: Kernels = []
+  layers: Kernels = []
   for encoding, own in m.rpe_by_layer(params):
     if not encoding.score.is_plain:
       raise ValueError(
@@ -37,7 +37,7 @@ def kernels(m: model.Model, params: dict) -> Kernels:
         'left out'
       )
     if encoding.clock.is_index:
-      found.append(None)
+      layers.append(None)
       continue
     if np.any(encoding.heat.whole):
       raise ValueError(
@@ -51,8 +51,8 @@ def kernels(m: model.Model, params: dict) -> Kernels:
         'rise with distance, so no difference of its clock bounds what is '
         'left out'
       )
-    found.append(Kernel(encoding.bias, own))
-  return found
+    layers.append(Kernel(encoding.bias, own))
+  return layers
 
 
 def _never_rises(encoding: rpe.RPE, own: rpe.Params) -> list[bool]:

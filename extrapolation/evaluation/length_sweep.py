@@ -121,10 +121,10 @@ def one_length(
     rows = layout.global_from_replicated(batch)
     if not kept:
       return compiled(params, table, rows)
-    nats, found = compiled(params, table, rows, tails, kept.clock)
-    if found is None:
+    nats, of_query = compiled(params, table, rows, tails, kept.clock)
+    if of_query is None:
       return nats
-    for e, w in zip(np.asarray(found), part, strict=False):
+    for e, w in zip(np.asarray(of_query), part, strict=False):
       errors.append(e[: w.stop - w.start - 1])
     return nats
 
@@ -198,9 +198,9 @@ def _nll(
       network, params, bias, batch, window, differences
     )
     lost = window_certificate.lost(seen, log_tails, window)
-    found = [lost.max((0, 3)), lost.mean((0, 3))]
+    of_query = [lost.max((0, 3)), lost.mean((0, 3))]
     if seen.kept is not None:
-      found.append(seen.kept.mean((0, 3)))
-    return nats, jnp.stack(found, -1)
+      of_query.append(seen.kept.mean((0, 3)))
+    return nats, jnp.stack(of_query, -1)
 
   return layout.jit_replicated(windowed)
