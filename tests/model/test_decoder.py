@@ -237,6 +237,11 @@ def test_what_is_beyond_a_difference_of_a_clock_is_bounded(spec, first):
   )
   assert 0.02 < float(moved.max()) <= stream.lost() + 1e-6
   assert stream.lost() < 2  # and it is not blind
+  if all(on_clock) and first == 3:  # nothing is so far that it is left out
+    wide = np.full_like(kept.clock, 30)
+    args = m, params, ids, kept.keys, greedy, 0, jnp.asarray(-wide)
+    other = model.Stream(*args, wide, length=n)
+    assert [next(other) for _ in range(9)] and other.lost() == 0
   next(stream)
   with pytest.raises(ValueError, match=f'{n + 1} tokens of a text of at most'):
     next(stream)
