@@ -248,7 +248,8 @@ def _certified(
   """
   tails, kernels = _tails_or_kernels(m, params, length)
   T, H = sample.shape[1] - 1, m.config.H
-  need, tried = (1,) * H, (T,) * H
+  need = (1,) * H
+  tried = need if kernels and all(kernels) else (T,) * H
   by_clock = np.asarray([[k is not None] * H for k in kernels or ()])
   far, far_tried = (
     np.where(by_clock, np.float32(x), np.float32(np.nan)) for x in (0, np.inf)

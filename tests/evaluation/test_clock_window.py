@@ -230,6 +230,7 @@ def test_a_longer_text_needs_no_smaller_differences(trained):
   assert (short < long).all()
 
 
+@pytest.mark.slow
 def test_layers_without_a_clock_keep_their_keys():
   m, params = composed('window:width=6/linear@cable')
   found = window_certificate._certified(m, params, SAMPLE, T, 0.3)
