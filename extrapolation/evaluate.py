@@ -60,7 +60,8 @@ def evaluate(
   columns `window_error` and `window_error_mean` then bound what that can change
   in an attention output, as a share of the largest value vector: for the query
   that may lose most, and in the mean over queries, heads and layers; they stay
-  empty where the weight of a key is of the text (a clock, a heat or a score).
+  empty where the weight of a key is of the text (a clock, a heat or a score)
+  and keys are counted. `certified:ERROR` then takes differences of the clock.
 
   `changes` replace fields of the run's own `eval` section. `lease` is that of a
   caller who must not write when it is lost. Needs nothing else:

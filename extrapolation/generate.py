@@ -4,7 +4,9 @@ Constant memory and constant time per token, however long the text: a ring of
 keys per head, as wide as `--window` says. `certified:ERROR` takes the width
 from theory: the output of no attention moves by more than ERROR (relative to
 the largest value vector) for what has left the ring, on a sample of text; the
-bound printed in the end is that of the text at hand.
+bound printed in the end is that of the text at hand. Where content decides
+which keys are near (a clock), the window is a difference of the clock, and the
+ring is as long as the text.
 """
 
 import logging
@@ -12,7 +14,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from extrapolation import cli, config, data, model, rpe, runs
@@ -80,15 +81,16 @@ def generate(
   r = runs.load(workdir, step, text=False)
   ids = [r.tokenizer.eos, *map(int, r.tokenizer.encode(prompt))]
   model.check_length(r.model, len(ids) + tokens)
-  keys = window_certificate.windows(window, r, len(ids) + tokens)
+  kept = window_certificate.windows(window, r, length := len(ids) + tokens)
   write(prompt)
   printer, made = Printer(r.tokenizer, write), []
   start = time.monotonic()
   error, tails = config.keys_or_error(window), None
   if isinstance(error, float):
-    tails = window_certificate.log_tails(r.model, r.params, len(ids) + tokens)
-    tails = jnp.asarray(tails[:, np.arange(len(keys)), keys], jnp.float32)
-  stream = model.Stream(r.model, r.params, ids, keys, draw, seed, tails)
+    tails = window_certificate.bounded_tails(r.model, r.params, length, kept)
+  stream = model.Stream(
+    r.model, r.params, ids, kept.keys, draw, seed, tails, kept.clock, length
+  )
   for token in stream:
     if not made:  # compiled by now
       start = time.monotonic()

@@ -1,10 +1,11 @@
 """Generation: a seed is a text, and every mistake is named."""
 
+import functools
 import logging
 
 import pytest
 
-from extrapolation import generate, train
+from extrapolation import config, evaluate, generate, train
 from extrapolation.data.tokenizers import tokenizer
 
 
@@ -87,6 +88,30 @@ def test_what_is_no_character_is_written_in_the_end(text):
 def test_the_bound_of_the_text_at_hand_is_printed(trained, caplog):
   text = said(caplog, write, trained, window='certified:0.9')
   assert 'moved no output of an attention in this text by more than' in text
+
+
+@pytest.mark.slow
+def test_gates_of_the_content_have_certified_windows(tmp_path, caplog):
+  """By every command, as differences of their clock."""
+  from tests import conftest
+
+  changes = {'model.rpe': 'linear@forget', 'train.steps': '2', 'model.N': '1'}
+  e = config.override(conftest.tiny_config(tmp_path), changes)
+  run = f'{tmp_path}/run'
+  train.train(e, run)
+  text = said(caplog, write, run, window='certified:0.5')
+  assert 'by windows of clock<=' in text and '(p_i - p_j of the clock)' in text
+  assert 'moved no output of an attention in this text by more than' in text
+  caplog.clear()
+  score = functools.partial(evaluate.evaluate, run, lengths=(64,), tokens=64)
+  rows = []
+  text = said(caplog, lambda: rows.extend(score(window='certified:0.9')))
+  assert 'keys of a query in the mean, of 32.5' in text
+  assert rows[0]['window'].startswith('clock<=')
+  assert 0 < rows[0]['window_error'] <= 1
+  (full,) = score()
+  assert full['window'] == 'full'
+  assert abs(full['ppl'] / rows[0]['ppl'] - 1) < 0.1
 
 
 def test_a_promise_that_this_text_breaks_is_reported(caplog):

@@ -47,7 +47,7 @@ def attend(
   heats_bias: bool = False,
   documents: Int[Array, 'B T'] | None = None,
   window: Sequence[int] | int | None = None,
-  clock_window: Sequence[float] | float | None = None,
+  clock_window: Float[Array, ' H'] | Sequence[float] | float | None = None,
   score: Scored | None = None,
   positions: Float[Array, '#B T #H'] | Int[Array, '#B T #H'] | None = None,
   shrink: bool = False,
@@ -144,7 +144,7 @@ def attend_with_lse(
   heats_bias: bool = False,
   documents: Int[Array, 'B T'] | None = None,
   window: Sequence[int] | int | None = None,
-  clock_window: Sequence[float] | float | None = None,
+  clock_window: Float[Array, ' H'] | Sequence[float] | float | None = None,
   score: Scored | None = None,
   positions: Float[Array, '#B T #H'] | Int[Array, '#B T #H'] | None = None,
 ) -> tuple[Float[Array, 'B T H K'], Float[Array, 'B T H']]:

@@ -4,7 +4,9 @@ A key at position j lies in slot j mod w, so the newest w are there whatever
 the length of the text: constant memory and constant time per token. Only
 distances enter the bias, and a slot knows its distance: by its number, or, on
 a clock, as a sum that grows by the newest increment with each token. Of what
-has left the ring its extremes are kept, which bound what it could still change.
+has left the ring its extremes are kept, which bound what it could still change;
+a window by the difference of the clock takes those of all keys in their place,
+and the weight of the ones that it evicts from their distances.
 """
 
 import dataclasses
@@ -95,6 +97,7 @@ def step(
   heat: Float[Array, '#B 1 h'] | None = None,
   score: Scored | None = None,
   positions: Float[Array, '#B 1 #H'] | Int[Array, '#B 1 #H'] | None = None,
+  clock_window: Float[Array, ' H'] | None = None,
 ) -> tuple[Float[Array, 'B 1 H K'], Cache]:
   """What `attend(..., window)` gives the last of position + 1 tokens.
 
@@ -114,11 +117,18 @@ def step(
     score: as of `attend`, of one window for all heads.
     positions: p_i of the new token within its document, for a score; `position`
       if None.
+    clock_window: of the keys in the ring those at p_i - p_j <= clock_window are
+      seen. `left.error` is then of the others too; log_tail is of what is not
+      in the ring, so -inf where it is as long as the text.
 
   Raises:
     ValueError: a bias that is shorter than a window, or not one token; a score
-      with several windows, or with log_tail.
+      with several windows, or with log_tail; clock_window without a clock.
   """
+  if clock_window is not None and (clock is None or score is not None):
+    raise ValueError(
+      'clock_window of a cache needs a clock and no score: leave it out'
+    )
   if score is not None and len(cache.heads) > 1:
     raise ValueError(
       f'windows of {", ".join(str(x.shape[1]) for x in cache.k)} keys and a '
@@ -166,6 +176,12 @@ def step(
     if heat is not None and score is None:
       row = row * _per_head(heat, B, heads)
     row = jnp.where(distance <= position, row, -jnp.inf)
+    evicted = jnp.full(len(row), -jnp.inf)  # ln of weight without logits
+    if clock_window is not None:
+      c = jnp.tile(clock_window[jnp.asarray(heads)], B)[:, None]
+      evicted = jax.nn.logsumexp(jnp.where(since[-1] > c, row, -jnp.inf), -1)
+      row = jnp.where(since[-1] > c, -jnp.inf, row)
+      left = left.including(pick(k), pick(v))
     one = pick(q)[:, 0]
     if score is None:
       out, lse = _attend(one, keys[-1], values[-1], row)
@@ -178,6 +194,7 @@ def step(
       )
     if log_tail is not None:
       tail = jnp.tile(log_tail[jnp.asarray(heads)], B)
+      tail = jnp.logaddexp(tail, evicted)
       left = left.with_values(pick(v)).seen(one, out, lse, tail)
       if shrink:
         out = truncation.scaled(out, lse, left.by_norm(one), tail)
@@ -199,6 +216,7 @@ def prefill(
   cache: Cache,
   error: Float[Array, 'B H'] | float = 0,
   clock: Positions | None = None,
+  evicts: bool = False,
 ) -> Cache:
   """The cache after T tokens, of which the newest fit into it.
 
@@ -207,6 +225,7 @@ def prefill(
     cache: an empty one.
     error: bounds ||o - o_w|| of their own queries.
     clock: positions of the tokens; None where distance is i - j.
+    evicts: whether steps take a clock_window, so that any key may be left out.
   """
   error = jnp.broadcast_to(error, (k.shape[0], k.shape[2]))
   T = k.shape[1]
@@ -220,7 +239,7 @@ def prefill(
     new.append(tuple(filled))
   for heads, left, *ring in zip(cache.heads, cache.left, *new, strict=True):
     w = ring[0].shape[1]
-    if (n := max(0, T - w)) > 0:
+    if (n := T if evicts else max(0, T - w)) > 0:
       left = left.including(_pick(k[:, :n], heads), _pick(v[:, :n], heads))
     left = left.expecting(*ring, T % w).with_values(_pick(v, heads))
     of_heads = error[:, jnp.asarray(heads)].reshape(-1)

@@ -20,6 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from extrapolation.attention.positions import Positions
+from extrapolation.attention.terms import difference
+
 Numbers = Array | np.ndarray
 Number = float | int | Numbers | np.number
 STEPS = 8  # towards the smallest ball; any centre gives a bound
@@ -59,6 +62,30 @@ def moved(
   p = dropped_seen(log_tail, lse, m)
   far = jnp.arange(p.shape[-2])[:, None] >= jnp.asarray(window)
   return 2 * jnp.where(far, p, 0) * radius
+
+
+def log_beyond(
+  clock: Positions, c: Float[Array, ' H']
+) -> Float[Array, 'b T H']:
+  """ln of a bound of how many keys of a query lie at p_i - p_j > c.
+
+  That is ln i of the i keys before it; -inf where the first of the text, the
+  farthest, is within c. With b(c) it bounds ln T_c where b never rises.
+  """
+  p = dict(whole=clock.whole, part=clock.part)
+  far = difference(p, {name: x[:, :1] for name, x in p.items()}) > c
+  i = jnp.arange(far.shape[1], dtype=jnp.float32)[:, None]
+  return jnp.where(far, jnp.log(i), -jnp.inf)
+
+
+def moved_beyond(
+  lse: Float[Array, '*batch t h'],
+  m: Float[Array, '*batch t h'],
+  radius: Float[Array, '*batch 1 h'],
+  log_tail: Float[Array, '*#batch #t h'],
+) -> Float[Array, '*batch t h']:
+  """2 p r of every query, of its own ln T; 0 where that is -inf."""
+  return 2 * dropped_seen(log_tail, lse, m) * radius
 
 
 def norm(x: Float[Array, '... k']) -> Float[Array, '...']:

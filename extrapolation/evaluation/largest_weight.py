@@ -21,11 +21,12 @@ from extrapolation.parts.inputs import Inputs
 
 
 def log_weights(
-  m: model.Model, params: dict, length: int
+  m: model.Model, params: dict, length: int, clocks: bool = True
 ) -> Float[np.ndarray, 'N H n']:
   """No less than what is added to q.k at 0 .. length - 1 tokens between.
 
-  Exactly that where it is a function of i - j.
+  Exactly that where it is a function of i - j. Without `clocks`, rows of layers
+  that have one are -inf.
 
   Raises:
     ValueError: a clock or a heat of the bias is of the text, so that keys may
@@ -42,6 +43,9 @@ def log_weights(
   rows = []
   for i, (encoding, own) in enumerate(m.rpe_by_layer(params)):
     raw = params['layers'][i]
+    if not clocks and not encoding.clock.is_index:
+      rows.append(np.full((m.config.H, length), -np.inf))
+      continue
     clock, heat = encoding.clock, encoding.heat
     pace = _pace(clock, raw.get('clock', {}), m, length)
     distance = np.arange(length) * pace[:, None]  # [1 or H, n]

@@ -1,6 +1,7 @@
 """The losses of one length: batches of windows, their sums, one row."""
 
 import functools
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from extrapolation.evaluation import window_certificate
 from extrapolation.evaluation.eval_windows import Window
 from extrapolation.output import progress
 from extrapolation.parallel import mesh, preemption
+
+log = logging.getLogger(__name__)
 
 
 def _batches(
@@ -98,12 +101,13 @@ def one_length(
   `bias` is what `Model.bias` gives for n or more distances. Stops by a
   Preempted, a SystemExit, when `notice` is due.
   """
-  keys = tails = None
+  kept = tails = None
   if settings.window != 'full':
-    keys = window_certificate.windows(settings.window, run, n)
-    tails = window_certificate.bounded_tails(run.model, run.params, n, keys)
+    kept = window_certificate.windows(settings.window, run, n)
+    tails = window_certificate.bounded_tails(run.model, run.params, n, kept)
   layout, size = mesh.for_length(n, len(windows), settings.batch_tokens)
-  compiled, params = _nll(run.model.network, keys, layout), run.params
+  compiled = _nll(run.model.network, kept and kept.keys, layout)
+  params = run.params
   table = bias
   if isinstance(bias, np.ndarray):
     table = np.ascontiguousarray(bias[..., :n])
@@ -115,12 +119,12 @@ def one_length(
     if notice.due():
       raise preemption.Preempted('stopped by notice; run the same again')
     rows = layout.global_from_replicated(batch)
-    if not keys:
+    if not kept:
       return compiled(params, table, rows)
-    nats, lost = compiled(params, table, rows, tails)
-    if lost is None:
+    nats, of_query = compiled(params, table, rows, tails, kept.clock)
+    if of_query is None:
       return nats
-    for e, w in zip(np.asarray(lost), part, strict=False):
+    for e, w in zip(np.asarray(of_query), part, strict=False):
       errors.append(e[: w.stop - w.start - 1])
     return nats
 
@@ -139,8 +143,8 @@ def one_length(
     ),
   )
   row |= dict(window='full', window_error=0.0, window_error_mean=0.0)
-  if keys:
-    row |= dict(window=' '.join(map(str, keys)))
+  if kept:
+    row |= dict(window=kept.label)
     row |= dict(window_error=None, window_error_mean=None)
   if errors:
     every = np.concatenate(errors)
@@ -148,6 +152,12 @@ def one_length(
       window_error=float(every[:, 0].max()),
       window_error_mean=float(every[:, 1].mean()),
     )
+    if kept and kept.clock is not None:
+      log.info(
+        'length %s: a head saw %.1f keys of a query in the mean, of %.1f',
+        f'{n:,}', every[:, 2].mean(),
+        np.mean([np.arange(1, len(e) + 1).mean() for e in errors]),
+      )  # fmt: skip
   return row, curve
 
 
@@ -159,7 +169,8 @@ def _nll(
 
   With a window: (params, bias, batch, ln T_w [N, H]) -> nats, and of every
   query the largest and the mean error over layers and heads, [B, T, 2]; None
-  of ln T_w = None.
+  of ln T_w = None. With differences of a clock [N, H] at the end, how many keys
+  it saw in the mean comes third.
   """
 
   def whole(params: dict, bias: Any, batch: Array, **kw: Any) -> Array:
@@ -175,14 +186,21 @@ def _nll(
     return attention.attend(q, k, v, bias, window=window, **kw)
 
   def windowed(
-    params: dict, bias: Any, batch: Array, log_tails: Array | None
+    params: dict,
+    bias: Any,
+    batch: Array,
+    log_tails: Array | None,
+    differences: Array | None = None,
   ) -> tuple[Array, Array | None]:
     if log_tails is None:
       return whole(params, bias, batch, attend=attend), None
     nats, seen = window_certificate.measured(
-      network, params, bias, batch, window
+      network, params, bias, batch, window, differences
     )
     lost = window_certificate.lost(seen, log_tails, window)
-    return nats, jnp.stack([lost.max((0, 3)), lost.mean((0, 3))], -1)
+    of_query = [lost.max((0, 3)), lost.mean((0, 3))]
+    if seen.kept is not None:
+      of_query.append(seen.kept.mean((0, 3)))
+    return nats, jnp.stack(of_query, -1)
 
   return layout.jit_replicated(windowed)

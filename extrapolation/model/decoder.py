@@ -18,23 +18,33 @@ from extrapolation.model.sampling import Sampling
 
 
 @functools.lru_cache(maxsize=8)
-def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
+def decoder(
+  n: Network, window: tuple[int, ...], length: int = 0
+) -> tuple[Callable, Callable]:
   """(prefill, step): next-token logits [B, V] and the caches of all layers.
 
   prefill: `(params, bias, tokens [B, T]) -> (logits, caches)`.
   step: `(params, bias, caches, token [B], position, previous [B]) -> (logits,
     caches)`, `previous` the token before.
   Both take log_tail [N, H] as well, ln of the weight that keys beyond the
-  windows can have: then the caches know what those can have changed.
+  windows can have: then the caches know what those can have changed. So they
+  take clock_window [N, H]: layers with a clock see what is at p_i - p_j up to
+  that, and log_tail is the most that a key beyond weighs, b(clock_window).
 
   Args:
     n: a network without scan and remat (`unrolled`).
     window: keys kept by each head. `bias` [N, H, d] of a step has a value for
       every distance below them, that of `prefill` for those below T.
+    length: of the longest text, which layers with a clock keep whole, for
+      clock_window.
   """
 
   def prefill(
-    params: dict, bias: Any, tokens: Array, log_tail: Array | None = None
+    params: dict,
+    bias: Any,
+    tokens: Array,
+    log_tail: Array | None = None,
+    clock_window: Array | None = None,
   ) -> tuple[Array, list]:
     caches = []
 
@@ -42,16 +52,32 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
       q: Array, k: Array, v: Array, bias: Any, layer: int, **kw: Any
     ) -> Array:
       B, _, H, K = k.shape
-      empty = decode.init_cache(B, H, K, window, k.dtype)
       clock, heat = kw.get('clock'), kw.get('heat')
+      evicts = clock_window is not None and clock is not None
+      kept = (length,) * H if evicts else window
+      kw |= dict(clock_window=clock_window[layer]) if evicts else {}
+      kw |= {} if evicts else dict(window=window)
+      filled = functools.partial(
+        decode.prefill,
+        k,
+        v,
+        decode.init_cache(B, H, K, kept, k.dtype),
+        clock=clock,
+        evicts=evicts,
+      )
       if log_tail is None:
-        caches.append(decode.prefill(k, v, empty, clock=clock))
-        return attention.attend(q, k, v, bias, window=window, **kw)
-      o, lse = attention.attend_with_lse(q, k, v, bias, window=window, **kw)
+        caches.append(filled())
+        return attention.attend(q, k, v, bias, **kw)
+      o, lse = attention.attend_with_lse(q, k, v, bias, **kw)
       q = q if heat is None else q * heat[..., None]
       m, (_, radius) = window_bound.query_bound(q, k), window_bound.ball(v)
-      error = window_bound.moved(lse, m, radius, log_tail[layer], window)
-      caches.append(decode.prefill(k, v, empty, error.max(1), clock))
+      tail = log_tail[layer]
+      if evicts:
+        tail += window_bound.log_beyond(clock, clock_window[layer])
+        error = window_bound.moved_beyond(lse, m, radius, tail)
+      else:
+        error = window_bound.moved(lse, m, radius, tail, window)
+      caches.append(filled(error.max(1)))
       return o
 
     x = n.hidden(params, bias, tokens, attend=attend)
@@ -65,6 +91,7 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
     position: Array,
     log_tail: Array | None = None,
     previous: Array | None = None,
+    clock_window: Array | None = None,
   ) -> tuple[Array, list]:
     caches = list(caches)
     if any(cache.elapsed is not None for cache in caches):
@@ -88,6 +115,9 @@ def decoder(n: Network, window: tuple[int, ...]) -> tuple[Callable, Callable]:
       if heat is not None:
         q = (q * heat[..., None]).astype(q.dtype)
       tail = None if log_tail is None else log_tail[layer]
+      if clock_window is not None and 'clock' in kw:
+        kw |= dict(clock_window=clock_window[layer])
+        tail = None if tail is None else jnp.full_like(tail, -jnp.inf)
       o, caches[layer] = decode.step(
         q, k, v, bias, caches[layer], position, tail, heat=heat, **kw
       )
@@ -115,6 +145,14 @@ class Stream(Iterator[int]):
     window: keys kept by each head.
     sampling, seed: how tokens are drawn.
     log_tail: [N, H], ln T_w of a text as long as this may get; `lost` needs it.
+    clock_window: [N, H], the largest p_i - p_j that layers with a clock see;
+      log_tail is then the most that a key beyond weighs.
+    length: tokens of the text at most, its prompt included, which those layers
+      keep; clock_window needs it.
+
+  Raises:
+    ValueError: clock_window without a length that holds the prompt, or a text
+      that grows beyond it.
   """
 
   def __init__(
@@ -126,14 +164,21 @@ class Stream(Iterator[int]):
     sampling: Sampling,
     seed: int,
     log_tail: Float[Array, 'N H'] | None = None,
+    clock_window: Float[Array | np.ndarray, 'N H'] | None = None,
+    length: int = 0,
   ):
     m, self.params = unrolled(m, params)
-    prefill, self.step = decoder(m.network, window)
+    self.clock_window = clock_window
+    self.length = None if clock_window is None else length
+    self._check(len(ids))
+    prefill, self.step = decoder(m.network, window, self.length or 0)
     bias = m.bias(self.params, max(*window, len(ids)))
     self.draw, self.key = jax.jit(sampling), jax.random.key(seed)
     self.log_tail = log_tail
     prompt = jnp.asarray([ids], jnp.int32)
-    self.scores, self.caches = prefill(self.params, bias, prompt, log_tail)
+    self.scores, self.caches = prefill(
+      self.params, bias, prompt, log_tail, clock_window
+    )
     # Of tables a step needs no more than the windows.
     self.bias = (
       bias[..., : max(window)] if isinstance(bias, jax.Array) else bias
@@ -143,14 +188,23 @@ class Stream(Iterator[int]):
 
   def __next__(self) -> int:
     if self.token is not None:
+      self._check(self.position + 1)
       self.scores, self.caches = self.step(
         self.params, self.bias, self.caches, self.token,
         jnp.asarray(self.position), self.log_tail, self.previous,
+        self.clock_window,
       )  # fmt: skip
       self.position, self.previous = self.position + 1, self.token
     key = jax.random.fold_in(self.key, self.position)
     self.token = self.draw(self.scores, key)
     return int(self.token[0])
+
+  def _check(self, tokens: int) -> None:
+    if self.length is not None and tokens > self.length:
+      raise ValueError(
+        f'{tokens} tokens of a text of at most {self.length}, whose keys are '
+        'kept for clock_window: give a longer length'
+      )
 
   def lost(self) -> float:
     """By how much what left the rings can have moved an attention's output.

@@ -4,6 +4,7 @@
   tight     does one window do for every query, with clocks and heats too
   trf       the theoretical receptive field, as integer brackets
   window    the smallest window for a wanted error of attention
+  never_rises  which heads are proved not to rise with distance
   coverage  receptive field of measured weights, by the same definition
 
 `python -m extrapolation.theory --help` is the same from the command line.
@@ -48,6 +49,7 @@ __all__ = [
   'UndefinedWeight',
   'UnreadableBias',
   'coverage',
+  'never_rises',
   'tight',
   'trf',
   'verdict',
@@ -171,6 +173,26 @@ def window(
   return certified_window.certified(
     subject, params, error=error, M=M, v=v, horizon=horizon
   )
+
+
+def never_rises(subject: Any, params: Mapping | None = None) -> list[bool]:
+  """Whether, per head, b(s) >= b(t) for all real 0 <= s <= t is proved.
+
+  Args:
+    subject: a bias as a jnp function, an RPE or a formula, as in `verdict`.
+    params: of the bias; without them learned ones stay symbols.
+
+  Raises:
+    ValueError: as `verdict`.
+    NotJudged: order enters elsewhere.
+
+  >>> never_rises('-t'), never_rises('cos(t)')
+  ([True], [False])
+  """
+  from extrapolation.theory import subjects
+  from extrapolation.theory.expression import direction
+
+  return [direction.never_rises(h) for h in subjects.heads(subject, params)]
 
 
 def coverage(weights: Any, eps: Sequence[float] = (0.01,)) -> tuple:

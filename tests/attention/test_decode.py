@@ -207,3 +207,63 @@ def test_a_score_of_a_ring_is_that_of_the_last_row(name, clocked):
 
   got = jnp.moveaxis(steps(q, k, v), 0, 1)
   np.testing.assert_allclose(got, full(q, k, v)[:, first:], atol=5e-6)
+
+
+def on_a_clock(q, k, v, first, clock_window, log_tail=None):
+  """Outputs of tokens first .. T - 1 on a clock, and the cache at the end."""
+  kernel = rpe.get('linear', H)
+  increments = jax.random.exponential(jax.random.key(3), (B, T, H))
+  clock = accumulate(increments)
+
+  @jax.jit
+  def one(cache, x):
+    q, k, v, increment, position = x
+    return decode.step(
+      q[:, None], k[:, None], v[:, None], Kernel(kernel.bias, {}), cache,
+      position, log_tail, clock=accumulate(increment[:, None]),
+      clock_window=clock_window,
+    )[::-1]  # fmt: skip
+
+  cache = decode.prefill(
+    k[:, :first], v[:, :first], decode.init_cache(B, H, K, T),
+    clock=jax.tree.map(lambda x: x[:, :first], clock), evicts=True,
+  )  # fmt: skip
+  outputs = []
+  for i in range(first, T):
+    now = (x[:, i] for x in (q, k, v, increments))
+    cache, o = one(cache, (*now, jnp.asarray(i)))
+    outputs.append(o[:, 0])
+  whole = functools.partial(attend, q, k, v, Kernel(kernel.bias, {}))
+  return jnp.stack(outputs, 1), cache, functools.partial(whole, clock=clock)
+
+
+CLOCK_WINDOW = (1.5, 4.0, 9.0)
+
+
+@pytest.mark.parametrize('first', [1, 12])
+def test_a_ring_evicts_by_the_difference_of_its_clock(first):
+  q, k, v = operands(2)
+  got, cache, whole = on_a_clock(
+    q, k, v, first, jnp.asarray(CLOCK_WINDOW), jnp.full(H, -jnp.inf)
+  )
+  near = whole(clock_window=CLOCK_WINDOW)
+  np.testing.assert_allclose(got, near[:, first:], atol=2e-6)
+  moved = jnp.linalg.norm(whole() - near, axis=-1)[:, first:]
+  bound = cache.left[0].error.reshape(B, H)
+  assert (moved.max(1) <= bound + 1e-6).all() and moved.max() > 0.1
+  assert (bound < 2 * jnp.linalg.norm(v, axis=-1).max(1)).any()
+
+
+def test_an_infinite_difference_evicts_nothing():
+  q, k, v = operands(2)
+  far = jnp.full(H, jnp.inf)
+  got, cache, whole = on_a_clock(q, k, v, 12, far, jnp.full(H, -jnp.inf))
+  np.testing.assert_allclose(got, whole()[:, 12:], atol=2e-6)
+  assert float(decode.lost(cache)) == 0
+
+
+def test_a_difference_without_a_clock_is_refused():
+  q, k, v = (x[:, :1] for x in operands())
+  cache = decode.init_cache(B, H, K, T)
+  with pytest.raises(ValueError, match='clock_window of a cache needs a clock'):
+    decode.step(q, k, v, jnp.zeros((H, T)), cache, 0, clock_window=jnp.ones(H))

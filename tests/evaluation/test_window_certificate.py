@@ -86,15 +86,15 @@ def test_the_log_of_the_sum_is_that_of_the_definition():
 def test_a_number_of_keys_is_that_number(trained):
   run = types.SimpleNamespace(model=trained[0])  # nothing else is asked for
   windows = inspect.unwrap(window_certificate.windows)
-  assert windows('7', run, T) == (7,) * H
-  assert windows(str(T + 5), run, T) == (T,) * H
-  assert windows('full', run, T) == (T,) * H
+  assert windows('7', run, T) == ((7,) * H, None)
+  assert windows(str(T + 5), run, T) == ((T,) * H, None)
+  assert windows('full', run, T) == ((T,) * H, None)
 
 
 @pytest.mark.parametrize('error', [0.98, 0.5, 0.01])
 def test_certified_windows_keep_the_error_and_need_no_more(trained, error):
   m, params = trained
-  windows = window_certificate._certified(m, params, SAMPLE, T, error)
+  windows = window_certificate._certified(m, params, SAMPLE, T, error).keys
   p = lost(m, params, windows, TOKENS[:1])
   assert float(p.max()) <= error * (1 + 1e-5)
   assert min(windows) >= 1 and max(windows) <= T
@@ -104,7 +104,7 @@ def test_a_longer_text_needs_no_shorter_windows():
   m = small.make('harmonic', N=N, H=H)
   params = m.init(jax.random.key(0))
   short, long = (
-    window_certificate._certified(m, params, SAMPLE, n, 0.3)
+    window_certificate._certified(m, params, SAMPLE, n, 0.3).keys
     for n in (T, 10 * T)
   )
   assert all(a <= b for a, b in zip(short, long, strict=True))
@@ -120,11 +120,11 @@ def test_what_all_keys_or_values_share_costs_nothing(part):
   params = m.init(jax.random.key(0))
   layer = params['layers'][0]
   layer['qkv']['kernel'] *= 1.2
-  before = window_certificate._certified(m, params, SAMPLE, T, 0.5)
+  before = window_certificate._certified(m, params, SAMPLE, T, 0.5).keys
   D = layer['out']['kernel'].shape[0]
   bias = layer['qkv']['bias']
   layer['qkv']['bias'] = bias.at[part * D : (part + 1) * D].add(5.0)
-  after = window_certificate._certified(m, params, SAMPLE, T, 0.5)
+  after = window_certificate._certified(m, params, SAMPLE, T, 0.5).keys
   assert min(before) < T
   assert all(a <= b + 1 for a, b in zip(after, before, strict=True))
   if part == 2:  # the same change, as a share of larger values
@@ -209,17 +209,17 @@ def test_the_bound_holds_on_a_clock_and_under_heat(spec):
   assert (np.asarray(moved) <= most + 1e-6).all()
   assert np.asarray(moved).max() > 0.01
   assert np.quantile(most[most > 0], 0.1) < 1.9  # and it is not blind
-  windows = window_certificate._certified(m, params, SAMPLE, T, 0.9)
+  windows = window_certificate._certified(m, params, SAMPLE, T, 0.9).keys
   assert float(lost(m, params, windows, TOKENS[:1]).max()) <= 0.9 * (1 + 1e-5)
 
 
 @pytest.mark.parametrize(
   'spec, said',
   [
-    ('type1@forget', 'a clock may put all keys near'),
-    ('alibi@segment:ids=99', 'a clock may put all keys near'),
+    ('sandwich@forget', 'a clock may put all keys near'),
+    ('t5@segment:ids=99', 'a clock may put all keys near'),
     ('alibi*asentmax:whole=true', 'a heat of the bias changes with the text'),
-    ('none/alibi+type1@cable', 'a clock may put all keys near'),
+    ('none/alibi+t5@cable', 'a clock may put all keys near'),
   ],
 )
 def test_what_is_of_the_text_has_no_bound(spec, said):
@@ -230,10 +230,11 @@ def test_what_is_of_the_text_has_no_bound(spec, said):
     window_certificate.check(m, params, 'certified:0.1')
   with pytest.raises(ValueError, match=said):
     window_certificate.log_tails(m, params, T)
-  assert window_certificate.bounded_tails(m, params, T, (3,) * H) is None
+  few = window_certificate.Windows((3,) * H)
+  assert window_certificate.bounded_tails(m, params, T, few) is None
   run = types.SimpleNamespace(model=m)
   windows = inspect.unwrap(window_certificate.windows)
-  assert windows('7', run, T) == (7,) * H
+  assert windows('7', run, T).keys == (7,) * H
 
 
 def test_a_whole_window_of_an_encoding_of_the_text_is_scored():

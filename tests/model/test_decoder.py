@@ -174,7 +174,8 @@ def test_what_has_left_the_ring_is_bounded_on_a_clock_and_under_heat():
   for layer in params['layers'].values():
     layer['qkv']['kernel'] *= 1.5
   window, n, ids = (3, 9), 45, [3, 1, 4]
-  tails = window_certificate.bounded_tails(m, params, n, window)
+  kept = window_certificate.Windows(window)
+  tails = window_certificate.bounded_tails(m, params, n, kept)
   stream = model.Stream(m, params, ids, window, model.Sampling(), 0, tails)
   text, moved = [*ids, *(next(stream) for _ in range(n - 3))], []
 
@@ -188,3 +189,59 @@ def test_what_has_left_the_ring_is_bounded_on_a_clock_and_under_heat():
   m.hidden(params, jnp.asarray([text[:-1]]), attend=attend)
   assert 0.05 < float(jnp.stack(moved).max()) <= stream.lost() + 1e-6
   assert stream.lost() < 1.95  # and it is not blind
+
+
+EVICTING = 'linear@forget'
+
+
+@pytest.mark.parametrize(
+  'spec', [EVICTING, pytest.param('alibi/type1@cable', marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize('first', [3, pytest.param(30, marks=pytest.mark.slow)])
+def test_what_is_beyond_a_difference_of_a_clock_is_bounded(spec, first):
+  """Logits are those of attention in the window; ||o - o_w|| is bounded."""
+  n = first + 18
+  m = small.make(spec, N=1 + spec.count('/'))
+  params = m.init(KEY)
+  for layer in params['layers'].values():
+    layer['qkv']['kernel'] *= 1.5
+  on_clock = [not e.clock.is_index for e in m.encodings]
+  clock = np.stack([np.full(H, 3.0 if c else np.nan) for c in on_clock])
+  kept = window_certificate.Windows((5, 9), clock.astype(np.float32))
+  tails = window_certificate.bounded_tails(m, params, n, kept)
+  ids = np.asarray(jax.random.randint(KEY, (first,), 0, small.V)).tolist()
+  greedy = model.Sampling(temperature=0.0)
+  stream = model.Stream(
+    m, params, ids, kept.keys, greedy, 0, tails, kept.clock, length=n
+  )
+  text, scores = list(ids), [stream.scores[0]]
+  while len(text) < n:
+    text.append(next(stream))
+    scores.append(stream.scores[0])
+
+  def attend(q, k, v, bias, layer, **kw):
+    limit = (
+      dict(clock_window=jnp.asarray(kept.clock[layer]))
+      if 'clock' in kw
+      else dict(window=kept.keys)
+    )
+    o = attention.attend(q, k, v, bias, **limit, **kw)
+    far = attention.attend(q, k, v, bias, **kw) - o
+    far = jnp.linalg.norm(far, axis=-1).max(1)
+    return o, far / jnp.linalg.norm(v, axis=-1).max(1)
+
+  hidden = jax.jit(lambda p, x: m.hidden(p, x, attend=attend))
+  x, moved = hidden(params, jnp.asarray([text[:-1]]))
+  np.testing.assert_allclose(
+    jnp.stack(scores[1:]), decoder.logits(params, x[0, first - 1 :]), atol=2e-5
+  )
+  assert 0.02 < float(moved.max()) <= stream.lost() + 1e-6
+  assert stream.lost() < 2  # and it is not blind
+  if all(on_clock) and first == 3:  # nothing is so far that it is left out
+    wide = np.full_like(kept.clock, 30)
+    args = m, params, ids, kept.keys, greedy, 0, jnp.asarray(-wide)
+    other = model.Stream(*args, wide, length=n)
+    assert [next(other) for _ in range(9)] and other.lost() == 0
+  next(stream)
+  with pytest.raises(ValueError, match=f'{n + 1} tokens of a text of at most'):
+    next(stream)
