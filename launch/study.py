@@ -173,10 +173,11 @@ def show(calls: Sequence[Call], workers: int) -> str:
   left = sum(call.left for call in calls)
   steps = sum(call.left * call.steps for call in calls)
   hours = sum(call.hours(workers) for call in calls)
+  cores = f'{workers} core{"s" * (workers > 1)}'
   return (
-    f'{table.text(rows, list(rows[0]))}\n\n{runs} runs, {runs - left} finished; {left} to do '
-    f'of {steps:,} steps, about {hours:.1f} hours of {workers} '
-    f'core{"s" * (workers > 1)}'
+    f'{table.text(rows, list(rows[0]))}\n\n'
+    f'{runs} runs, {runs - left} finished; {left} to do, of {steps:,} steps, '
+    f'about {hours:.1f} hours of {cores}'
   )
 
 
