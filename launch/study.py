@@ -134,11 +134,10 @@ def _of_sweep(
     name += f'-{corpus}'
   folder = pathlib.Path(workdir).resolve() / name
   e = config.load(spec, overrides)
-  todo = dict(sweep_grid.experiments(e))
   by_encoding: dict[str, dict[str, bool]] = {}
-  for run, about in sweep_grid.run_overrides(e):
-    done = bool(sweep_grid.evaluated_rows(str(folder / run), todo[run]))
-    by_encoding.setdefault(about['model.rpe'], {})[run] = done
+  for run, one in sweep_grid.experiments(e):
+    done = bool(sweep_grid.evaluated_rows(str(folder / run), one))
+    by_encoding.setdefault(one.model.label, {})[run] = done
   each = list(by_encoding.values())
   for first in range(0, len(each), ENCODINGS):
     runs = {

@@ -12,7 +12,7 @@ the n^-p that falls as fast there.
 
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from scipy.optimize import brentq
@@ -69,7 +69,11 @@ def rate(text: str) -> float:
   return sum(falls) / H / np.log(N / (N - step))
 
 
-def solve(measure: Callable[[str], float], target: float) -> list[str]:
+def solve(
+  measure: Callable[[str], float],
+  target: float,
+  families: Iterable[str] = tuple(FAMILIES),
+) -> list[str]:
   """An encoding of each family that measures `target`."""
 
   def root(family: str) -> float:
@@ -78,7 +82,7 @@ def solve(measure: Callable[[str], float], target: float) -> list[str]:
 
     return brentq(miss, *FAMILIES[family], xtol=1e-6)
 
-  return [spec(family, root(family)) for family in FAMILIES]
+  return [spec(family, root(family)) for family in families]
 
 
 def _read(text: str, n: int) -> weights.Weights:
