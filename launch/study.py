@@ -55,7 +55,7 @@ class Question(NamedTuple):
 QUESTIONS = (
   Question('far_mass', 110, tuple(common.CORPORA)),
   Question('retrieval', 80),
-  Question('both', 120, ('wikitext2',)),
+  Question('both', 55, ('wikitext2',)),
   Question('one_head', 110, ('wikitext2',)),
   Question('rate', 110, ('wikitext2',)),
   Question('settings', 14, ('wikitext2',)),

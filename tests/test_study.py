@@ -82,8 +82,6 @@ def test_corpora_are_read_as_they_are_written(corpus):
   e = config.load(f'{study.CONFIGS}/far_mass.py:/data/{corpus}')
   assert e.data.source == f'files:/data/{corpus}/*.txt.xz'
   assert e.data.separator == common.CORPORA[corpus]
-  mixed = config.load(f'{study.CONFIGS}/both.py:/data/{corpus}').data.source
-  assert mixed == f'mix:0.5*probe:needle+0.5*files:/data/{corpus}/*.txt.xz'
 
 
 def test_equal_far_mass_at_other_rates():

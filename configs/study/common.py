@@ -47,17 +47,10 @@ ENCODINGS = (
 )
 
 
-def text(c: ConfigDict, corpus: str, share: str = '') -> None:
-  """Reads a corpus: its folder, or '' for the packaged books.
-
-  Args:
-    share: of the sequences that are of a probe, `0.5*probe:needle`.
-  """
+def text(c: ConfigDict, corpus: str) -> None:
+  """Reads a corpus: its folder, or '' for the packaged books."""
   folder = pathlib.Path(corpus)
   source = f'files:{folder}/*.txt.xz' if corpus else 'sample'
-  if share:
-    rest = 1 - float(share.partition('*')[0])
-    source = f'mix:{share}+{rest:g}*{source}'
   c.data.update(source=source, separator=CORPORA.get(folder.name, ''))
 
 
@@ -78,14 +71,13 @@ def long_text(corpus: str) -> ConfigDict:
   return c
 
 
-def short_probe() -> ConfigDict:
-  """Sizes of configs/probe.py: 2 layers, trained at 128 tokens on a needle."""
+def short() -> ConfigDict:
+  """Sizes of configs/probe.py: 2 layers, 0.1 M parameters, 128 tokens."""
   c = config.base()
-  c.data.source = 'probe:needle'
   c.model.update(N=2, D=64, H=4, F=256, dropout=0.0)
   c.optim.update(lr=3e-3, warmup=30, schedule='cosine', weight_decay=0.01)
   c.train.update(T=128, B=32, steps=300, log_every=20, valid_every=100)
   c.train.update(valid_tokens=32_768, checkpoint_every=300)
-  c.eval.update(lengths=(128, 256, 512, 1024, 2304), tokens=256, probe='own')
+  c.eval.lengths = (128, 256, 512, 1024, 2304)
   c.sweep.seeds = SEEDS
   return c

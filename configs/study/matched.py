@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the same code as `python -m` runs there
@@ -80,7 +80,7 @@ def solve(
     def miss(exponent: float) -> float:
       return measure(f'{family}:exponent={exponent!r}') - target
 
-    return brentq(miss, *FAMILIES[family], xtol=1e-6)
+    return root_scalar(miss, bracket=FAMILIES[family], xtol=1e-6).root
 
   return [spec(family, root(family)) for family in families]
 

@@ -39,6 +39,8 @@ from configs.study import common
 
 
 def get_config():
-  c = common.short_probe()
+  c = common.short()
+  c.data.source = 'probe:needle'
+  c.eval.update(tokens=256, probe='own')
   c.sweep.rpe = ','.join(common.ENCODINGS)
   return c
