@@ -13,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 TEXTS = [
   *sorted(ROOT.glob('extrapolation/**/*.py')),
-  *sorted(ROOT.glob('configs/*.py')),
+  *sorted(ROOT.glob('configs/**/*.py')),
   *sorted(ROOT.glob('launch/**/*.py')),
   *sorted(ROOT.glob('results/*/README.md')),
   *sorted(ROOT.glob('.github/*.md')),

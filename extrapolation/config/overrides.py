@@ -1,7 +1,7 @@
 """Config files, and `--config.SECTION.KEY=VALUE` on top of them."""
 
 import importlib.util
-import os
+import pathlib
 import sys
 import types
 from collections.abc import Mapping
@@ -143,8 +143,10 @@ def _values(c: ConfigDict) -> dict[str, Any]:
 
 
 def _module(path: str) -> types.ModuleType:
-  # So that a config can import its neighbour: `from configs import demo`.
-  root = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+  # So that a config can import others: `from configs import demo`.
+  above = pathlib.Path(path).absolute().parents
+  roots = [f.parent for f in above if f.name == 'configs']
+  root = str(roots[0] if roots else above[0].parent)
   if root not in sys.path:
     sys.path.append(root)
   spec = importlib.util.spec_from_file_location('_config', path)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import importlib.util
 import inspect
 import os
@@ -33,7 +34,14 @@ def names() -> list[str]:
 
 
 def _packaged() -> tuple[str, ...]:
-  path = importlib.import_module(PACKAGE).__path__
+  path = tuple(importlib.import_module(PACKAGE).__path__)
+  return _listed(path, tuple(os.stat(p).st_mtime_ns for p in path))
+
+
+@functools.cache  # a sweep asks thousands of times
+def _listed(path: tuple[str, ...], changed: tuple[int, ...]) -> tuple[str, ...]:
+  """The encodings in these folders, which changed last at these times (ns)."""
+  del changed
   files = (m.name for m in pkgutil.iter_modules(path))
   return tuple(n for n in files if n not in OTHERS and n[0] != '_')
 

@@ -1,6 +1,7 @@
 """Config files and overrides: every mistake is named before any compute."""
 
 import pathlib
+import sys
 
 import pytest
 from ml_collections import ConfigDict
@@ -19,6 +20,25 @@ def test_every_config_is_sound(path):
   assert list(sweep_grid.experiments(e))
   doc = path.read_text().split('"""')[1]
   assert 'extrapolation' in doc, 'a config is a lab note: give the command'
+
+
+@pytest.mark.parametrize('folder', ['configs', 'configs/study', 'mine'])
+def test_a_config_can_import_what_is_beside_its_folder(
+  tmp_path, monkeypatch, folder
+):
+  """Beside `configs`, however deep in it the file is; else beside its own."""
+  monkeypatch.setattr(sys, 'path', sys.path[:])
+  monkeypatch.setitem(sys.modules, 'beside_configs', None)
+  monkeypatch.delitem(sys.modules, 'beside_configs')
+  (tmp_path / 'beside_configs.py').write_text('T = 17\n')
+  path = tmp_path / folder / 'a.py'
+  path.parent.mkdir(parents=True)
+  path.write_text(
+    'from beside_configs import T\nfrom extrapolation import config\n\n\n'
+    'def get_config():\n'
+    '  c = config.base()\n  c.train.T = T\n  return c\n'
+  )
+  assert config.load(str(path)).train.T == 17
 
 
 @pytest.mark.parametrize('name', rpe.names())

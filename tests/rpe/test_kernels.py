@@ -1,11 +1,15 @@
 """Kernels for clocks, with a learned exponent, and with windows per head."""
 
+import importlib
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from extrapolation import rpe, theory
+from extrapolation.rpe import kernels
 
 t = jnp.arange(2000)
 
@@ -63,3 +67,47 @@ def test_hard_alibi_has_windows_of_1_2_3_then_none():
 def test_linear_converges():
   (head,) = theory.verdict(rpe.get('linear', 1))
   assert head.verdict == 'converges'
+
+
+def test_a_power_of_a_logarithm_holds_type2_and_the_harmonic_tail():
+  np.testing.assert_allclose(
+    rpe.get('log_power', 4, exponent=2.0).bias(t, {}),
+    rpe.get('type2', 4).bias(t, {}), rtol=1e-6,
+  )  # fmt: skip
+  tail = np.log(3 + np.asarray(rpe.slopes(4)) * np.arange(2000))
+  one = rpe.get('log_power', 4, exponent=1.0).bias(t, {})
+  np.testing.assert_allclose(one, -tail, rtol=1e-6)
+
+
+def test_bertrand_holds_the_control_of_the_paper():
+  np.testing.assert_allclose(
+    rpe.get('bertrand', 4, exponent=1.0).bias(t, {}),
+    rpe.get('log_harmonic', 4).bias(t, {}), rtol=1e-6,
+  )  # fmt: skip
+
+
+@pytest.mark.parametrize('name', ['bertrand', 'log_power'])
+@pytest.mark.parametrize('exponent', [0.9, 1.0, 1.1, 3.7])
+def test_sums_converge_where_the_exponent_is_above_1(name, exponent):
+  """Cauchy's condensation turns both into sums that are in textbooks."""
+  found = theory.verdict(rpe.get(name, 2, exponent=exponent))
+  want = 'converges' if exponent > 1 else 'diverges'
+  assert [v.verdict for v in found] == [want] * 2
+
+
+@pytest.mark.parametrize('name', ['bertrand', 'log_power'])
+@pytest.mark.parametrize('exponent', [0.0, -1.0, float('nan')])
+def test_exponents_are_positive(name, exponent):
+  with pytest.raises(ValueError, match=f'exponent = {exponent}'):
+    rpe.get(name, 2, exponent=exponent)
+
+
+def test_encodings_are_listed_anew_when_their_folder_changed(
+  tmp_path, monkeypatch
+):
+  package = importlib.import_module(kernels.PACKAGE)
+  monkeypatch.setattr(package, '__path__', [*package.__path__, str(tmp_path)])
+  os.utime(tmp_path, ns=(1, 1))  # as of long ago
+  assert 'added_later' not in rpe.names()
+  (tmp_path / 'added_later.py').touch()
+  assert 'added_later' in rpe.names()

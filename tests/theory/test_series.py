@@ -18,9 +18,9 @@ from extrapolation.theory.time_limit import limit
 from tests.theory import symbolic
 from tests.theory.battery import BATTERY, CONDITIONS, C, D
 
-FAST = {'alibi', 'exp_sqrt', 'kerple_power', 'linear', 'power', 'type2',
-        'window'}  # fmt: skip
-POWER = {'type1': 1, 'log_over_square': 1}  # margin p - 1
+FAST = {'alibi', 'exp_sqrt', 'kerple_power', 'linear', 'log_power', 'power',
+        'type2', 'window'}  # fmt: skip
+POWER = {'bertrand': 0, 'type1': 1, 'log_over_square': 1}  # margin p - 1
 KEY = jax.random.key(0)
 
 
