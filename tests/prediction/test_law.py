@@ -99,4 +99,7 @@ def test_the_packaged_law_is_what_its_command_fits():
   folders = study.recorded()
   again, known = fit.law(study.read_all(folders), folders), laws.read()
   assert again.at == pytest.approx(known.at, rel=1e-6)
-  assert again.form == known.form and again.errors == known.errors
+  assert again.form == known.form and again.errors.keys() == known.errors.keys()
+  for left_out, said in known.errors.items():
+    # Of sums, whose last digits depend on the machine.
+    assert again.errors[left_out] == pytest.approx(said, rel=1e-6)
