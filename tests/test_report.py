@@ -13,6 +13,7 @@ from extrapolation import config, report, rpe
 from extrapolation.output import files, signed, table
 from extrapolation.prediction import record, registration
 from extrapolation.report import __main__ as command
+from extrapolation.report import page as pages
 from extrapolation.report import theory_vs_measured
 from extrapolation.runs import eval_table, sweep_grid
 
@@ -118,6 +119,13 @@ def test_the_page_says_what_was_measured_and_learned(made):
   assert 'order enters through embed, not through weights' in text
   rows = table.read(made / 'sweep.csv')
   assert len(rows) == 12 * 3 and (made / 'sweep.png').exists()
+
+
+def test_there_are_no_bits_per_byte_without_bytes(made):
+  rows = table.read(made / 'sweep.csv')
+  for bits, shown in ((2.0, True), (math.nan, False)):
+    rows = [row | dict(bits_per_byte=bits) for row in rows]
+    assert ('Bits per byte' in ''.join(pages._lengths(rows))) == shown
 
 
 def test_the_page_scores_what_was_predicted_before_training(made):

@@ -1,6 +1,7 @@
 """The page of a sweep: what was measured beside what theory predicted."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -58,8 +59,10 @@ def _lengths(rows: Sequence[dict]) -> Iterator[Markup]:
     ('ppl_last', 'Over targets at the last positions of a full window'),
     ('bits_per_byte', 'Bits per byte'),
   ):
-    yield html.text(f'{caption}; {what}.', 'note')
-    yield html.table(by_encoding(rows, value))
+    # Symbols of a probe have no bytes, and so no bits per byte.
+    if not all(math.isnan(row[value]) for row in rows):
+      yield html.text(f'{caption}; {what}.', 'note')
+      yield html.table(by_encoding(rows, value))
 
 
 def _theory(runs: Sequence[Run]) -> Iterator[Markup]:
