@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from extrapolation import rpe
+from extrapolation import rpe, theory
 from extrapolation.receptive_field import Settings
 from extrapolation.theory import __main__ as command
 from extrapolation.theory import trf_bounds
@@ -85,6 +85,14 @@ def test_absurd_formulas_are_refused(text):
     Formula(text).read()
 
   refused(read, kind=FormulaError)
+
+
+@pytest.mark.parametrize(
+  'text', ['-t-exp(-20000)*t', '-exp(exp(9.5))*t', '-3**(-9000)*t']
+)
+def test_a_constant_that_is_written_out_or_no_integer_is_read(text):
+  (verdict,) = theory.verdict(text)
+  assert verdict.verdict == 'converges'
 
 
 def test_the_longest_formula_that_is_read_is_read():

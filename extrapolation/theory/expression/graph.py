@@ -14,7 +14,8 @@ from extrapolation.theory.errors import TheoryError
 
 # A folded power may not need more bits than this: 9**9**9 stays a power.
 MAX_BITS = 4096
-MAX_LOG = 9000.0  # of a constant: Python writes out no more than 4,300 digits
+MAX_LOG = 1e5  # and no constant is larger than e^MAX_LOG
+MAX_WRITTEN = 4300 * math.log(10)  # of a power: Python writes no more digits
 
 
 class Node:
@@ -190,14 +191,15 @@ class Graph:
           return self.const(Fraction(x.data) ** int(y.data))
       if x.op == 'const' and x.data > 0:
         log = math.log(x.data.numerator) - math.log(x.data.denominator)
-        self._guard(float(min(abs(y.data), 10**300)) * abs(log))
+        size = float(min(abs(y.data), 10**300)) * abs(log)
+        self._guard(size, MAX_WRITTEN)
     if x is self.one:
       return x
     return self.make('pow', (x, y))
 
   @staticmethod
-  def _guard(log_size: float):
-    if log_size > MAX_LOG:
+  def _guard(log_size: float, most: float = MAX_LOG):
+    if log_size > most:
       raise ValueError('the formula holds a constant too large to write out')
 
   def unary(self, op: str, x: Node) -> Node:
