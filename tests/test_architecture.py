@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parent.parent / 'extrapolation'
 # A room may import from the rooms of the lines before its own.
 LEVELS = [
   {'output', 'parts'},
-  {'cli', 'clock', 'heat'},
+  {'cli', 'clock', 'geometry', 'heat'},
   {'cli'},
   {'rpe'},
   {'data'},

@@ -1,0 +1,70 @@
+"""What a geometry is: positions, their distances, how many lie at each.
+
+Sizes: T positions of a finite shape, c coordinates of each, d distances.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer, Num
+
+Size = tuple[int, ...]
+Count = Callable[[Num[Array, ' d']], Float[Array, ' d']]
+
+
+def of_line(distance: Num[Array, ' d']) -> Float[Array, ' d']:
+  """One key at every distance: ln 1."""
+  return jnp.zeros(distance.shape, jnp.float32)
+
+
+def last(size: Size) -> int:
+  """The last position of a line."""
+  return int(np.prod(size)) - 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Geometry:
+  """A space of positions, and the finite shapes that are cut out of it.
+
+  Attributes:
+    axes: names of the numbers that a size has: 16x32 is (height, width).
+    places: `size -> [T, c]`, the coordinates of each position of a shape.
+    key_places: the same of keys, where these are other positions; None where
+      they are the queries.
+    distance: `(query [.., c], key [.., c]) -> [..]`, >= 0 and broadcast; of a
+      query and a key that it does not see, anything. Of arrays of NumPy it is
+      one, and traced under `jit`.
+    longest: `size -> ` the largest distance in it.
+    sees: `(query [.., c], key [.., c]) -> bool [..]`; None where every query
+      sees every key.
+    whole: whether distances are whole numbers, so that a table has them all.
+    log_count: `distance [d] -> [d]`, ln of how many keys lie at each distance
+      of a query in the whole space, exact and readable as a formula; None of a
+      space that has no end of its own, such as one given graph.
+    exact: whether these are the counts, and not those of an equivalent metric,
+      which decide a sum only where the bias never rises.
+    query: `size -> ` the position that theory looks from, and whose counts
+      those of the whole space are.
+    source: where it is from. name, label: of its file, with its
+      hyperparameters.
+  """
+
+  axes: tuple[str, ...]
+  places: Callable[[Size], Integer[np.ndarray, 'T c']]
+  distance: Callable[[Num[Array, '*q c'], Num[Array, '*k c']], Num[Array, '*t']]
+  longest: Callable[[Size], float]
+  key_places: Callable[[Size], Integer[np.ndarray, 'S c']] | None = None
+  sees: Callable[..., Bool[Array, '*t']] | None = None
+  whole: bool = True
+  log_count: Count | None = of_line
+  exact: bool = True
+  query: Callable[[Size], int] = last
+  source: str = ''
+  name: str = ''
+  label: str = ''
+
+  def table_length(self, size: Size) -> int:
+    """Values of a table that has every distance of a shape."""
+    return int(self.longest(size)) + 1
