@@ -21,7 +21,7 @@ from extrapolation.evaluation import eval_windows
 from extrapolation.model import layer_rates
 from extrapolation.parallel import mesh, multihost, preemption
 from extrapolation.rpe import check as rpe_check
-from extrapolation.runs import identity, init_from, leases
+from extrapolation.runs import asked, identity, init_from, leases
 from extrapolation.runs.checkpoint import Checkpoints
 from extrapolation.runs.checkpoint_reader import CheckpointReader
 from extrapolation.training import loop
@@ -71,7 +71,7 @@ def train(
   check(e)
   if jax.process_count() > 1:  # prepared once, where hosts share a cache
     multihost.first(lambda: _text(e))
-  text = multihost.every(lambda: _text(e))
+  text = multihost.every(lambda: asked.checked(_text(e), e))
   check_text(text.manifest)
   multihost.same('text', text.manifest['splits']['train']['tokens_sha256'])
   p = training.make(e, text.tokenizer.V)

@@ -26,6 +26,8 @@ from extrapolation.config.sections import (
   Sweep,
   Train,
 )
+from extrapolation.config.spaces import cells, size
+from extrapolation.config.spaces import of as geometry_of
 
 __all__ = [
   'Data',
@@ -38,11 +40,14 @@ __all__ = [
   'Sweep',
   'Train',
   'base',
+  'cells',
   'differences',
   'from_dict',
+  'geometry_of',
   'grid_of',
   'keys_or_error',
   'load',
   'override',
+  'size',
   'targets_per_window',
 ]

@@ -9,7 +9,7 @@ from typing import Any
 from immutabledict import immutabledict
 from ml_collections import ConfigDict
 
-from extrapolation.config import sizes
+from extrapolation.config import sizes, spaces
 from extrapolation.config.sections import (
   Data,
   Eval,
@@ -41,7 +41,17 @@ class Experiment:
   def __post_init__(self):
     sizes.check('seed', self.seed)
     sizes.check('optim.warmup', self.optim.warmup)
-    m, t = self.model, self.train
+    m = self.model
+    T = spaces.check_sizes(m, self.train, self.eval)
+    if T != self.train.T:
+      object.__setattr__(self, 'train', dataclasses.replace(self.train, T=T))
+    if m.kind != 'decoder' and self.parallel.seq > 1:
+      raise ValueError(
+        f'parallel.seq = {self.parallel.seq} spreads the tokens of a decoder; '
+        f'model.kind = {m.kind} takes parallel.seq=1: spread sequences by '
+        'parallel.data'
+      )
+    t = self.train
     sizes.check_products(m.N, m.D, m.F, self.data.vocab, t.B, t.T)
     if not 0 <= self.optim.warmup <= self.train.steps:
       raise ValueError(

@@ -15,7 +15,7 @@ from immutabledict import immutabledict
 
 from extrapolation import rpe as encodings
 from extrapolation.cli import values
-from extrapolation.config import sizes, user_files
+from extrapolation.config import sizes, spaces, user_files
 from extrapolation.config.notation import (
   grid_of,
   keys_or_error,
@@ -46,6 +46,7 @@ class Data:
   # sample | stdlib | files:PATH (file, folder or glob) | tfds:NAME | wikibook
   # | hf:OWNER/NAME/CONFIG | mix:0.5*SOURCE+0.5*SOURCE | prepared:DIR
   # | probe:NAME[:KEY=VALUE..]: drawn from the seed, answers alone are scored
+  # | NAME[:KEY=VALUE..] of a task on places, such as ising: see data/tasks
   source: str = 'sample'
   valid: str = ''  # another source for validation; '' splits `source`
   test: str = ''
@@ -83,6 +84,15 @@ class Network:
   remat: bool = False  # recompute activations in the backward pass
   scan: bool = False  # one compiled layer, looped; unrolled is faster on CPU
   rpe_per_layer: bool = False  # learned encodings: parameters per layer
+  kind: str = 'decoder'  # decoder | encoder | encoder_decoder
+  # Of an encoder: both | grid[:AXES] | tree:R | graph:FILE, see `geometry`.
+  geometry: str = 'line'
+  # Of an encoder-decoder, the clock of the bias across: none | forward |
+  # backward, on which what is read last is written first.
+  cross: str = 'none'
+  patch: int = 0  # cells along a side, read as numbers; 0 reads one id a place
+  pool: str = ''  # of a classifier: mean | cls
+  table: str = ''  # size of a learned table of places, resized to other sizes
 
   def __post_init__(self):
     for name in ('N', 'D', 'H', 'F'):
@@ -100,6 +110,7 @@ class Network:
       raise ValueError('model.dtype = float64 needs JAX_ENABLE_X64=1')
     if not 0 <= self.dropout < 1:
       raise ValueError(f'model.dropout = {self.dropout}: needs 0 <= p < 1')
+    spaces.check_network(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,6 +137,8 @@ class Model(Network):
     full = immutabledict({**known, **self.rpe_args})
     object.__setattr__(self, 'rpe_args', full)
     object.__setattr__(self, 'rpe_file', about)
+    if not unread:
+      spaces.check_model(self)
 
   def _check_layers(self, n: int) -> None:
     if n > self.N:
@@ -183,7 +196,8 @@ class Optim:
 class Train:
   """Batches, steps, and how often something is written."""
 
-  T: int = 512  # training length, tokens
+  T: int = 512  # training length, tokens; of encoders it follows from `size`
+  size: str = ''  # of an encoder's examples: 16x32 of a grid, 64 of a line
   B: int = 128  # sequences per step
   accumulate: int = 1  # the step in this many parts, for memory
   steps: int = 50_000
@@ -269,6 +283,7 @@ class Eval:
   lengths: tuple[int, ...] = (
     512, 1024, 2048, 3072, 4096, 5120, 6144, 7168, 8192, 9216,
   )  # fmt: skip
+  sizes: tuple[str, ...] = ()  # of encoders, for lengths; () is train.size
   protocol: str = 'nonoverlap'  # nonoverlap | sliding:STRIDE | last:K
   split: str = 'test'
   # Targets scored, the same at every length; 0 is all. Of a probe: answers.

@@ -21,6 +21,7 @@ MOST = {
   'model.D': 1 << 17,
   'model.H': 4096,
   'model.F': 1 << 20,
+  'model.patch': 1 << 12,
   'optim.warmup': STEPS,
   'train.T': TOKENS,
   'train.B': 1 << 24,

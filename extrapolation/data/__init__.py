@@ -1,6 +1,8 @@
 """Text as token streams: sources, tokenizers, a prepared corpus, batches."""
 
+from extrapolation.data import tasks
 from extrapolation.data.dataset import BY_DOCUMENT, WINDOWS, Dataset
+from extrapolation.data.drawn import Cells, Drawn
 from extrapolation.data.examples import Answers, Examples
 from extrapolation.data.generated import Generated
 from extrapolation.data.pipeline import batches
@@ -14,11 +16,14 @@ __all__ = [
   'SPLITS',
   'WINDOWS',
   'Answers',
+  'Cells',
   'Dataset',
+  'Drawn',
   'Examples',
   'Generated',
   'Tokenizer',
   'batches',
   'load_tokenizer',
   'prepare',
+  'tasks',
 ]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from extrapolation.data import (
+  drawn,
   folder_cache,
   generated,
   integrity,
@@ -47,7 +48,7 @@ def prepare(
 
   source, valid, test: see `sources.FORMS`; splits that are not given are held
     out, see `splits.gather`. 'prepared:DIR' reads what `out` wrote; of a probe
-    nothing is written, see `generated` and `mixed`.
+    nothing is written, see `generated` and `mixed`, nor of a task, `drawn`.
   separator: line between documents, or 'wikitext' for its articles; empty for
     the source's own: a file, a row, or what a builder takes for one.
   tokenizer: 'bytes' (ignores vocab), 'bpe' or 'unigram', of `vocab` tokens,
@@ -95,6 +96,9 @@ def prepare(
   if source.startswith(probes.PREFIX):
     generated.check_unused(source, text_options)
     return generated.make(source, tokenizer, expect)
+  if drawn.is_task(source):
+    generated.check_unused(source, text_options)
+    return drawn.make(source, tokenizer, expect)
   if mixed.has_probe(source):
     generated.check_unused(source, dict(out=out))
     asked, rest = mixed.split(source, tokenizer)

@@ -19,6 +19,7 @@ __all__ = [
   'Size',
   'counts',
   'defaults',
+  'derived',
   'get',
   'label',
   'names',
@@ -30,7 +31,7 @@ REGISTRY = Registry(
   __name__,
   'geometry',
   'Geometry',
-  others=('base', 'counts', 'sizes'),
+  others=('base', 'counts', 'derived', 'sizes'),
   given=(),
 )
 names = REGISTRY.names
@@ -102,6 +103,6 @@ def _typed(text: str, name: str, key: str, value: str, known: dict) -> Any:
 def __getattr__(name: str) -> Any:
   if name in ('Geometry', 'Size'):
     return getattr(importlib.import_module(f'{__name__}.base'), name)
-  if name in ('counts', 'sizes'):
+  if name in ('counts', 'derived', 'sizes'):
     return importlib.import_module(f'{__name__}.{name}')
   raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -39,7 +39,12 @@ class Geometry:
     longest: `size -> ` the largest distance in it.
     sees: `(query [.., c], key [.., c]) -> bool [..]`; None where every query
       sees every key.
+    signed: `(query, key) -> ` the difference that says on which side the key
+      lies, > 0 of one before the query; None where there are no two sides.
+    coordinates: whether `distance` is of differences of coordinates, each of
+      which a rotation can turn by.
     whole: whether distances are whole numbers, so that a table has them all.
+    values: `n -> [n]`, the distances that the entries of a table are for.
     log_count: `distance [d] -> [d]`, ln of how many keys lie at each distance
       of a query in the whole space, exact and readable as a formula; None of a
       space that has no end of its own, such as one given graph.
@@ -53,11 +58,14 @@ class Geometry:
 
   axes: tuple[str, ...]
   places: Callable[[Size], Integer[np.ndarray, 'T c']]
-  distance: Callable[[Num[Array, '*q c'], Num[Array, '*k c']], Num[Array, '*t']]
+  distance: Callable[..., Num[Array, '*t']]
   longest: Callable[[Size], float]
   key_places: Callable[[Size], Integer[np.ndarray, 'S c']] | None = None
   sees: Callable[..., Bool[Array, '*t']] | None = None
+  signed: Callable[..., Num[Array, '*t']] | None = None
+  coordinates: bool = False
   whole: bool = True
+  values: Callable[[int], Num[Array, ' n']] = jnp.arange
   log_count: Count | None = of_line
   exact: bool = True
   query: Callable[[Size], int] = last

@@ -27,7 +27,7 @@ def make(file: str = '', apart: str = 'refuse') -> base.Geometry:
 
 
 def of(
-  edges: Float[np.ndarray, 'n n'] | sparse.sparray,
+  edges: Float[np.ndarray, 'n n'] | sparse.csr_array,
   apart: str = 'refuse',
   what: str = 'the graph',
 ) -> base.Geometry:
@@ -43,7 +43,7 @@ def of(
       vertices that no path joins.
   """
   lengths = sparse.csr_array(edges, dtype=np.float64)
-  n = lengths.shape[0]
+  n = lengths.indptr.size - 1
   if lengths.shape != (n, n) or not n:
     raise ValueError(f'{what}: edges {lengths.shape} are no square of lengths')
   if n > MOST:

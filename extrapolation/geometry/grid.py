@@ -45,6 +45,7 @@ def make(axes: int = 2, norm: str = 'l1') -> base.Geometry:
     places=cells,
     distance=distance,
     longest=lambda size: longest([n - 1 for n in size]),
+    coordinates=True,
     whole=whole,
     log_count=log_count,
     exact=norm != 'l2',

@@ -18,11 +18,20 @@ def make() -> base.Geometry:
   return base.Geometry(
     axes=('length',),
     places=positions,
-    distance=lambda query, key: query[..., 0] - key[..., 0],
+    distance=difference,
     longest=lambda size: size[0] - 1,
+    signed=difference,
+    coordinates=True,
     sees=sees,
     source='a text that is read from left to right',
   )
+
+
+def difference(
+  query: Num[Array, '*q c'], key: Num[Array, '*k c']
+) -> Num[Array, '*t']:
+  """i - j, > 0 of a key before the query."""
+  return query[..., 0] - key[..., 0]
 
 
 def positions(size: base.Size) -> np.ndarray:

@@ -13,11 +13,13 @@ from extrapolation.model.network import (
   token_nll,
 )
 from extrapolation.model.sampling import Sampling
+from extrapolation.model.space import Space
 
 __all__ = [
   'Model',
   'Network',
   'Sampling',
+  'Space',
   'Stream',
   'check_length',
   'computed_as',

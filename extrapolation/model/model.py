@@ -9,10 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
 
 from extrapolation import config, rpe
+from extrapolation.config import spaces as config_spaces
+from extrapolation.geometry import Size, derived
+from extrapolation.model import space as spaces
 from extrapolation.model.network import Network, Params, logits, network
+from extrapolation.model.space import Space
 from extrapolation.rpe import check
 
 CHECKED = 64  # distances at which the bias of a user's record is looked at
@@ -112,20 +116,38 @@ class Model:
     raw = params.get('rpe', {})
     return rpe.rows(self.encodings, raw, c.N, c.rpe_per_layer)
 
-  def bias(self, params: Params, T: int, step: ArrayLike | None = None) -> Any:
+  def space(self, size: Size) -> Space:
+    """The shape of a size as its encoder reads it; of pixels, in patches."""
+    c = self.config
+    return spaces.make(
+      c.geometry,
+      config_spaces.places(c, size),
+      directed=self.network.directed,
+      class_token=c.pool == 'cls',
+    )
+
+  def bias(
+    self,
+    params: Params,
+    T: int,
+    step: ArrayLike | None = None,
+    space: Space | None = None,
+  ) -> Any:
     """What attention adds, per layer.
 
-    Log weight by layer, head and every distance below T, [N, H, T]; in its
-    place, where distance is that of a clock, {params, step} of the function
-    of distance: a dictionary with leading N, or a list of layers that differ.
+    Log weight by layer, head and every distance below T, [N, H, T], or that is
+    in a space; in its place, where distance is that of a clock, or no whole
+    number, {params, step} of the function of distance: a dictionary with
+    leading N, or a list of layers that differ.
     """
+    distances = self._distances(T, space)
     step = self.step if step is None else step
     N, P = self.config.N, len(self.encodings)
     values = self._values(params)
     if P == 1:
-      return _bias(self.encodings[0], values[0], T, step, N)
+      return _bias(self.encodings[0], values[0], distances, step, N)
     each = [
-      _bias(e, v, T, step, len(range(i, N, P)))
+      _bias(e, v, distances, step, len(range(i, N, P)))
       for i, (e, v) in enumerate(zip(self.encodings, values, strict=True))
     ]
     layers = [rpe.of_layer(each[i % P], i // P) for i in range(N)]
@@ -133,9 +155,27 @@ class Model:
       return layers
     return jnp.stack(layers)
 
+  def _distances(self, T: int, space: Space | None) -> Array | None:
+    """Those of a table of T; None where they are no whole numbers."""
+    if space is None:
+      return derived.decoded(2 * T - 1) if self._both else jnp.arange(T)
+    return space.distances if space.geometry.whole else None
+
+  @property
+  def _both(self) -> bool:
+    """Whether a table without a space is one of two sides."""
+    directed = self.network.directed
+    return self.config.kind == 'encoder_decoder' and directed
+
+  def _bias_of(self, params: Params, tokens: Array, kw: Mapping) -> Any:
+    T = tokens.shape[1]
+    if kw.get('source') is not None:
+      T = max(T, kw['source'].shape[1])
+    return self.bias(params, T, space=kw.get('space'))
+
   def hidden(self, params: Params, tokens: Int[Array, 'B T'], **kw: Any):
     """Hidden states [B, T, D], and what `attend` returns: `Network.hidden`."""
-    bias = self.bias(params, tokens.shape[1])
+    bias = self._bias_of(params, tokens, kw)
     return self.network.hidden(params, bias, tokens, **kw)
 
   def logits(
@@ -152,7 +192,7 @@ class Model:
     **kw: Any,
   ) -> Float[Array, 'B T']:
     """-ln p(target), nats per token: `Network.nll`."""
-    bias = self.bias(params, tokens.shape[1])
+    bias = self._bias_of(params, tokens, kw)
     return self.network.nll(params, bias, tokens, targets, **kw)
 
   def total_nll(
@@ -164,20 +204,25 @@ class Model:
     **kw: Any,
   ) -> Float[Array, '']:
     """sum of weights * nll, to train with: `Network.total_nll`."""
-    bias = self.bias(params, tokens.shape[1])
+    bias = self._bias_of(params, tokens, kw)
     return self.network.total_nll(params, bias, tokens, targets, weights, **kw)
 
 
 def _bias(
-  encoding: rpe.RPE, values: rpe.Params, T: int, step: ArrayLike, N: int
+  encoding: rpe.RPE,
+  values: rpe.Params,
+  distances: Num[Array, ' n'] | None,
+  step: ArrayLike,
+  N: int,
 ) -> Any:
   """Of N layers with one encoding; `values` [1 or N, ...]."""
   rows = max([len(v) for v in values.values()], default=1)
   every = lambda x: jnp.broadcast_to(x, (N, *x.shape[1:]))  # noqa: E731
-  if not encoding.clock.is_index:
+  if distances is None or not encoding.clock.is_index:
     step = jnp.full(N, step, jnp.int32)
     return dict(params={k: every(v) for k, v in values.items()}, step=step)
-  table = functools.partial(encoding.bias, jnp.arange(T))
+  distances = distances if encoding.directed else abs(distances)
+  table = functools.partial(encoding.bias, distances)
   return every(jax.vmap(table, axis_size=rows)(values))
 
 
@@ -214,11 +259,25 @@ def _encodings(
   return rpe.layers(text, H, **hyper)
 
 
+def _form(c: config.Model, encoding: rpe.RPE) -> rpe.RPE:
+  """What a network needs of an encoding: its bias only where it is no table."""
+  if c.kind != 'encoder':
+    return encoding.form
+  g = config_spaces.of(c)
+  form = encoding.form
+  if not g.whole:
+    form = replace(form, bias=encoding.bias)
+  if len(g.axes) > 1 and 'rotate' in encoding.beside_bias:
+    form = replace(form, rotate=spaces.axial(form.rotate, len(g.axes)))
+  return form
+
+
 @functools.lru_cache(maxsize=32)
 def _model(
   V: int, c: config.Model, encodings: tuple[rpe.RPE, ...], step: int
 ) -> Model:
-  shared = network(V, c.network, tuple(e.form for e in encodings))
+  forms = tuple(_form(c, e) for e in encodings)
+  shared = network(V, c.network, forms)
   return Model(c, encodings, shared, step)
 
 

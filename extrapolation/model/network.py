@@ -13,11 +13,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from extrapolation import attention, config, rpe
+from extrapolation.geometry import derived
 from extrapolation.model import cross_entropy
+from extrapolation.model import space as spaces
+from extrapolation.model.space import Space
 from extrapolation.model.transformer import FFN_CHUNK, Transformer
 from extrapolation.parts.inputs import Inputs, index_in_document, previous_ids
 
@@ -48,6 +52,8 @@ class Network:
     tokens: Int[Array, 'B T'],
     *,
     key: PRNGKeyArray | None = None,
+    space: Space | None = None,
+    source: Int[Array, 'B S'] | None = None,
     positions: Int[Array, '*B T'] | None = None,
     documents: Int[Array, 'B T'] | None = None,
     previous: Int[Array, 'B T'] | None = None,
@@ -61,6 +67,8 @@ class Network:
       bias: log weight by layer, head and distance [N, H, n], n >= T; or what
         `Model.bias` gives in its place where distance is that of a clock.
       key: turns dropout on.
+      space: shape that an encoder reads: `Model.space`; static under `jit`.
+      source: tokens that the encoder of an encoder-decoder reads.
       positions: of the tokens in their documents; 0 .. T - 1 by default.
       documents: numbers; no token attends to one of another document.
       previous: ids of the tokens before; from `tokens` by default.
@@ -72,6 +80,9 @@ class Network:
         over layers.
       add: in place of the sum of the residual and an attention's output.
     """
+    module = nnx.merge(self.graph, params)
+    if self.config.kind != 'decoder':
+      return self._in_space(module, bias, tokens, key, space, source)
     seen = {} if documents is None else dict(documents=documents)
     if positions is None:
       positions = (
@@ -82,10 +93,57 @@ class Network:
     if previous is None:
       previous = previous_ids(tokens, positions)
     inputs = Inputs(positions=positions, previous=previous, key=clock_key)
-    module = nnx.merge(self.graph, params)
     attend = attend or _attend
     x, arrays = module(tokens, bias, inputs, key, attend, add, **seen)
     return x if arrays is None else (x, arrays)
+
+  def _in_space(
+    self,
+    module: Transformer,
+    bias: Any,
+    tokens: Array,
+    key: PRNGKeyArray | None,
+    space: Space | None,
+    source: Array | None,
+  ) -> Float[Array, 'B T D']:
+    """`hidden` of an encoder, or of a decoder that reads one."""
+    c = self.config
+    if c.kind == 'encoder':
+      if space is None:
+        raise ValueError(
+          'an encoder reads a shape: give space=model.space(size)'
+        )
+      x = _encoded(module, bias, tokens, key, space)
+      if c.pool == 'cls':
+        return x[:, :1]
+      return x.mean(1, keepdims=True) if c.pool else x
+    if source is None:
+      raise ValueError('an encoder-decoder reads a text: give source=[B, S]')
+    assert module.encoder is not None
+    (T, S), directed = (tokens.shape[1], source.shape[1]), self.directed
+    inner = spaces.make('both', (S,), directed=directed)
+    memory = _encoded(module.encoder, bias, source, key, inner)
+    if directed:  # the side before a query is all that a decoder has
+      bias = bias[..., derived.coded(np.arange(max(T, S)))]
+    clock = c.cross
+    between = spaces.across('forward' if clock == 'none' else clock, T, S)
+
+    def read(q: Array, of_memory: Callable, bias: Any) -> Array:
+      k, v = jnp.moveaxis(of_memory(memory), 2, 0)
+      return between.attend(q, k, v, None if clock == 'none' else bias)
+
+    positions = jnp.arange(T)
+    inputs = Inputs(
+      positions=positions, previous=previous_ids(tokens, positions)
+    )
+    key = None if key is None else jax.random.fold_in(key, 1)
+    x, _ = module(tokens, bias, inputs, key, _attend, operator.add, read=read)
+    return x
+
+  @property
+  def directed(self) -> bool:
+    """Whether its bias tells the sides of a query apart."""
+    return any(form.directed for form in self.forms)
 
   def nll(
     self,
@@ -113,6 +171,20 @@ class Network:
     return cross_entropy.total_nll(
       x, params['embed']['embedding'], targets, weights
     )
+
+
+def _encoded(
+  module: Transformer,
+  bias: Any,
+  tokens: Array,
+  key: PRNGKeyArray | None,
+  space: Space,
+) -> Float[Array, 'B T D']:
+  inputs = Inputs(positions=jnp.asarray(space.positions))
+  x, _ = module(
+    tokens, bias, inputs, key, space.attend, operator.add, space=space
+  )
+  return x
 
 
 def _attend(
@@ -164,7 +236,8 @@ def for_length(n: Network, params: Params, T: int) -> tuple[Network, Params]:
   Long ones are a scan over layers: XLA on a CPU may keep what unrolled layers
   write to alive all at once, which is most of the memory.
   """
-  if n.config.scan or T <= FFN_CHUNK or len(n.forms) > 1:
+  decoder = n.config.kind == 'decoder'
+  if n.config.scan or T <= FFN_CHUNK or len(n.forms) > 1 or not decoder:
     return n, params
   layers = [params['layers'][i] for i in range(n.config.N)]
   stacked = jax.tree.map(lambda *x: jnp.stack(x), *layers)

@@ -1,5 +1,7 @@
-"""A decoder-only transformer whose only notion of order is its encoding.
+"""A transformer whose only notion of order or place is its encoding.
 
+A decoder, an encoder, or both: the same blocks, with attention over a line or a
+geometry, and with attention across where a decoder reads an encoder.
 Pre-layer-norm, tied embeddings, biases, embeddings times sqrt(D): the base
 model of arXiv 2307.10156. Flax NNX modules, used as pure functions of a plain
 dictionary of parameters (`network.py`).
@@ -23,8 +25,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from extrapolation import attention, config, rpe
 from extrapolation.clock.base import Clock, sums
+from extrapolation.config import spaces
 from extrapolation.heat.base import Heat
 from extrapolation.model import linear
+from extrapolation.model.places import Places
+from extrapolation.model.space import Space
 from extrapolation.parallel import mesh
 from extrapolation.parts.inputs import Inputs, per_token
 from extrapolation.parts.score import Score
@@ -64,9 +69,18 @@ class Linear(nnx.Linear):
 
 
 class Block(nnx.Module):
-  """x + attention(norm(x)), then x + feedforward(norm(x))."""
+  """x + attention(norm(x)), then x + feedforward(norm(x)).
 
-  def __init__(self, c: config.Network, form: rpe.RPE, rngs: nnx.Rngs):
+  Between them, where it reads an encoder, x + attention across to it.
+  """
+
+  def __init__(
+    self,
+    c: config.Network,
+    form: rpe.RPE,
+    rngs: nnx.Rngs,
+    across: bool = False,
+  ):
     kw = dict(kernel_init=nnx.initializers.xavier_uniform(), rngs=rngs)
     norm = functools.partial(nnx.LayerNorm, c.D, dtype=c.dtype, rngs=rngs)
     self.c, self.form = c, form
@@ -78,6 +92,7 @@ class Block(nnx.Module):
     self.clock, self.heat, self.score = (
       _params(p, c.D, rngs) for p in (form.clock, form.heat, form.score)
     )
+    self.across = CrossAttention(c, rngs) if across else None
 
   def __call__(
     self,
@@ -89,6 +104,7 @@ class Block(nnx.Module):
     inputs: Inputs,
     attend: Callable,
     add: Callable,
+    read: Callable | None = None,
     **seen: Any,
   ):
     c = self.c
@@ -105,12 +121,18 @@ class Block(nnx.Module):
     o, arrays = o if isinstance(o, tuple) else (o, None)
     o = o.reshape(*o.shape[:2], c.D)
     x = add(x[:, -o.shape[1] :], _dropout(self.out(o), c.dropout, k1))
+    if self.across is not None:
+      assert read is not None  # `Network.hidden` gave it
+      k3 = None if key is None else jax.random.fold_in(key, 3)
+      x = x + _dropout(self.across(x, bias, read), c.dropout, k3)
     x = x + _dropout(_in_parts(self.feedforward, x), c.dropout, k2)
     return x, arrays
 
   def _positions(self, inputs: Inputs, bias: Any) -> tuple[Array, Any, dict]:
     """Positions to rotate by, the bias, and the clock that it reads, if any."""
     if self.form.clock.is_index:
+      if isinstance(bias, dict):  # read by value, where no table has it
+        bias = attention.Kernel(self.form.bias, bias['params'])
       return inputs.positions, bias, {}
     inputs = dataclasses.replace(inputs, step=bias['step'])
     params = _values(self.form.clock, self.clock)
@@ -147,6 +169,25 @@ class Block(nnx.Module):
     return self.down(h)
 
 
+class CrossAttention(nnx.Module):
+  """attention(norm(x)) over the hidden states of an encoder."""
+
+  def __init__(self, c: config.Network, rngs: nnx.Rngs):
+    kw = dict(kernel_init=nnx.initializers.xavier_uniform(), rngs=rngs)
+    self.c = c
+    self.norm = nnx.LayerNorm(c.D, dtype=c.dtype, rngs=rngs)
+    self.q = Linear(c.D, c.D, **kw)
+    self.kv = Linear(c.D, 2 * c.D, **kw)
+    self.out = Linear(c.D, c.D, **kw)
+
+  def __call__(self, x: Float[Array, 'B T D'], bias: Any, read: Callable):
+    c = self.c
+    heads = lambda x: x.reshape(*x.shape[:2], -1, c.H, c.D // c.H)  # noqa: E731
+    q = heads(self.q(self.norm(x)))[:, :, 0]
+    o = read(q, lambda memory: heads(self.kv(memory)), bias)
+    return self.out(o.reshape(*o.shape[:2], c.D))
+
+
 Part = Clock | Heat | Score
 
 
@@ -165,7 +206,8 @@ def _values(part: Part, raw: dict) -> dict[str, Array]:
 class Transformer(nnx.Module):
   """Tokens to hidden states; the encoding enters through its records alone.
 
-  Layer i has the encoding i modulo their number.
+  Layer i has the encoding i modulo their number. One that reads an encoder has
+  it as `encoder`, another transformer, which reads the same bias (own=False).
   """
 
   def __init__(
@@ -174,6 +216,7 @@ class Transformer(nnx.Module):
     V: int,
     forms: Sequence[rpe.RPE],
     rngs: nnx.Rngs,
+    own: bool = True,
   ):
     self.c, self.forms = c, tuple(forms)
     normal = nnx.initializers.normal(c.D**-0.5)
@@ -183,13 +226,20 @@ class Transformer(nnx.Module):
     )
     self.norm = nnx.LayerNorm(c.D, dtype=c.dtype, rngs=rngs)
     raw = rpe.init_rows(forms, rngs.params(), c.N, c.rpe_per_layer)
+    raw = raw if own else {}
     self.rpe = nnx.data({name: nnx.Param(value) for name, value in raw.items()})
     keys = jax.random.split(rngs.params(), c.N)
-    block = lambda form, key: Block(c, form, nnx.Rngs(key))  # noqa: E731
+    both = c.kind == 'encoder_decoder'
+    block = lambda form, key: Block(c, form, nnx.Rngs(key), both)  # noqa: E731
     self.layers = (
       nnx.vmap(functools.partial(block, forms[0]))(keys)
       if c.scan
       else nnx.List(map(block, itertools.cycle(forms), keys))
+    )
+    self.places = Places(c, rngs) if c.kind == 'encoder' else None
+    inner = spaces.encoder_of(c) if both else None
+    self.encoder = nnx.data(
+      inner and Transformer(inner, V, forms, rngs, own=False)
     )
 
   def __call__(
@@ -200,11 +250,17 @@ class Transformer(nnx.Module):
     key: PRNGKeyArray | None,
     attend: Callable,
     add: Callable,
+    space: Space | None = None,
+    read: Callable | None = None,
     **seen: Any,
   ):
     c = self.c
     keys = None if key is None else jax.random.split(key, c.N + 1)
-    x = self.embed(tokens) * jnp.sqrt(jnp.float32(c.D))
+    if self.places is None:
+      x = self.embed(tokens) * jnp.sqrt(jnp.float32(c.D))
+    else:
+      assert space is not None  # `Network.hidden` asks for it
+      x = self.places(tokens, self.embed, space)
     x = self.forms[0].embed(x, inputs.positions).astype(c.dtype)
     x = mesh.constrain(
       _dropout(x, c.dropout, None if keys is None else keys[-1])
@@ -220,8 +276,9 @@ class Transformer(nnx.Module):
       of_tokens: dict,
     ):
       x, arrays = module(
-        x, bias, key, layer, inputs=inputs, attend=attend, add=add, **of_tokens
-      )
+        x, bias, key, layer,
+        inputs=inputs, attend=attend, add=add, read=read, **of_tokens,
+      )  # fmt: skip
       return mesh.constrain(x), arrays
 
     def compute(layer: ArrayLike, *args: Any):

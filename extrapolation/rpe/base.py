@@ -66,6 +66,8 @@ class RPE:
     heat: scale of the logits of each query; 1 by default.
     score: logit of a query and a key as a function of q.k and of the bias;
       their sum by default.
+    directed: whether `bias` tells sides apart where a query has keys on both:
+      it then takes distances < 0 too, of keys behind the query.
     parts: the encodings that stand side by side in its heads, if it is several.
     source: paper and equation.
     name: the name of the file that made it; set by `rpe.get`.
@@ -80,6 +82,7 @@ class RPE:
   clock: Clock = INDEX
   heat: Heat = ONE
   score: Score = PLAIN
+  directed: bool = False
   parts: tuple['RPE', ...] = ()
   source: str
   name: str = ''

@@ -79,8 +79,14 @@ def beside(parts: Sequence[RPE], H: int) -> RPE:
         'read: it cannot be given to a share of the heads (+)'
       )
 
+  directed = any(p.directed for p in parts)
+
   def bias(distance: Num[Array, ' d'], params: Params) -> Float[Array, 'H d']:
-    rows = [p.bias(distance, of_part(params, i)) for i, p in enumerate(parts)]
+    t = abs(distance) if directed else distance
+    rows = [
+      p.bias(distance if p.directed else t, of_part(params, i))
+      for i, p in enumerate(parts)
+    ]
     return jnp.concatenate(rows)
 
   def rotate(q: QK, k: QK, positions: Array) -> tuple[QK, QK]:
@@ -103,6 +109,7 @@ def beside(parts: Sequence[RPE], H: int) -> RPE:
     clock=side_by_side.clock([p.clock for p in parts], size),
     heat=side_by_side.heat([p.heat for p in parts], size),
     score=side_by_side.score([p.score for p in parts], size),
+    directed=directed,
     parts=tuple(parts),
     source='; '.join(dict.fromkeys(p.source for p in parts)),
     **changed,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
@@ -191,8 +192,12 @@ def accuracy(
 ) -> dict[str, float]:
   """Share of right answers to validation examples of each probe there is.
 
-  Named by probe where there are several.
+  Named by probe where there are several. Of a task, of its scored targets.
   """
+  if isinstance(text, data.Drawn):
+    windows = valid_windows(text, s)
+    sums = _sums(p, p.answer_step, params, windows, s, bias, step)
+    return dict(valid_accuracy=sums[2] / sums[1])
   out, numbers = {}, range(max(s.valid_tokens // s.T, 1))
   for i, one in enumerate(text.examples):
     batch = one.read(numbers, s.T, stream='valid').batch
@@ -214,10 +219,13 @@ def _sums(
   """The sums of all windows, in batches of B."""
   sums: Any = 0.0
   for i in range(0, len(windows[0]), s.B):
-    part = [x[i : i + s.B] for x in windows]
-    part[0] = part[0].astype(np.int32)
-    fill = (0, s.B - len(part[0])), (0, 0)  # rows of weight 0
-    batch = tuple(np.pad(x, fill) for x in part)
+
+    def rows(x: np.ndarray, i: int = i) -> np.ndarray:
+      part = x[i : i + s.B]
+      part = part.astype(np.int32) if part.dtype.kind in 'iu' else part
+      return np.pad(part, ((0, s.B - len(part)), (0, 0)))  # of weight 0
+
+    batch: Any = jax.tree.map(rows, windows)
     batch = p.layout.global_from_local(batch, s.B)
     of_batch = [float(x) for x in sums_of(params, batch, bias, step)]
     sums = sums + np.array(of_batch)

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from extrapolation import config, model
+from extrapolation import config, data, model
 from extrapolation.parallel import mesh
 from extrapolation.training import optimizer
 
@@ -25,11 +25,22 @@ class State(NamedTuple):
 
 
 class Batch(NamedTuple):
-  """What a step reads; see `TrainStep`."""
+  """What a step reads; see `TrainStep`.
+
+  Without targets, tokens are [B, T + 1]: inputs, and targets one later.
+  """
 
   tokens: jax.Array
   weights: jax.Array
   documents: jax.Array | None = None
+  targets: jax.Array | None = None
+  source: jax.Array | None = None
+
+  def pair(self) -> tuple[jax.Array, jax.Array]:
+    """Inputs and targets."""
+    if self.targets is None:
+      return mesh.shifted(self.tokens)
+    return mesh.constrain(self.tokens), mesh.constrain(self.targets)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,10 +48,10 @@ class TrainStep:
   """The compiled parts of a run.
 
   A batch is tokens [B, T + 1], (tokens, weights [B, T]), or (tokens, weights,
-  documents [B, T]), in which an input sees its own document alone. Means are
-  over the weights of the whole batch, however they fall on devices. `bias` is
-  the table [N, H, T] of an encoding that is not learned, else None
-  (`bias_table`).
+  documents [B, T]), in which an input sees its own document alone; or
+  `data.Cells`, of a task. Means are over the weights of the whole batch,
+  however they fall on devices. `bias` is the table [N, H, T] of an encoding
+  that is not learned, else None (`bias_table`).
   """
 
   model: model.Model
@@ -92,21 +103,23 @@ def make(e: config.Experiment, V: int) -> TrainStep:
   check_batch(e.train, layout)
   m = model.make(V, e.model)
   own = None if m.has_table else m
+  size = config.size(e.model, e.train.size) if e.train.size else None
+  space = m.space(size) if size and e.model.kind == 'encoder' else None
   compiled = _compiled(
-    m.network, own, e.optim, e.train.steps, e.train.accumulate, layout
+    m.network, own, e.optim, e.train.steps, e.train.accumulate, layout, space
   )
-  return TrainStep(m, layout, *compiled, *_readers(m, e.train.T, layout))
+  return TrainStep(m, layout, *compiled, *_readers(m, e.train.T, layout, space))
 
 
 @functools.lru_cache(maxsize=64)
 def _readers(
-  m: model.Model, T: int, layout: mesh.Layout
+  m: model.Model, T: int, layout: mesh.Layout, space: model.Space | None
 ) -> tuple[Callable, Callable]:
   """rpe_params and bias_table."""
   rpe_params = layout.jit_replicated(m.rpe_params)
   if not m.has_table:
     return rpe_params, lambda params: None
-  bias = layout.jit_replicated(lambda params: m.bias(params, T))
+  bias = layout.jit_replicated(lambda params: m.bias(params, T, space=space))
   if layout.mode == 'jit':
     return rpe_params, bias
   return rpe_params, lambda params: np.asarray(bias(params))  # pmap places it
@@ -120,6 +133,7 @@ def _compiled(
   steps: int,
   accumulate: int,
   layout: mesh.Layout,
+  space: model.Space | None,
 ) -> tuple[State, Callable, Callable, Callable, Callable]:
   """abstract_state, init, step, eval_step, answer_step.
 
@@ -131,11 +145,17 @@ def _compiled(
     params = network.init(key)
     return State(jnp.zeros((), jnp.int32), params, tx.init(params))
 
+  def seen(batch: Batch) -> dict[str, Any]:
+    """What inputs are read with."""
+    if batch.targets is None:
+      return dict(documents=batch.documents)
+    return dict(space=space, source=batch.source)
+
   def bias_of(
     params: dict, bias: Array | None, T: int, steps_made: Array
   ) -> Any:
     if own is not None:
-      return own.bias(params, T, steps_made)
+      return own.bias(params, T, steps_made, space)
     assert bias is not None  # `bias_table` made it
     return bias
 
@@ -147,13 +167,13 @@ def _compiled(
     bias: Array | None,
     steps_made: Array,
   ) -> Array:
-    tokens, weights, documents = batch
+    inputs, targets = batch.pair()
     dropout = key if network.config.dropout else None
     params = params | dict(embed=jax.tree.map(mesh.replicate, params['embed']))
-    bias = bias_of(params, bias, tokens.shape[1] - 1, steps_made)
+    bias = bias_of(params, bias, inputs.shape[1], steps_made)
     return network.total_nll(
-      params, bias, *mesh.shifted(tokens), weights, key=dropout,
-      clock_key=jax.random.fold_in(key, 1), documents=documents,
+      params, bias, inputs, targets, batch.weights, key=dropout,
+      clock_key=jax.random.fold_in(key, 1), **seen(batch),
     )  # fmt: skip
 
   def accumulated_loss(
@@ -206,9 +226,10 @@ def _compiled(
     *,
     axis: str | None,
   ) -> tuple[Array, Array]:
-    tokens, weights, documents = _complete(batch, params)
-    bias = bias_of(params, bias, tokens.shape[1] - 1, jnp.asarray(steps_made))
-    nll = network.nll(params, bias, *mesh.shifted(tokens), documents=documents)
+    batch = _complete(batch, params)
+    (inputs, targets), weights = batch.pair(), batch.weights
+    bias = bias_of(params, bias, inputs.shape[1], jnp.asarray(steps_made))
+    nll = network.nll(params, bias, inputs, targets, **seen(batch))
     return mesh.psum((jnp.sum(weights * nll), weights.sum()), axis)
 
   def answer_step(
@@ -219,10 +240,10 @@ def _compiled(
     *,
     axis: str | None,
   ) -> tuple[Array, Array, Array]:
-    tokens, weights, documents = _complete(batch, params)
-    bias = bias_of(params, bias, tokens.shape[1] - 1, jnp.asarray(steps_made))
-    inputs, targets = mesh.shifted(tokens)
-    x: Any = network.hidden(params, bias, inputs, documents=documents)
+    batch = _complete(batch, params)
+    (inputs, targets), weights = batch.pair(), batch.weights
+    bias = bias_of(params, bias, inputs.shape[1], jnp.asarray(steps_made))
+    x: Any = network.hidden(params, bias, inputs, **seen(batch))
     nll = model.token_nll(params, x, targets)
     right = jnp.argmax(model.logits(params, x), -1) == targets
     sums = (weights * nll).sum(), weights.sum(), (weights * right).sum()
@@ -241,6 +262,10 @@ def _compiled(
 def _complete(batch: Any, params: dict) -> Batch:
   """All that a batch may say; tokens alone weigh the same."""
   dtype = params['embed']['embedding'].dtype
+  if isinstance(batch, data.Cells):
+    inputs, targets, weights, source = batch
+    weights = weights.astype(dtype)
+    return Batch(inputs, weights, targets=targets, source=source)
   if not isinstance(batch, tuple):
     batch = batch, jnp.ones((batch.shape[0], batch.shape[1] - 1), dtype)
   tokens, weights, *documents = batch

@@ -1,0 +1,211 @@
+"""A data set of a task: examples on places, drawn as they are read."""
+
+import dataclasses
+import hashlib
+import pathlib
+import platform
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int32, Int64, UInt
+
+from extrapolation.data import tasks, tokenizers
+from extrapolation.data.dataset import Dataset
+from extrapolation.data.expected import Expected
+from extrapolation.data.generated import endless
+
+if TYPE_CHECKING:
+  import grain
+
+  from extrapolation.geometry import Size
+
+DIGESTED = 16  # examples that say which generator made them
+SIZES = (8, 16), (2, 16), (4,), (16,)  # one of which every task has
+FIRST = 0x4E00  # of the characters that ids are called by in tokenizer.json
+
+
+class Cells(NamedTuple):
+  """What a step reads of a task, for `tasks.Example` with rows."""
+
+  inputs: Int32[np.ndarray, 'b T']
+  targets: Int32[np.ndarray, 'b t']
+  weights: Float32[np.ndarray, 'b t']
+  source: Int32[np.ndarray, 'b S'] | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Drawn(Dataset):
+  """A task in place of a text; `at` says of which size its examples are."""
+
+  _task: tasks.Task | None = None
+  size: 'Size' = ()
+
+  @property
+  def task(self) -> tasks.Task:
+    """What is asked."""
+    assert self._task is not None  # `make` gave it
+    return self._task
+
+  def at(self, size: 'Size') -> 'Drawn':
+    """The same, with examples of a size.
+
+    Raises:
+      ValueError: a size that the task cannot give.
+    """
+    self.task.check(size, size)
+    return dataclasses.replace(self, size=size)
+
+  def read(
+    self,
+    numbers: Iterable[int],
+    size: 'Size',
+    within: 'Size',
+    *,
+    stream: str,
+    seed: int = 0,
+  ) -> tuple[Cells, Float32[np.ndarray, 'b t']]:
+    """Examples of these numbers, and the optimum of each of their targets."""
+    drawn = [
+      self.task.draw(n, size, within=within, stream=stream, seed=seed)
+      for n in numbers
+    ]
+    inputs, targets, weights, optimum = (
+      np.stack(x) for x in list(zip(*drawn, strict=True))[:4]
+    )
+    sources = [one.source for one in drawn if one.source is not None]
+    source = np.stack(sources) if sources else None
+    return Cells(inputs, targets, weights, source), optimum
+
+  def batches(
+    self,
+    *,
+    B: int,
+    T: int,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+  ) -> 'grain.MapDataset':
+    """Batch k holds examples k B .. k B + B - 1 of the seed, as `Cells`."""
+    rows = B // process_count
+
+    def read(k: int) -> Cells:
+      first = k * B + process_index * rows
+      numbers = range(first, first + rows)
+      return self.read(
+        numbers, self.size, self.size, stream='train', seed=seed
+      )[0]
+
+    return endless(read)
+
+  def beginning(self, split: str, T: int, targets: int) -> Cells:
+    """The first examples of a split, as many as `targets` places have."""
+    return self.first(split, max(targets // T, 1))[0]
+
+  def first(
+    self, split: str, n: int
+  ) -> tuple[Cells, Float32[np.ndarray, 'b t']]:
+    """The first n examples of a split, with their optimum."""
+    return self.read(range(n), self.size, self.size, stream=split)
+
+  def tokens(self, split: str) -> UInt[np.ndarray, ' n']:
+    raise self._no_text()
+
+  def offsets(self, split: str) -> Int64[np.ndarray, ' d']:
+    raise self._no_text()
+
+  def _no_text(self) -> ValueError:
+    return ValueError(
+      f'{self.manifest["source"]} draws examples on places and has no text to '
+      'read; it is scored by size: evaluate --sizes=..'
+    )
+
+  def bytes(self, split: str) -> int:
+    return 0
+
+  def summary(self, T: int = 0) -> str:
+    """The task, its vocabulary, and its first example."""
+    task, size = self.task, self.size
+    lines = [
+      f'task {task.label}: {task.kind}, {task.symbols} possible answers of '
+      f'{task.V} ids, {task.chance:.3f} nats of a uniform guess'
+    ]
+    if size:
+      cells, optimum = self.first('valid', 64)
+      scored = cells.weights > 0
+      known = optimum[scored]
+      shape = 'x'.join(map(str, size))
+      lines.append(
+        f'      examples of {shape}: {scored.sum(1).mean():.1f} targets each, '
+        f'the best answer costs '
+        + ('an unknown number of' if np.isnan(known).all() else
+           f'{np.nanmean(known):.3f}') + ' nats'
+      )  # fmt: skip
+    return '\n'.join(lines)
+
+
+def is_task(source: str) -> bool:
+  """Whether a source names a task, with or without `task:`."""
+  name = source.removeprefix(tasks.PREFIX).partition(':')[0]
+  return source.startswith(tasks.PREFIX) or name in tasks.names()
+
+
+def make(
+  source: str, tokenizer: str, expect: Mapping[str, Any] | None = None
+) -> Drawn:
+  """The data set of a source `NAME[:KEY=VALUE..]`, NAME a task.
+
+  expect: manifest of the examples that it must draw.
+
+  Raises:
+    ValueError: no such task, a tokenizer, which it does not have, or examples
+      that are drawn otherwise than they were.
+  """
+  task = tasks.parse(source)
+  symbols = ''.join(chr(FIRST + i) for i in range(task.V))
+  own = tokenizers.symbols.make(symbols, 0)
+  if tokenizer != 'bytes' and tokenizers.given(tokenizer) != own:
+    raise ValueError(
+      f"{source} has ids of its own, not tokens of '{tokenizer}'; leave "
+      'data.tokenizer = bytes'
+    )
+  splits = {
+    split: dict(bytes=0, documents=0, tokens=0, tokens_sha256=digest)
+    for split, digest in _digests(task).items()
+  }
+  manifest: dict[str, Any] = dict(
+    source=source,
+    part_sources=[source],
+    inputs=[],
+    parts=[dict(weight=1.0, documents=0, tokens=0)],
+    splits=splits,
+    tokenizer=dict(name=own.name),
+    python=platform.python_version(),
+  )
+  if expect is not None:
+    Expected.of(expect).check(manifest)
+  return Drawn(pathlib.Path(), manifest, own, 'contiguous', _task=task)
+
+
+def _digests(task: tasks.Task) -> dict[str, str]:
+  """sha256 of the first examples by stream: another generator, another."""
+  size, out = _size(task), {}
+  for stream in ('train', 'valid', 'test'):
+    content = hashlib.sha256()
+    for n in range(DIGESTED):
+      one = task.draw(n, size, within=size, stream=stream, seed=0)
+      content.update(one.inputs.astype('<i4').tobytes())
+      content.update(one.targets.astype('<i4').tobytes())
+      content.update(one.weights.astype('<f4').tobytes())
+    out[stream] = content.hexdigest()
+  return out
+
+
+def _size(task: tasks.Task) -> 'Size':
+  for size in SIZES:
+    try:
+      task.check(size, size)
+    except ValueError:
+      continue
+    return size
+  raise ValueError(f'task {task.label} has none of the sizes {SIZES}')
