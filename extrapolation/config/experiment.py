@@ -43,8 +43,11 @@ class Experiment:
     sizes.check('optim.warmup', self.optim.warmup)
     m = self.model
     T = spaces.check_sizes(m, self.train, self.eval)
-    if T != self.train.T:
-      object.__setattr__(self, 'train', dataclasses.replace(self.train, T=T))
+    if m.kind != 'decoder':
+      of_size = dataclasses.replace(self.train, T=T)
+      object.__setattr__(self, 'train', of_size)
+      asked = spaces.evaluated(m, self.train, self.eval)
+      object.__setattr__(self, 'eval', asked)
     if m.kind != 'decoder' and self.parallel.seq > 1:
       raise ValueError(
         f'parallel.seq = {self.parallel.seq} spreads the tokens of a decoder; '

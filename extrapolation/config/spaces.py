@@ -163,6 +163,15 @@ def check_sizes(c: 'Model', train: 'Train', e: 'Eval') -> int:
   return positions(c, train.size, 'train.size')
 
 
+def evaluated(c: 'Model', train: 'Train', e: 'Eval') -> 'Eval':
+  """The section `eval` with all sizes, and their positions as lengths."""
+  texts = e.sizes or (train.size,)
+  lengths = tuple(positions(c, text, 'eval.sizes') for text in texts)
+  if len({*texts}) < len(texts):
+    raise ValueError(f'eval.sizes = {", ".join(texts)}: one is there twice')
+  return dataclasses.replace(e, sizes=texts, lengths=lengths)
+
+
 def size(c: 'Network', text: str, key: str = 'size') -> Size:
   """The size of the cells that are read, before patches.
 

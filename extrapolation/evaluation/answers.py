@@ -34,15 +34,7 @@ def plan(text: data.Generated, s: Eval) -> dict[int, range]:
     ValueError: a length without room, or a setting that is of windows of text.
   """
   (one,) = text.examples
-  for key, value, only in (
-    ('protocol', s.protocol, 'nonoverlap'),
-    ('window', s.window, 'full'),
-  ):
-    if value != only:
-      raise ValueError(
-        f'eval.{key} = {value} is for windows of a text, and probe '
-        f'{one.probe.label} has examples; set eval.{key} = {only}'
-      )
+  check_whole(s, f'probe {one.probe.label}')
   shortest = min(s.lengths)
   one.probe.check(shortest)
   count, answers = 0, 0
@@ -55,6 +47,19 @@ def plan(text: data.Generated, s: Eval) -> dict[int, range]:
     some = one.read([count], shortest, stream=s.split)
     count, answers = count + 1, answers + int(some.weights.sum())
   return {n: range(count) for n in sorted(set(s.lengths))}
+
+
+def check_whole(s: Eval, what: str) -> None:
+  """Raises ValueError for a setting of windows, where there are examples."""
+  for key, value, only in (
+    ('protocol', s.protocol, 'nonoverlap'),
+    ('window', s.window, 'full'),
+  ):
+    if value != only:
+      raise ValueError(
+        f'eval.{key} = {value} is for windows of a text, and {what} has '
+        f'examples; set eval.{key} = {only}'
+      )
 
 
 def one_length(

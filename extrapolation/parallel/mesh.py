@@ -218,6 +218,19 @@ def for_length(T: int, sequences: int, tokens: int) -> tuple[Layout, int]:
   return layout(config.Parallel(data=data, seq=seq), ordered=True), data * each
 
 
+def for_examples(T: int, n: int, tokens: int) -> tuple[Layout, int]:
+  """A layout for n forward passes of T positions, none of which is spread.
+
+  One device takes up to `tokens` positions, or one pass, at once.
+  """
+  devices = jax.device_count()
+  data = devices
+  if jax.process_count() == 1:  # a smaller mesh, and no empty rows
+    data = max(k for k in range(1, devices + 1) if devices % k == 0 and k <= n)
+  each = max(1, min(tokens // T, -(-n // data)))
+  return layout(config.Parallel(data=data), ordered=True), data * each
+
+
 def psum(x: Any, axis: str | None) -> Any:
   """The sum of x over the devices of `axis`; x itself without one."""
   return x if axis is None else jax.lax.psum(x, axis)

@@ -1,7 +1,5 @@
 """Whether a data set asks what a model answers, at the sizes it is asked."""
 
-import dataclasses
-
 from extrapolation import config, data
 from extrapolation.geometry import sizes
 
@@ -45,7 +43,10 @@ def checked(text: data.Dataset, e: config.Experiment) -> data.Dataset:
     )
   size = config.size(m, e.train.size, 'train.size')
   least = within(e)
-  for key, texts in (('train.size', (e.train.size,)), ('eval.sizes', asked(e))):
+  for key, texts in (
+    ('train.size', (e.train.size,)),
+    ('eval.sizes', e.eval.sizes),
+  ):
     for each in texts:
       one = config.size(m, each, key)
       task.check(one, one if key == 'train.size' else least)
@@ -61,27 +62,17 @@ def checked(text: data.Dataset, e: config.Experiment) -> data.Dataset:
   return sized
 
 
-def asked(e: config.Experiment) -> tuple[str, ...]:
-  """The sizes of an evaluation: `eval.sizes`, or that of the training."""
-  return e.eval.sizes or (e.train.size,)
-
-
 def within(e: config.Experiment) -> tuple[int, ...]:
   """The smallest size, whose targets are scored at every one.
 
   Raises:
     ValueError: none of them lies within all others.
   """
-  every = [config.size(e.model, text, 'eval.sizes') for text in asked(e)]
+  every = [config.size(e.model, text, 'eval.sizes') for text in e.eval.sizes]
   least = tuple(map(min, zip(*every, strict=True)))
   if least not in every:
     raise ValueError(
-      f'eval.sizes = {", ".join(asked(e))}: none lies within all others, and '
-      f'the same targets are scored at each; add {sizes.write(least)}'
+      f'eval.sizes = {", ".join(e.eval.sizes)}: none lies within all others, '
+      f'and the same targets are scored at each; add {sizes.write(least)}'
     )
   return least
-
-
-def at_sizes(e: config.Experiment, texts: tuple[str, ...]) -> config.Experiment:
-  """The same experiment, evaluated at other sizes."""
-  return dataclasses.replace(e, eval=dataclasses.replace(e.eval, sizes=texts))

@@ -16,7 +16,7 @@ from extrapolation.output import files, signed, table
 log = logging.getLogger(__name__)
 
 # Rows that agree in these are of the same evaluation: the newer one stays.
-KEY = ('run', 'length', 'step', 'targets', 'within_documents')
+KEY = ('run', 'length', 'size', 'step', 'targets', 'within_documents')
 # What a row has that was written before there was such a column. Windows were
 # of one stream, whatever training read.
 BEFORE = dict(within_documents=0)
