@@ -57,14 +57,14 @@ def check_network(c: 'Network') -> None:
       'model.geometry = cross is between two texts: model.kind=encoder_decoder '
       'with model.cross=forward or backward'
     )
-  if c.patch and not (g.coordinates and len(g.axes) == 2):
+  if c.patch and not (g.shift_invariant and len(g.axes) == 2):
     raise ValueError(
       f'model.patch = {c.patch}: patches are of pictures, model.geometry=grid, '
       f'and this is {c.geometry}'
     )
   if c.table:
     geometry.sizes.parse(c.table, g, 'model.table')
-    if not g.coordinates:
+    if not g.shift_invariant:
       raise ValueError(
         f'model.table = {c.table}: a table is resized along coordinates, which '
         f'model.geometry = {c.geometry} does not have'
@@ -106,7 +106,7 @@ def check_encoding(encoding: rpe.RPE, g: Geometry, K: int) -> None:
         f'{where} is none; take a kernel alone, or model.kind=decoder'
       )
   beside = encoding.beside_bias
-  if beside and not g.coordinates:
+  if beside and not g.shift_invariant:
     raise ValueError(
       f'model.rpe = {name}: its {beside} needs coordinates, and {where} has '
       'distances alone; take an encoding that is a bias, or another geometry'
@@ -203,6 +203,6 @@ def positions(c: 'Network', text: str, key: str = 'size') -> int:
   if c.kind != 'encoder':
     return inner[0]
   g = of(c)
-  if g.coordinates:
+  if g.shift_invariant:
     return math.prod(inner)
   return len(g.places(inner))

@@ -41,10 +41,11 @@ class Geometry:
       sees every key.
     signed: `(query, key) -> ` the difference that says on which side the key
       lies, > 0 of one before the query; None where there are no two sides.
-    coordinates: whether `distance` is of differences of coordinates, each of
-      which a rotation can turn by.
     whole: whether distances are whole numbers, so that a table has them all.
     values: `n -> [n]`, the distances that the entries of a table are for.
+    shift_invariant: whether distance and sees read `key - query` alone, so that
+      two parts of a shape have the distances of any two that lie alike, and a
+      rotation can turn by each coordinate.
     log_count: `distance [d] -> [d]`, ln of how many keys lie at each distance
       of a query in the whole space, exact and readable as a formula; None of a
       space that has no end of its own, such as one given graph.
@@ -63,9 +64,9 @@ class Geometry:
   key_places: Callable[[Size], Integer[np.ndarray, 'S c']] | None = None
   sees: Callable[..., Bool[Array, '*t']] | None = None
   signed: Callable[..., Num[Array, '*t']] | None = None
-  coordinates: bool = False
   whole: bool = True
   values: Callable[[int], Num[Array, ' n']] = jnp.arange
+  shift_invariant: bool = False
   log_count: Count | None = of_line
   exact: bool = True
   query: Callable[[Size], int] = last

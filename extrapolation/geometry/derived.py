@@ -88,5 +88,6 @@ def with_class_token(geometry: Geometry) -> Geometry:
     distance=distance,
     sees=None if geometry.sees is None else sees,
     signed=None,
+    shift_invariant=False,
     log_count=None,
   )

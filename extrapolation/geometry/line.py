@@ -21,8 +21,8 @@ def make() -> base.Geometry:
     distance=difference,
     longest=lambda size: size[0] - 1,
     signed=difference,
-    coordinates=True,
     sees=sees,
+    shift_invariant=True,
     source='a text that is read from left to right',
   )
 
