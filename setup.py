@@ -109,6 +109,7 @@ setup(
     'gpt2': ['tiktoken>=0.9'],  # tokenizer gpt2
     # hf:, .parquet, .arrow, .zst, and tokenizer.json
     'hf': ['huggingface_hub>=0.30', 'pyarrow>=18', 'tokenizers>=0.20'],
+    'images': ['scikit-image>=0.25', 'scikit-learn>=1.6'],  # task:texture
     'lint': ['pyrefly==1.4.1', 'ruff==0.17.6'],
     'notebook': ['ipykernel', 'nbclient'],  # to test launch/colab.ipynb
     'tpu': ['jax[tpu]>=0.10'],

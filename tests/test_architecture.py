@@ -42,6 +42,7 @@ INNER = {
     'permissions',
     'probes',
     'sources',
+    'tasks',
     'tokenizers',
   ],
   'theory': ['errors', 'expression', 'asymptotics', 'enclosures'],
