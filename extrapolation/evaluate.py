@@ -5,10 +5,12 @@ the early-token effect alone (fewer targets have little context), so two
 numbers are given: over all targets, and over those at the end of a window.
 """
 
+import contextlib
 import dataclasses
 import logging
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -16,13 +18,18 @@ import numpy as np
 from etils import epath
 
 from extrapolation import cli, config, data, rpe, runs
-from extrapolation.cli import compilation_cache, flags, paths
-from extrapolation.evaluation import answers, eval_windows, window_certificate
+from extrapolation.cli import compilation_cache, flags, paths, values
+from extrapolation.evaluation import (
+  answers,
+  eval_windows,
+  size_sweep,
+  window_certificate,
+)
 from extrapolation.evaluation.length_sweep import one_length
-from extrapolation.output import files, plot, table
+from extrapolation.output import files, plot, size_plot, table
 from extrapolation.parallel import mesh, multihost, preemption
 from extrapolation.rpe import check as rpe_check
-from extrapolation.runs import eval_table, leases
+from extrapolation.runs import asked, eval_table, leases
 
 log = logging.getLogger('extrapolation.evaluate')  # also as __main__
 
@@ -53,6 +60,9 @@ def evaluate(
   to write in. `encoding` is another than the run was trained with, of
   parameters that it has (`runs.scored_as`).
 
+  A run that reads places is scored at `sizes`, the same targets at each, and
+  beside its loss stands that of the best predictions where it is known.
+
   A probe has examples in place of windows: the same at every length, with more
   filler in front, and `nll` and `accuracy` are of their answers (`answers`).
 
@@ -73,7 +83,8 @@ def evaluate(
     OSError: no checkpoint, or none that is sound.
   """
   e = runs.load_config(workdir)
-  s = dataclasses.replace(e.eval, **changes)
+  e = dataclasses.replace(e, eval=dataclasses.replace(e.eval, **changes))
+  s = e.eval
   kernel, hyper = rpe.parse(encoding)
   if (
     rpe.is_file(kernel)
@@ -93,8 +104,20 @@ def evaluate(
     r = r.on(
       multihost.every(lambda: _other(workdir, s, source, separator, field))
     )
-  text, within, longest = r.text(), e.data.within, max(s.lengths)
-  if asked := isinstance(text, data.Generated):
+  text, longest = r.text(), max(s.lengths)
+  for record, params in r.model.rpe_rows(r.params):
+    rpe_check.check(record, e.model.H, longest, params)
+  for record in set(r.model.encodings):
+    rpe_check.check_parts(record, e.model.H, e.train.T)
+  multihost.first(lambda: _writable(path.parent))
+  about = dict(rpe=about_encoding, seed=e.seed, train_length=e.train.T)
+  about |= dict(split=s.split, protocol=s.protocol, step=r.step)
+  about |= dict(run=runs.run_id(e), targets=s.tokens)
+  about |= dict(source=source or e.data.source)
+  if isinstance(text, data.Drawn):
+    return _of_sizes(r, e, path, about, lease)
+  within, probed = e.data.within, isinstance(text, data.Generated)
+  if isinstance(text, data.Generated):
     plan: dict[int, Any] = answers.plan(text, s)
     offsets, within = np.zeros(1, np.int64), False
   else:
@@ -104,27 +127,18 @@ def evaluate(
       n: eval_windows.windows(read, n, s.protocol, longest, s.tokens)
       for n in sorted(set(s.lengths))
     }
-  for record, params in r.model.rpe_rows(r.params):
-    rpe_check.check(record, e.model.H, longest, params)
-  for record in set(r.model.encodings):
-    rpe_check.check_parts(record, e.model.H, e.train.T)
-  multihost.first(lambda: _writable(path.parent))
   bias = jax.tree.map(np.asarray, r.model.bias(r.params, longest))
   rows, curves = [], {}
   with preemption.Preemption() as notice:
     for n, windows in plan.items():
-      score = answers.one_length if asked else one_length
+      score = answers.one_length if probed else one_length
       row, curves[n] = score(r, s, n, windows, bias, notice)
-      about = dict(rpe=about_encoding, seed=e.seed, train_length=e.train.T)
-      about |= dict(split=s.split, protocol=s.protocol, step=r.step)
-      about |= dict(run=runs.run_id(e), targets=s.tokens)
-      crossing = 0 if asked else eval_windows.crossing(windows, offsets)
-      about |= dict(source=source or e.data.source, crosses_documents=crossing)
-      about |= dict(within_documents=int(within))
+      crossing = 0 if probed else eval_windows.crossing(windows, offsets)
+      about |= dict(crosses_documents=crossing, within_documents=int(within))
       rows.append({**about, **row, **runs.provenance()})
   multihost.first(lambda: _write(path, rows, curves, e.train.T, lease))
   extra = () if s.window == 'full' else ('window_error', 'window_error_mean')
-  columns = answers.COLUMNS if asked else COLUMNS + extra
+  columns = answers.COLUMNS if probed else COLUMNS + extra
   log.info('%s', table.text(rows, columns))
   if any(row['crosses_documents'] for row in rows):
     log.info(
@@ -142,6 +156,65 @@ def evaluate(
     )  # fmt: skip
   log.info('wrote %s; .png, -position.png, -position-*.npy beside it', path)
   return rows
+
+
+def _of_sizes(
+  r: runs.Trained,
+  e: config.Experiment,
+  path: pathlib.Path | epath.Path,
+  about: dict,
+  lease: leases.Lease | None,
+) -> list[dict]:
+  """`evaluate` of a run that reads places, at `eval.sizes`."""
+  text, rows, means = r.text(), [], {}
+  assert isinstance(text, data.Drawn)
+  plan = size_sweep.plan(text, e)
+  with preemption.Preemption() as notice:
+    for name, numbers in plan.items():
+      row, means[name] = size_sweep.one_size(r, e, name, numbers, notice)
+      extra = dict(crosses_documents=0, within_documents=0)
+      rows.append({**about, **row, **extra, **runs.provenance()})
+  multihost.first(lambda: _write_sizes(path, rows, means, e, lease))
+  log.info('%s', table.text(rows, size_sweep.COLUMNS))
+  log.info('wrote %s; .png, -places.png beside it', path)
+  return rows
+
+
+def _write_sizes(
+  path: pathlib.Path | epath.Path,
+  rows: list[dict],
+  means: dict[str, np.ndarray],
+  e: config.Experiment,
+  lease: leases.Lease | None,
+) -> None:
+  with _outputs(path, lease) as folder:
+    every = eval_table.merged(path, rows)
+    alike = [row for row in every if eval_table.alike(row, rows[0])]
+    what = size_plot.value_of(rows)
+    size_plot.sizes(folder / f'{path.stem}.png', {e.data.source: alike})
+    size_plot.places(
+      folder / f'{path.stem}-places.png', means, asked.within(e),
+      size_plot.NAMES[what],
+    )  # fmt: skip
+    for name, mean in means.items():
+      np.save(folder / f'{path.stem}-places-{name}.npy', mean)
+    table.write(folder / path.name, every)
+
+
+@contextlib.contextmanager
+def _outputs(
+  path: pathlib.Path | epath.Path, lease: leases.Lease | None
+) -> Iterator[pathlib.Path]:
+  """A folder whose files are named beside `path` once all are written."""
+  if lease:  # before a lock file is made, and again before files are named
+    lease.check()
+  with (
+    eval_table.turn(path),
+    files.outputs(path.parent, last=path.name) as folder,
+  ):
+    yield folder
+    if lease:
+      lease.check()
 
 
 def _writable(folder: os.PathLike) -> None:
@@ -180,12 +253,7 @@ def _write(
   lease: leases.Lease | None,
 ) -> None:
   counts = {row['length']: row['windows'] for row in rows}
-  if lease:  # before a lock file is made, and again before files are named
-    lease.check()
-  with (
-    eval_table.turn(path),
-    files.outputs(path.parent, last=path.name) as folder,
-  ):
+  with _outputs(path, lease) as folder:
     every = eval_table.merged(path, rows)
     alike = [row for row in every if eval_table.alike(row, rows[0])]
     for n, curve in curves.items():
@@ -194,8 +262,10 @@ def _write(
     plot.positions(figure, curves, counts, train_length)
     plot.lengths(folder / f'{path.stem}.png', alike)
     table.write(folder / path.name, every)
-    if lease:
-      lease.check()
+
+
+def _sizes(text: str) -> tuple[str, ...]:
+  return tuple(values.items(text))
 
 
 def main(argv: list[str]) -> None:
@@ -211,6 +281,8 @@ def main(argv: list[str]) -> None:
   )
   add('--lengths', type=flags.wholes, metavar='N,N,...',
       help="default: the run's eval.lengths")  # fmt: skip
+  add('--sizes', type=_sizes, metavar='16x32,..',
+      help="of places; default: the run's eval.sizes")  # fmt: skip
   add('--protocol', help='nonoverlap | sliding:STRIDE | last:K')
   add('--split', help='train | valid | test')
   add('--tokens', type=int, help='targets scored at every length; 0 is all')
