@@ -6,7 +6,7 @@ from extrapolation.rpe import base
 SOURCE = 'Press et al. 2022, arXiv 2108.12409'
 
 
-def make(H: int, *, sides: bool = False) -> base.RPE:
+def make(H: int, *, slope: float = 0.0, sides: bool = False) -> base.RPE:
   r"""ALiBi: a straight line, bias_h(t) = -k_h t.
 
   >>> make(8).bias(jnp.arange(3), {})[0]  # k = 2^-1
@@ -16,12 +16,12 @@ def make(H: int, *, sides: bool = False) -> base.RPE:
   head H / 2 + h those behind it, by the slopes of H / 2 heads.
   """
   if not sides:
-    return base.scaled(H, lambda x: -x, SOURCE)
+    return base.scaled(H, lambda x: -x, SOURCE, slope)
   if H % 2:
     raise ValueError(
       f'H = {H}: alibi of two sides needs an even number of heads'
     )
-  k = base.slopes(H // 2)
+  k = base.steepness(H // 2, slope)
 
   def bias(distance: Num[Array, ' d'], params: base.Params):
     del params

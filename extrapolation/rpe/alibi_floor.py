@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from extrapolation.rpe import base
 
 
-def make(H: int, floor: float = 1e-6) -> base.RPE:
+def make(H: int, floor: float = 1e-6, *, slope: float = 0.0) -> base.RPE:
   r"""ALiBi above a floor: bias_h(t) = ln(exp(-k_h t) + floor).
 
   Divergent, but near: no weight is ever below `floor`, so their sum is
@@ -19,4 +19,5 @@ def make(H: int, floor: float = 1e-6) -> base.RPE:
     H,
     lambda x: jnp.logaddexp(-x, math.log(floor)),
     'a control of this project, after Press et al. 2022, arXiv 2108.12409',
+    slope,
   )

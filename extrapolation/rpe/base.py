@@ -6,6 +6,7 @@ index, in tokens, >= 0 (causal).
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -153,12 +154,32 @@ def slopes(H: int) -> Float[Array, 'H 1']:
   return jnp.asarray([2.0**-e for e in exponents], jnp.float32)[:, None]
 
 
-def scaled(H: int, log_weight: Callable, source: str) -> RPE:
-  """bias_h(t) = log_weight(k_h t): a fixed head scale inside the argument."""
+def steepness(H: int, slope: float) -> Float[Array, 'H 1']:
+  """Head scales k_h: `slopes`, or one slope > 0 of all heads; 0 is none.
+
+  Raises:
+    ValueError: a slope below 0.
+  """
+  if not 0 <= slope < math.inf:
+    raise ValueError(
+      f'slope = {slope}: one of all heads is > 0; 0 gives each its own'
+    )
+  return jnp.full((H, 1), slope, jnp.float32) if slope else slopes(H)
+
+
+def scaled(
+  H: int, log_weight: Callable, source: str, slope: float = 0.0
+) -> RPE:
+  """bias_h(t) = log_weight(k_h t): a fixed head scale inside the argument.
+
+  k_h are those of `steepness`: ALiBi's, or one `slope` in every head.
+  """
+  steepness(H, slope)  # of a user's mistake
 
   def bias(distance: Num[Array, ' d'], params: Params):
     del params
-    return log_weight(slopes(H) * distance.astype(jnp.float32))
+    k = steepness(H, slope)
+    return log_weight(k * distance.astype(jnp.float32))
 
   return RPE(bias=bias, source=source)
 

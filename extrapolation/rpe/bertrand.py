@@ -4,7 +4,7 @@ from jaxtyping import Array, Float
 from extrapolation.rpe import base
 
 
-def make(H: int, exponent: float = 2.0) -> base.RPE:
+def make(H: int, exponent: float = 2.0, *, slope: float = 0.0) -> base.RPE:
   r"""Bertrand series 1/(n ln^p n): bias = -(z + p ln z), z = ln(3 + k_h t).
 
   p = exponent. The sum of weights is finite where p > 1, and falls more slowly
@@ -21,4 +21,6 @@ def make(H: int, exponent: float = 2.0) -> base.RPE:
     z = jnp.log(3 + x)
     return -(z + exponent * jnp.log(z))
 
-  return base.scaled(H, log_weight, 'Bertrand series, after log_harmonic')
+  return base.scaled(
+    H, log_weight, 'Bertrand series, after log_harmonic', slope
+  )

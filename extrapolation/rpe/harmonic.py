@@ -3,7 +3,7 @@ import jax.numpy as jnp
 from extrapolation.rpe import base
 
 
-def make(H: int, exponent: float = 1.0) -> base.RPE:
+def make(H: int, exponent: float = 1.0, *, slope: float = 0.0) -> base.RPE:
   r"""Divergent control 1/n: bias_h(t) = -exponent ln(1 + k_h t).
 
   The sum of weights is finite where exponent > 1: with 1.05 it has the far
@@ -19,4 +19,5 @@ def make(H: int, exponent: float = 1.0) -> base.RPE:
     H,
     lambda x: -exponent * jnp.log1p(x),
     'Qin et al. 2024, control 1/n, arXiv 2307.10156',
+    slope,
   )

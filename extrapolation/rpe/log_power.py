@@ -3,7 +3,7 @@ import jax.numpy as jnp
 from extrapolation.rpe import base
 
 
-def make(H: int, exponent: float = 1.5) -> base.RPE:
+def make(H: int, exponent: float = 1.5, *, slope: float = 0.0) -> base.RPE:
   r"""Power of a logarithm: bias_h(t) = -ln^p(3 + k_h t), p = exponent.
 
   Weights fall faster than any n^-q and slower than any exp(-n^q) where p > 1;
@@ -19,4 +19,5 @@ def make(H: int, exponent: float = 1.5) -> base.RPE:
     H,
     lambda x: -jnp.power(jnp.log(3 + x), exponent),
     'after Qin et al. 2024, Type 2, arXiv 2307.10156',
+    slope,
   )

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 from extrapolation.rpe import base
 
 
-def make(H: int, exponent: float = 2.0) -> base.RPE:
+def make(H: int, exponent: float = 2.0, *, slope: float = 0.0) -> base.RPE:
   r"""Any power: bias_h(t) = -(k_h t)^exponent; ALiBi is 1, exp_sqrt is 1/2.
 
   >>> bias = make(8).bias(jnp.arange(513), {})[-1]  # k = 2^-8
@@ -16,4 +16,5 @@ def make(H: int, exponent: float = 2.0) -> base.RPE:
     H,
     lambda x: -jnp.power(x, exponent),
     'development history of arXiv 2307.10156',
+    slope,
   )

@@ -6,12 +6,9 @@ from extrapolation.rpe import base
 
 
 def make(
-  H: int,
-  buckets: int = 32,
-  max_distance: int = 128,
-  *,
+  H: int, buckets: int = 32, max_distance: int = 128, *,
   bidirectional: bool = False,
-) -> base.RPE:
+) -> base.RPE:  # fmt: skip
   r"""T5: bias_h(t) = value[bucket(t), h], one learned per bucket and head.
 
   With n buckets on a side and E = n / 2: bucket(t) = t for t < E, otherwise
@@ -29,11 +26,8 @@ def make(
     )
 
   def bias(distance: Num[Array, ' d'], params: base.Params):
-    t = (
-      abs(distance.astype(jnp.float32))
-      if bidirectional
-      else distance.astype(jnp.float32)
-    )
+    t = distance.astype(jnp.float32)
+    t = abs(t) if bidirectional else t
     log_share = jnp.log(jnp.maximum(t, E) / E) / jnp.log(max_distance / E)
     far = jnp.minimum(E + jnp.floor(E * log_share), n - 1)
     bucket = jnp.where(t < E, t, far).astype(jnp.int32)
@@ -44,9 +38,5 @@ def make(
   def init(key: PRNGKeyArray):
     return dict(value=0.02 * jax.random.normal(key, (buckets, H)))
 
-  return base.RPE(
-    bias=bias,
-    init=init,
-    directed=bidirectional,
-    source='Raffel et al. 2020, arXiv 1910.10683',
-  )
+  source = 'Raffel et al. 2020, arXiv 1910.10683'
+  return base.RPE(bias=bias, init=init, directed=bidirectional, source=source)

@@ -190,7 +190,7 @@ def test_errors_name_what_there_is():
   with pytest.raises(ValueError, match="no encoding 'alibbi'.*'alibi'.*type2"):
     rpe.get('alibbi', 8)
   with pytest.raises(ValueError, match="no hyperparameter 'width'.*has: none"):
-    rpe.get('alibi', 8, width=3)
+    rpe.get('none', 8, width=3)
   with pytest.raises(ValueError, match='exponent = -1'):
     rpe.get('power', 8, exponent=-1.0)
   with pytest.raises(ValueError, match='floor = 1.0'):
