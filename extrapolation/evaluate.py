@@ -22,6 +22,7 @@ from extrapolation.cli import compilation_cache, flags, paths, values
 from extrapolation.evaluation import (
   answers,
   eval_windows,
+  mass_by_distance,
   size_sweep,
   window_certificate,
 )
@@ -174,9 +175,10 @@ def _of_sizes(
       row, means[name] = size_sweep.one_size(r, e, name, numbers, notice)
       extra = dict(crosses_documents=0, within_documents=0)
       rows.append({**about, **row, **extra, **runs.provenance()})
-  multihost.first(lambda: _write_sizes(path, rows, means, e, lease))
+  mass = mass_by_distance.of_run(r, e)
+  multihost.first(lambda: _write_sizes(path, rows, means, mass, e, lease))
   log.info('%s', table.text(rows, size_sweep.COLUMNS))
-  log.info('wrote %s; .png, -places.png beside it', path)
+  log.info('wrote %s; .png, -places.png, -attention.png beside it', path)
   return rows
 
 
@@ -184,6 +186,7 @@ def _write_sizes(
   path: pathlib.Path | epath.Path,
   rows: list[dict],
   means: dict[str, np.ndarray],
+  mass: mass_by_distance.Mass | None,
   e: config.Experiment,
   lease: leases.Lease | None,
 ) -> None:
@@ -198,6 +201,9 @@ def _write_sizes(
     )  # fmt: skip
     for name, mean in means.items():
       np.save(folder / f'{path.stem}-places-{name}.npy', mean)
+    if mass is not None:
+      size_plot.masses(folder / f'{path.stem}-attention.png', *mass)
+      np.save(folder / f'{path.stem}-attention.npy', np.stack(mass))
     table.write(folder / path.name, every)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from extrapolation import cli, config, data, model, rpe, runs
 from extrapolation.cli import compilation_cache, paths, prompts
 from extrapolation.evaluation import window_certificate
+from extrapolation.runs import asked
 
 log = logging.getLogger('extrapolation.generate')  # also as __main__
 
@@ -78,6 +79,7 @@ def generate(
     raise ValueError(f'--tokens={tokens}: needs >= 1, <= {LONGEST}')
   if not 0 <= seed < 2**32:
     raise ValueError(f'--seed={seed}: needs 0 .. 2^32 - 1')
+  asked.decoder(runs.load_config(workdir), 'generation')
   r = runs.load(workdir, step, text=False)
   ids = [r.tokenizer.eos, *map(int, r.tokenizer.encode(prompt))]
   model.check_length(r.model, len(ids) + tokens)

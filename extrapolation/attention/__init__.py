@@ -17,7 +17,10 @@ from extrapolation.attention import (
   truncation,
 )
 from extrapolation.attention.kernel import Kernel
-from extrapolation.attention.places import attend_places
+from extrapolation.attention.places import (
+  attend_places,
+  attend_places_with_weights,
+)
 from extrapolation.attention.positions import Positions, accumulate
 from extrapolation.attention.precision import wide
 from extrapolation.attention.terms import Scored, Terms
@@ -29,6 +32,7 @@ __all__ = [
   'accumulate',
   'attend',
   'attend_places',
+  'attend_places_with_weights',
   'attend_with_lse',
   'choose',
 ]

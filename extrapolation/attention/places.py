@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from typing import Any
 
 import jax
 import numpy as np
@@ -68,11 +69,37 @@ def attend_places(
       f'no implementation {implementation!r} of attention over places; there '
       f'are: auto, {", ".join(IMPLEMENTATIONS)}'
     )
-  tile = Tile(geometry, None, q.shape[2])
-  if isinstance(bias, Kernel):
-    tile, bias = Tile(geometry, bias.bias, q.shape[2]), bias.params
+  tile, bias = _tile(bias, geometry, q.shape[2])
   attend = IMPLEMENTATIONS[implementation]
   return attend(q, k, v, bias, hidden, queries, keys, tile).astype(v.dtype)
+
+
+def attend_places_with_weights(
+  q: Float[Array, 'B T H K'],
+  k: Float[Array, 'B S H K'],
+  v: Float[Array, 'B S H K'],
+  bias: Float[Array, 'H n'] | Kernel | None,
+  geometry: Geometry,
+  queries: Integer[Array, 'T c'] | Integer[np.ndarray, 'T c'],
+  keys: Integer[Array, 'S c'] | Integer[np.ndarray, 'S c'],
+  *,
+  hidden: Bool[Array, 'B S'] | None = None,
+) -> tuple[Float[Array, 'B T H K'], Float[Array, 'B H T S']]:
+  """What `attend_places` gives, and its weights: dense, to look at."""
+  bias, queries, keys = places_checks.operands(
+    q, k, v, bias, geometry, queries, keys, hidden, None
+  )
+  tile, bias = _tile(bias, geometry, q.shape[2])
+  return places_reference.attend(q, k, v, bias, hidden, queries, keys, tile)
+
+
+def _tile(
+  bias: Array | Kernel | None, geometry: Geometry, H: int
+) -> tuple[Tile, Any]:
+  """What makes a tile of bias, and its arrays."""
+  if isinstance(bias, Kernel):
+    return Tile(geometry, bias.bias, H), bias.params
+  return Tile(geometry, None, H), bias
 
 
 @functools.cache

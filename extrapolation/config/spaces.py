@@ -165,6 +165,11 @@ def check_sizes(c: 'Model', train: 'Train', e: 'Eval') -> int:
 
 def evaluated(c: 'Model', train: 'Train', e: 'Eval') -> 'Eval':
   """The section `eval` with all sizes, and their positions as lengths."""
+  if e.probe:
+    raise ValueError(
+      f'eval.probe = {e.probe} asks a decoder for a token that it has read; '
+      f"of model.kind = {c.kind} leave it as it is, ''"
+    )
   texts = e.sizes or (train.size,)
   lengths = tuple(positions(c, text, 'eval.sizes') for text in texts)
   if len({*texts}) < len(texts):

@@ -82,7 +82,7 @@ class Network:
     """
     module = nnx.merge(self.graph, params)
     if self.config.kind != 'decoder':
-      return self._in_space(module, bias, tokens, key, space, source)
+      return self._in_space(module, bias, tokens, key, space, source, attend)
     seen = {} if documents is None else dict(documents=documents)
     if positions is None:
       positions = (
@@ -105,7 +105,8 @@ class Network:
     key: PRNGKeyArray | None,
     space: Space | None,
     source: Array | None,
-  ) -> Float[Array, 'B T D']:
+    attend: Callable | None,
+  ):
     """`hidden` of an encoder, or of a decoder that reads one."""
     c = self.config
     if c.kind == 'encoder':
@@ -113,16 +114,16 @@ class Network:
         raise ValueError(
           'an encoder reads a shape: give space=model.space(size)'
         )
-      x = _encoded(module, bias, tokens, key, space)
-      if c.pool == 'cls':
-        return x[:, :1]
-      return x.mean(1, keepdims=True) if c.pool else x
+      x, arrays = _encoded(module, bias, tokens, key, space, attend)
+      if c.pool:
+        x = x[:, :1] if c.pool == 'cls' else x.mean(1, keepdims=True)
+      return x if arrays is None else (x, arrays)
     if source is None:
       raise ValueError('an encoder-decoder reads a text: give source=[B, S]')
     assert module.encoder is not None
     (T, S), directed = (tokens.shape[1], source.shape[1]), self.directed
     inner = spaces.make('both', (S,), directed=directed)
-    memory = _encoded(module.encoder, bias, source, key, inner)
+    memory, _ = _encoded(module.encoder, bias, source, key, inner, attend)
     if directed:  # the side before a query is all that a decoder has
       bias = bias[..., derived.coded(np.arange(max(T, S)))]
     clock = c.cross
@@ -179,12 +180,11 @@ def _encoded(
   tokens: Array,
   key: PRNGKeyArray | None,
   space: Space,
-) -> Float[Array, 'B T D']:
+  attend: Callable | None,
+) -> tuple[Float[Array, 'B T D'], Any]:
   inputs = Inputs(positions=jnp.asarray(space.positions))
-  x, _ = module(
-    tokens, bias, inputs, key, space.attend, operator.add, space=space
-  )
-  return x
+  attend = attend or space.attend
+  return module(tokens, bias, inputs, key, attend, operator.add, space=space)
 
 
 def _attend(

@@ -75,6 +75,33 @@ def _lines(
   ax.minorticks_off()
 
 
+def masses(
+  path: str | os.PathLike,
+  measured: Float[np.ndarray, 'N H n'],
+  of_bias: Float[np.ndarray, 'N H n'],
+) -> None:
+  """Attention mass by distance, a panel per layer and a colour per head.
+
+  measured: lines; of_bias: what the bias alone gives, dashed.
+  """
+  layers, heads, n = measured.shape
+  page = Figure(figsize=(2 + 3.2 * layers, 3.8), layout='constrained')
+  axes = page.subplots(1, layers, sharey=True, squeeze=False)[0]
+  t = np.arange(n)
+  for i, ax in enumerate(axes):
+    figure.plain(ax)
+    for h in range(heads):
+      ax.plot(t, measured[i, h], color=f'C{h % 10}', lw=1.2)
+      ax.plot(t, of_bias[i, h], '--', color=f'C{h % 10}', lw=0.9, alpha=0.7)
+    ax.set(yscale='log', xlabel='distance', title=f'layer {i + 1}')
+    ax.set_ylim(bottom=max(1e-7, ax.get_ylim()[0]))
+  axes[0].set_ylabel('share of attention at this distance')
+  axes[0].plot([], [], color='0.3', label='measured, per head')
+  axes[0].plot([], [], '--', color='0.3', label='of the bias alone')
+  axes[0].legend(fontsize=8, frameon=False)
+  figure.save(page, path)
+
+
 def places(
   path: str | os.PathLike,
   means: Mapping[str, Float[np.ndarray, ' t']],
@@ -101,7 +128,7 @@ def places(
       x, cmap='RdBu_r', vmin=-scale, vmax=scale, aspect='auto',
       interpolation='nearest',
     )  # fmt: skip
-    ax.set_title(f'in {name}: mean {np.nanmean(x):+.4f}', fontsize=9)
+    ax.set_title(f'in {name}', fontsize=9)
     ax.set_xticks([])
     ax.set_yticks([])
   page.colorbar(drawn, ax=list(axes), label=what, shrink=0.8)

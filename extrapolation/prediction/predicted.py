@@ -76,6 +76,12 @@ class Predicted:
 
 def check(e: config.Experiment) -> None:
   """Raises ValueError for an evaluation that no law was fitted on."""
+  if e.model.kind != 'decoder':
+    raise ValueError(
+      f'no prediction for model.kind = {e.model.kind}: the law is of texts '
+      'that a decoder reads; what is known of an encoding in a space, theory '
+      'says: python -m extrapolation.theory --geometry=..'
+    )
   if e.eval.protocol != WINDOWS or e.eval.window != FULL:
     raise ValueError(
       f'no prediction for eval.protocol = {e.eval.protocol}, eval.window = '

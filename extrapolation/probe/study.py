@@ -9,7 +9,7 @@ from extrapolation.output import progress
 from extrapolation.probe import answers, forward, predicted
 from extrapolation.probe.grid import Grid, Settings
 from extrapolation.rpe import check
-from extrapolation.runs import run_folder
+from extrapolation.runs import asked, run_folder
 
 
 class Study(NamedTuple):
@@ -49,6 +49,7 @@ def load(workdir: str, step: int | None, encoding: str = '') -> runs.Trained:
   Raises:
     ValueError, OSError: as `runs.load` and `runs.scored_as`.
   """
+  asked.decoder(runs.load_config(workdir), 'a probe')
   run = runs.load(workdir, step, text=False)
   return runs.scored_as(run, encoding) if encoding else run
 

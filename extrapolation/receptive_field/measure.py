@@ -24,6 +24,7 @@ from extrapolation.receptive_field import (
 )
 from extrapolation.receptive_field.estimators import flop_count
 from extrapolation.receptive_field.estimators.settings import Settings, starts
+from extrapolation.runs import asked
 from extrapolation.theory import NotJudged
 
 CHECKED = 4  # windows of text on which certificates are checked
@@ -183,6 +184,7 @@ def study(
   Raises:
     ValueError, OSError: as `runs.load`; settings that do not fit its text.
   """
+  asked.decoder(runs.load_config(workdir), 'the receptive field in tokens')
   run = runs.load(workdir, step)
   train, tokens = run.config.train.T, run.text().tokens(settings.split)
   documents = None  # training reads across them

@@ -62,6 +62,15 @@ def checked(text: data.Dataset, e: config.Experiment) -> data.Dataset:
   return sized
 
 
+def decoder(e: config.Experiment, what: str) -> None:
+  """Raises ValueError unless a model reads a text from left to right."""
+  if e.model.kind != 'decoder':
+    raise ValueError(
+      f'{what} is of model.kind = decoder, and this run is of kind '
+      f'{e.model.kind}, which is scored by size: evaluate --sizes=..'
+    )
+
+
 def within(e: config.Experiment) -> tuple[int, ...]:
   """The smallest size, whose targets are scored at every one.
 

@@ -42,15 +42,16 @@ def run_id(e: config.Experiment) -> str:
   Where its text lies is no part of it.
   """
   default, ours = trained_by(config.Experiment()), trained_by(e)
-  ours['model']['rpe_args'] = _first_known(e.model.rpe, ours['model'])
+  for section in default['model'], ours['model']:
+    section['rpe_args'] = _first_known(section)
   for key in PLACES:
     del default['data'][key], ours['data'][key]
   return signed.digest(config.differences(default, ours))
 
 
-def _first_known(kernel: str, section: Mapping) -> dict:
+def _first_known(section: Mapping) -> dict:
   """Hyperparameters, without those added later that are the default."""
-  later = rpe.added_later(kernel)
+  later = rpe.added_later(section['rpe'])
   return {
     k: v
     for k, v in section['rpe_args'].items()
