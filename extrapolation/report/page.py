@@ -10,7 +10,13 @@ from markupsafe import Markup
 from extrapolation import config
 from extrapolation.output import html, plot
 from extrapolation.prediction import Record, text
-from extrapolation.report import figure, probes, scored, theory_vs_measured
+from extrapolation.report import (
+  figure,
+  places,
+  probes,
+  scored,
+  theory_vs_measured,
+)
 from extrapolation.report.summary import Run, by_encoding, spread, title
 from extrapolation.theory import trained
 
@@ -31,12 +37,14 @@ def body(
   done = len(runs) - len(missing)
   yield html.text(
     f'{done} of {len(runs)} runs finished'
-    + (f'; {title(rows)}.' if rows else '.')
+    + (f'; {_title(rows)}.' if rows else '.')
   )
   if missing:
     yield html.text('Missing, and in no number below:', 'missing')
     yield html.items(missing, 'missing')
-  if rows:
+  if places.of_places(rows):
+    yield from places.pieces(runs, rows)
+  elif rows:
     yield from _lengths(rows)
     yield from _theory(runs)
     yield from probes.pieces(runs)
@@ -47,6 +55,10 @@ def body(
     yield html.figure(plot.curves, 'training loss by step', begun)
   yield from _learned(runs)
   yield from _origin(runs, rows)
+
+
+def _title(rows: Sequence[dict]) -> str:
+  return places.title(rows) if places.of_places(rows) else title(rows)
 
 
 def _lengths(rows: Sequence[dict]) -> Iterator[Markup]:

@@ -3,9 +3,16 @@
 import logging
 import pathlib
 
-from extrapolation.output import files, html, plot, signed, table
+from extrapolation.output import (
+  files,
+  html,
+  plot,
+  signed,
+  size_plot,
+  table,
+)
 from extrapolation.prediction import Record, record
-from extrapolation.report import page, probes, scored
+from extrapolation.report import page, places, probes, scored
 from extrapolation.report.summary import by_encoding, read, title
 
 log = logging.getLogger(__name__)
@@ -22,13 +29,7 @@ def write(workdir: str) -> None:
   wrote = [folder / 'report.html']
   if rows:
     table.write(folder / 'sweep.csv', rows)
-    plot.lengths(folder / 'sweep.png', rows, title=title(rows))
-    lines = by_encoding(rows)
-    seeds = len({row['seed'] for row in rows})
-    log.info(
-      '\nperplexity by length, median [min..max] of %d seeds; %s\n\n%s',
-      seeds, title(rows), table.text(lines, lines[0]),
-    )  # fmt: skip
+    _show(folder, rows)
     wrote += [folder / 'sweep.csv', folder / 'sweep.png']
   wrote += probes.write(folder, runs)
   missing = [f'{one.name}: {one.state}' for one in runs if not one.rows]
@@ -46,6 +47,21 @@ def write(workdir: str) -> None:
   )
   files.write_text(folder / 'report.html', text)
   log.info('\nwrote %s', ', '.join(map(str, wrote)))
+
+
+def _show(folder: pathlib.Path, rows: list[dict]) -> None:
+  """The table of all runs, and their figure."""
+  if places.of_places(rows):
+    size_plot.sizes(folder / 'sweep.png', {places.title(rows): rows})
+    (what, lines), about = places.lines(rows), places.title(rows)
+  else:
+    plot.lengths(folder / 'sweep.png', rows, title=title(rows))
+    what, lines, about = 'perplexity by length', by_encoding(rows), title(rows)
+  seeds = len({row['seed'] for row in rows})
+  log.info(
+    '\n%s, median [min..max] of %d seeds; %s\n\n%s',
+    what, seeds, about, table.text(lines, lines[0]),
+  )  # fmt: skip
 
 
 def _prediction(workdir: str) -> Record | str:
