@@ -76,8 +76,9 @@ def make(
     numbers = np.concatenate(levels)
     starts = np.cumsum([0, *map(len, levels)])
     labels = _broadcast(_shifts(numbers[:, 0], flip, symbols), r, starts)
-    # The root of the smallest tree, vertex `top` of its level, has its label.
-    labels = (labels + label - labels[starts[-2 - least] + top]) % symbols
+    # The smallest tree is the same in all: its root has the label drawn first.
+    root = starts[depth - least] + top if leaf else 0
+    labels = (labels + label - labels[root]) % symbols
     candidate = np.zeros(len(labels), bool)  # may be masked
     inside = np.zeros(len(labels), bool)  # and be scored
     if leaf:
