@@ -109,7 +109,8 @@ setup(
     'gpt2': ['tiktoken>=0.9'],  # tokenizer gpt2
     # hf:, .parquet, .arrow, .zst, and tokenizer.json
     'hf': ['huggingface_hub>=0.30', 'pyarrow>=18', 'tokenizers>=0.20'],
-    'images': ['scikit-image>=0.25', 'scikit-learn>=1.6'],  # task:texture
+    # task:texture, task:digits
+    'images': ['scikit-image>=0.25', 'scikit-learn>=1.6'],
     'lint': ['pyrefly==1.4.1', 'ruff==0.17.6'],
     'notebook': ['ipykernel', 'nbclient'],  # to test launch/colab.ipynb
     'tpu': ['jax[tpu]>=0.10'],

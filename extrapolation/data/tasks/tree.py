@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST = 1 << 20  # vertices
 # Uniform in [0, 1), of each vertex of a level: one for its label, and its order
 # of `masking.example`.
-Level = Float[np.ndarray, 'n 2']
+Level = Float[np.ndarray, '_ 2']
 
 
 def make(
@@ -46,7 +46,7 @@ def make(
   if at not in ('root', 'leaf'):
     raise ValueError(f'at = {at!r}: task tree has root, leaf')
   leaf = at == 'leaf'
-  base.check_share('tree', masked, 1 if leaf else 0.5)
+  base.check_share('tree', masked, 1.0 if leaf else 0.5)
   beta = math.log((1 - flip) * (symbols - 1) / flip)
   deepest = _deepest(r)
 
@@ -76,8 +76,9 @@ def make(
     numbers = np.concatenate(levels)
     starts = np.cumsum([0, *map(len, levels)])
     labels = _broadcast(_shifts(numbers[:, 0], flip, symbols), r, starts)
-    # The root of the smallest tree, vertex `top` of its level, has its label.
-    labels = (labels + label - labels[starts[-2 - least] + top]) % symbols
+    # The smallest tree is the same in all: its root has the label drawn first.
+    root = starts[depth - least] + top if leaf else 0
+    labels = (labels + label - labels[root]) % symbols
     candidate = np.zeros(len(labels), bool)  # may be masked
     inside = np.zeros(len(labels), bool)  # and be scored
     if leaf:
@@ -93,7 +94,7 @@ def make(
       order=np.where(candidate, numbers[:, 1], masking.NEVER),
       share=masked if leaf else 2 * masked,
       inside=inside,
-      nats=_nats(labels, r, starts[-2], symbols, beta),
+      nats=_nats(labels, r, int(starts[-2]), symbols, beta),
       mask=symbols,
     )
 
