@@ -195,7 +195,10 @@ def _write_sizes(
     alike = [row for row in every if eval_table.alike(row, rows[0])]
     what = size_plot.value_of(rows)
     size_plot.sizes(folder / f'{path.stem}.png', {e.data.source: alike})
-    size_plot.places(
+    if e.model.pool:  # one answer, of no place
+      means = {}
+    if means:
+      size_plot.places(
       folder / f'{path.stem}-places.png', means, asked.within(e),
       size_plot.NAMES[what],
     )  # fmt: skip
