@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from extrapolation.output import figure
+from extrapolation.probe import text
 from extrapolation.probe.figure import reach_axis, title, tokens_axis
 
 STYLES = ('-', '--', '-.', ':')
@@ -33,7 +34,7 @@ def save(
   axes = page.subplots(1, 3, width_ratios=(1.2, 1.2, 0.8))
   page.suptitle(
     f'{runs} runs, probe {first["probe"]}, {first["examples"]} needles per '
-    f'cell, trained at {first["train_length"]:,}',
+    f'cell, trained at {first["train_length"]:,}{text.through(first)}',
     fontsize=11,
   )
   looks = {name: look(i) for i, name in enumerate(names)}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from extrapolation.output import figure
 from extrapolation.prediction.reach import HALF
-from extrapolation.probe import reach
+from extrapolation.probe import reach, text
 
 SLICES = 7  # lines of a slice
 WRITTEN = 240  # cells, up to which each has its number in it
@@ -31,7 +31,7 @@ def one(
   page.suptitle(
     f'{first["encoding"]}, seed {first["seed"]}: probe {first["probe"]}, '
     f'{first["examples"]} needles per cell, trained at '
-    f'{first["train_length"]:,} (red)',
+    f'{first["train_length"]:,} (red){text.through(reaches[0])}',
     fontsize=11,
   )
   axes = page.subplots(2, 3, width_ratios=(1.15, 1, 1))
@@ -51,8 +51,8 @@ def one(
   figure.save(page, path, dpi=100)
 
 
-def title(ax: Axes, text: str) -> None:
-  ax.set_title(text, loc='left', fontsize=10)
+def title(ax: Axes, words: str) -> None:
+  ax.set_title(words, loc='left', fontsize=10)
 
 
 def _map(
@@ -145,6 +145,9 @@ def _reach(ax: Axes, reaches: Sequence[dict]) -> None:
               label='measured')  # fmt: skip
   farthest = [row['farthest'] for row in reaches]
   ax.plot(n, farthest, ':', color='0.4', lw=1, label='the farthest there is')
+  if all(_number(row.get('in_sight')) for row in reaches):
+    seen = [row['in_sight'] for row in reaches]
+    ax.plot(n, seen, '--', color='C2', lw=1, label='what a head sees')
   reach_axis(ax, reaches)
   ax.legend(fontsize=8, frameon=False)
   why = '' if judged else f'\nprediction {reaches[0]["why"]}'
