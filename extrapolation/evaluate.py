@@ -60,8 +60,9 @@ def evaluate(
   columns `window_error` and `window_error_mean` then bound what that can change
   in an attention output, as a share of the largest value vector: for the query
   that may lose most, and in the mean over queries, heads and layers; they stay
-  empty where the weight of a key is of the text (a clock, a heat or a score)
-  and keys are counted. `certified:ERROR` then takes differences of the clock.
+  empty for a probe, and where the weight of a key is of the text (a clock, a
+  heat or a score) and keys are counted. `certified:ERROR` then takes
+  differences of the clock.
 
   `changes` replace fields of the run's own `eval` section. `lease` is that of a
   caller who must not write when it is lost. Needs nothing else:
@@ -124,7 +125,9 @@ def evaluate(
       rows.append({**about, **row, **runs.provenance()})
   multihost.first(lambda: _write(path, rows, curves, e.train.T, lease))
   extra = () if s.window == 'full' else ('window_error', 'window_error_mean')
-  columns = answers.COLUMNS if asked else COLUMNS + extra
+  columns = COLUMNS + extra
+  if asked:
+    columns = answers.COLUMNS + (('window',) if extra else ())
   log.info('%s', table.text(rows, columns))
   if any(row['crosses_documents'] for row in rows):
     log.info(

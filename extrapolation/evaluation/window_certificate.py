@@ -14,6 +14,7 @@ and T_c bounds what lies beyond (clock_window.py).
 
 import functools
 import logging
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -132,6 +133,20 @@ def of_layer(
   if differences is not None and has_clock:
     return dict(clock_window=differences[layer])
   return dict(window=window)
+
+
+def attend(
+  window: tuple[int, ...], differences: Float[Array, 'N H'] | None = None
+) -> Callable:
+  """An `attend` of `Network.hidden` through `Windows(window, differences)`."""
+
+  def windowed(
+    q: Array, k: Array, v: Array, bias: Any, layer: Any, **kw: Any
+  ) -> Array:
+    kw |= of_layer(window, differences, layer, 'clock' in kw)
+    return attention.attend(q, k, v, bias, **kw)
+
+  return windowed
 
 
 def lost(

@@ -33,8 +33,8 @@ def save(
   page = Figure(figsize=(15, 4.6), layout='constrained')
   axes = page.subplots(1, 3, width_ratios=(1.2, 1.2, 0.8))
   page.suptitle(
-    f'{runs} runs, probe {first["probe"]}, {first["examples"]} needles per '
-    f'cell, trained at {first["train_length"]:,}{text.through(first)}',
+    f'{runs} runs, probe {first["probe"]}, {text.conditions(first)}, trained '
+    f'at {first["train_length"]:,}',
     fontsize=11,
   )
   looks = {name: look(i) for i, name in enumerate(names)}

@@ -30,8 +30,7 @@ def one(
   page = Figure(figsize=(16, 9), layout='constrained')
   page.suptitle(
     f'{first["encoding"]}, seed {first["seed"]}: probe {first["probe"]}, '
-    f'{first["examples"]} needles per cell, trained at '
-    f'{first["train_length"]:,} (red){text.through(reaches[0])}',
+    f'{text.conditions(first)}, trained at {first["train_length"]:,} (red)',
     fontsize=11,
   )
   axes = page.subplots(2, 3, width_ratios=(1.15, 1, 1))

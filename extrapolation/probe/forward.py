@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from extrapolation import attention, model
+from extrapolation import model
 from extrapolation.evaluation import window_certificate
 from extrapolation.evaluation.window_certificate import Windows
 from extrapolation.model import Model, Network
@@ -78,9 +78,10 @@ def _windowed(
 ) -> Callable:
   """An `attend` through `Windows(keys, differences)`, in the top layer too."""
 
+  whole = window_certificate.attend(keys, differences)
+
   def attend(q, k, v, bias, layer, **kw):
-    kw |= window_certificate.of_layer(keys, differences, layer, 'clock' in kw)
-    o = attention.attend(q, k, v, bias, **kw)
+    o = whole(q, k, v, bias, layer, **kw)
     return o[:, -Q:] if layer == network.config.N - 1 else o
 
   return attend

@@ -21,9 +21,8 @@ def accuracy(cells: Sequence[dict]) -> str:
     }
     rows.append({'distance': d, **shown})
   caption = (
-    f'{first["encoding"]}, seed {first["seed"]}: accuracy of '
-    f'{first["examples"]} needles per cell, probe {first["probe"]}'
-    + through(first)
+    f'{first["encoding"]}, seed {first["seed"]}: accuracy, '
+    f'probe {first["probe"]}, {conditions(first)}'
   )
   return f'{caption}\n\n{table.text(rows, rows[0])}'
 
@@ -61,10 +60,11 @@ def reaches(rows: Sequence[dict]) -> str:
   return f'{caption}\n\n{table.text(lines, lines[0])}'
 
 
-def through(row: dict) -> str:
-  """`, window SPEC`; nothing where queries see every key."""
-  spec = row.get('window', 'full')
-  return '' if spec == 'full' else f', window {spec}'
+def conditions(row: dict) -> str:
+  """How a cell was measured: `32 needles per cell, window SPEC`."""
+  n, spec = row['examples'], row.get('window', 'full')
+  per_cell = f'{n} needle{"" if n == 1 else "s"} per cell'
+  return per_cell if spec == 'full' else f'{per_cell}, window {spec}'
 
 
 def span(value: int | str | None, low: int | None, high: int | None) -> str:

@@ -47,8 +47,7 @@ def pieces(runs: Sequence[Run]) -> Iterator[Markup]:
   reaches = [row for one in asked for row in one.reaches]
   yield html.heading('Retrieval by length')
   yield html.text(
-    f'Probe {first["probe"]}, {first["examples"]} needles per cell'
-    f'{text.through(first)}. The reach '
+    f'Probe {first["probe"]}, {text.conditions(first)}. The reach '
     'is the largest distance in tokens up to which accuracy is halfway between '
     f'a guess ({first["chance"]:.1%}) and 1, or more, in the median of seeds; '
     'predicted is the reach of half of the attention, from theory.'
