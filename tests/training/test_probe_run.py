@@ -112,6 +112,7 @@ def test_every_length_asks_the_same_and_nats_are_right(trained, tmp_path):
     assert np.isfinite(curve[-1]) and np.isnan(curve[0])
 
 
+@pytest.mark.slow
 def test_a_window_limits_what_is_asked(trained, tmp_path):
   """By a table that weighs nothing beyond it."""
   kw = dict(out=str(tmp_path), lengths=(24,), tokens=20)
