@@ -83,7 +83,7 @@ def by_length(
                 label=name, **how)  # fmt: skip
   farthest = {row['length']: row['farthest'] for row in reaches}
   n = sorted(farthest)
-  ax.plot(n, [farthest[k] for k in n], ':', color='0.4', lw=1,
+  ax.plot(n, [farthest[k] for k in n], ':', marker='_', color='0.4', lw=1,
           label='the farthest there is')  # fmt: skip
   reach_axis(ax, reaches)
   title(ax, 'reach at 50 %, median and range of seeds')

@@ -143,10 +143,12 @@ def _reach(ax: Axes, reaches: Sequence[dict]) -> None:
   ax.errorbar(n, y, bars, fmt='o-', color='C0', ms=5, capsize=3,
               label='measured')  # fmt: skip
   farthest = [row['farthest'] for row in reaches]
-  ax.plot(n, farthest, ':', color='0.4', lw=1, label='the farthest there is')
+  ax.plot(n, farthest, ':', marker='_', color='0.4', lw=1,
+          label='the farthest there is')  # fmt: skip
   if all(_number(row.get('in_sight')) for row in reaches):
     seen = [row['in_sight'] for row in reaches]
-    ax.plot(n, seen, '--', color='C2', lw=1, label='what a head sees')
+    ax.plot(n, seen, '--', marker='_', color='C2', lw=1,
+            label='what a head sees')  # fmt: skip
   reach_axis(ax, reaches)
   ax.legend(fontsize=8, frameon=False)
   why = '' if judged else f'\nprediction {reaches[0]["why"]}'
