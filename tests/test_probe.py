@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from extrapolation import config, probe, runs, train
 from extrapolation.data import probes
 from extrapolation.output import signed, table
+from extrapolation.parallel import multihost
 from extrapolation.probe import __main__ as command
 from extrapolation.probe import reach
 from extrapolation.runs import probe_table
@@ -173,17 +175,40 @@ def test_a_window_hides_what_lies_beyond_it(
 
 
 @pytest.mark.slow
-def test_a_window_is_certified_by_an_example(
-  measured, tmp_path, no_figure, capsys
+def test_a_window_is_certified_by_an_example_not_by_the_text_of_a_run(
+  trained, tmp_path, no_figure, capsys
+):
+  command.main(
+    [f'--workdir={trained}', '--probe=recall:pairs=2', '--lengths=32',
+     '--window=certified:0.9', '--examples=2', f'--out={tmp_path}']
+  )  # fmt: skip
+  assert '128 tokens of a valid example saw' in capsys.readouterr().out
+  path = tmp_path / 'probe-recall-pairs=2-window-certified-0.9.csv'
+  for row in table.read(path):
+    keys = [int(n) for n in row['keys'].split()]
+    assert len(keys) == 2 and all(1 <= n <= 32 for n in keys)
+
+
+def test_what_certifies_nothing_is_found_when_a_run_is_loaded(own):
+  with pytest.raises(ValueError, match='take window=full, or keys'):
+    probe.study.load(f'{own}/a', None, 'stick_breaking', 'certified:0.1')
+
+
+def test_a_process_other_than_the_first_writes_nothing(
+  measured, tmp_path, monkeypatch, capsys
 ):
   _, folder = measured
-  flags = ['--window=certified:0.9', '--lengths=40', '--distances=7']
-  flags += ['--examples=2', f'--out={tmp_path}']
-  command.main([f'--workdir={folder}/a', *flags])
-  assert '128 tokens of a valid example saw' in capsys.readouterr().out
-  (row,) = table.read(tmp_path / f'{NAME}-window-certified-0.9.csv')
-  keys = [int(n) for n in row['keys'].split()]
-  assert len(keys) == 2 and all(1 <= n <= 40 for n in keys)
+  other = types.SimpleNamespace(**vars(multihost) | dict(first=lambda f: None))
+  monkeypatch.setattr(command, 'multihost', other)
+  shutil.copytree(folder, tmp_path / 'runs')
+  before = {p: p.stat().st_mtime_ns for p in (tmp_path / 'runs').rglob('*')}
+  command.main(
+    [f'--workdir={tmp_path}/runs/a,{tmp_path}/runs/b', '--lengths=16',
+     '--distances=1', '--examples=6', f'--out={tmp_path}/out']
+  )  # fmt: skip
+  after = {p: p.stat().st_mtime_ns for p in (tmp_path / 'runs').rglob('*')}
+  assert after == before and not (tmp_path / 'out').exists()
+  assert 'wrote' not in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ def test_labels_differ_and_are_what_they_stand_at(which, middle, ratio):
   assert not [x for x in axis.get_minorticklocs() if low <= x <= high]
 
 
+@pytest.mark.filterwarnings('error')
 @pytest.mark.parametrize('values', [[math.nan] * 2, [1.5, math.inf], []])
 def test_values_that_are_none_leave_an_axis(values):
   ax = Figure().subplots()

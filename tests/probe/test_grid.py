@@ -52,6 +52,7 @@ def test_what_is_given_is_sorted_and_taken_once():
     (dict(examples=0), '--examples=0: needs 1 to'),
     (dict(batch_tokens=0), '--batch_tokens=0: needs 1 to'),
     (dict(seed=-1), '--seed=-1: needs 0 to'),
+    (dict(window='0'), "window '0': needs full, a number of keys"),
   ],
 )
 def test_mistakes_are_named(given, message):
