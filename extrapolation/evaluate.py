@@ -71,8 +71,9 @@ def evaluate(
   columns `window_error` and `window_error_mean` then bound what that can change
   in an attention output, as a share of the largest value vector: for the query
   that may lose most, and in the mean over queries, heads and layers; they stay
-  empty where the weight of a key is of the text (a clock, a heat or a score)
-  and keys are counted. `certified:ERROR` then takes differences of the clock.
+  empty for a probe, and where the weight of a key is of the text (a clock, a
+  heat or a score) and keys are counted. `certified:ERROR` then takes
+  differences of the clock.
 
   `changes` replace fields of the run's own `eval` section. `lease` is that of a
   caller who must not write when it is lost. Needs nothing else:
@@ -110,7 +111,6 @@ def evaluate(
     rpe_check.check(record, e.model.H, longest, params)
   for record in set(r.model.encodings):
     rpe_check.check_parts(record, e.model.H, e.train.T)
-  multihost.first(lambda: _writable(path.parent))
   about = dict(rpe=about_encoding, seed=e.seed, train_length=e.train.T)
   about |= dict(split=s.split, protocol=s.protocol, step=r.step)
   about |= dict(run=runs.run_id(e), targets=s.tokens)
@@ -128,6 +128,7 @@ def evaluate(
       n: eval_windows.windows(read, n, s.protocol, longest, s.tokens)
       for n in sorted(set(s.lengths))
     }
+  multihost.first(lambda: _writable(path.parent))
   bias = jax.tree.map(np.asarray, r.model.bias(r.params, longest))
   rows, curves = [], {}
   with preemption.Preemption() as notice:
@@ -139,7 +140,9 @@ def evaluate(
       rows.append({**about, **row, **runs.provenance()})
   multihost.first(lambda: _write(path, rows, curves, e.train.T, lease))
   extra = () if s.window == 'full' else ('window_error', 'window_error_mean')
-  columns = answers.COLUMNS if probed else COLUMNS + extra
+  columns = COLUMNS + extra
+  if probed:
+    columns = answers.COLUMNS + (('window',) if extra else ())
   log.info('%s', table.text(rows, columns))
   if any(row['crosses_documents'] for row in rows):
     log.info(
@@ -170,6 +173,7 @@ def _of_sizes(
   text, rows, means = r.text(), [], {}
   assert isinstance(text, data.Drawn)
   plan = size_sweep.plan(text, e)
+  multihost.first(lambda: _writable(path.parent))
   with preemption.Preemption() as notice:
     for name, numbers in plan.items():
       row, means[name] = size_sweep.one_size(r, e, name, numbers, notice)
@@ -199,9 +203,9 @@ def _write_sizes(
       means = {}
     if means:
       size_plot.places(
-      folder / f'{path.stem}-places.png', means, asked.within(e),
-      size_plot.NAMES[what],
-    )  # fmt: skip
+        folder / f'{path.stem}-places.png', means, asked.within(e),
+        size_plot.NAMES[what],
+      )  # fmt: skip
     for name, mean in means.items():
       np.save(folder / f'{path.stem}-places-{name}.npy', mean)
     if mass is not None:

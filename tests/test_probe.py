@@ -2,6 +2,12 @@
 
 import contextlib
 import io
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -9,11 +15,13 @@ import pytest
 from extrapolation import config, probe, runs, train
 from extrapolation.data import probes
 from extrapolation.output import signed, table
+from extrapolation.parallel import multihost
 from extrapolation.probe import __main__ as command
 from extrapolation.probe import reach
 from extrapolation.runs import probe_table
 from tests import conftest
 
+ROOT = pathlib.Path(__file__).parent.parent
 SOURCE = 'probe:needle:values=4:filler=4'
 NAME = 'probe-needle-values=4-filler=4'
 FLAGS = ('--lengths=8,16,40', '--distances=1,7,15,39', '--examples=6',
@@ -143,6 +151,93 @@ def test_another_encoding_is_said_in_every_row(measured, tmp_path, no_figure):
   assert row['encoding'] == 'alibi (trained: kerple_log)'
 
 
+def test_a_window_hides_what_lies_beyond_it(
+  measured, tmp_path, no_figure, capsys
+):
+  """Two layers see 2 (4 - 1) tokens back: beyond, a needle changes nothing."""
+  _, folder = measured
+  flags = ['--window=4', '--lengths=40', '--distances=1,3,7,15,39']
+  flags += ['--examples=6', f'--out={tmp_path}']
+  command.main([f'--workdir={folder}/a', *flags])
+  cells = table.read(tmp_path / f'{NAME}-window-4.csv')
+  assert {(row['window'], row['keys']) for row in cells} == {(4, '4 4')}
+  near, edge, *beyond, last = cells
+  for row in beyond:
+    for key in ('margin', 'nll'):
+      assert row[key] == pytest.approx(last[key], abs=1e-5)
+    assert row['cost'] == np.inf > edge['cost']
+  assert near['margin'] != pytest.approx(last['margin'], abs=1e-4)
+  (row,) = table.read(tmp_path / f'{NAME}-window-4-reach.csv')
+  assert row['in_sight'] == 3 >= row['predicted_high']
+  said = capsys.readouterr().out
+  assert '6 needles per cell, window 4' in said
+  assert 'in sight: the farthest key' in said
+
+
+@pytest.mark.slow
+def test_a_window_is_certified_by_an_example_not_by_the_text_of_a_run(
+  trained, tmp_path, no_figure, capsys
+):
+  command.main(
+    [f'--workdir={trained}', '--probe=recall:pairs=2', '--lengths=32',
+     '--window=certified:0.9', '--examples=2', f'--out={tmp_path}']
+  )  # fmt: skip
+  assert '128 tokens of a valid example saw' in capsys.readouterr().out
+  path = tmp_path / 'probe-recall-pairs=2-window-certified-0.9.csv'
+  for row in table.read(path):
+    keys = [int(n) for n in row['keys'].split()]
+    assert len(keys) == 2 and all(1 <= n <= 32 for n in keys)
+
+
+def test_what_certifies_nothing_is_found_when_a_run_is_loaded(own):
+  with pytest.raises(ValueError, match='take window=full, or keys'):
+    probe.study.load(f'{own}/a', None, 'stick_breaking', 'certified:0.1')
+
+
+def test_a_process_other_than_the_first_writes_nothing(
+  measured, tmp_path, monkeypatch, capsys
+):
+  _, folder = measured
+  other = types.SimpleNamespace(**vars(multihost) | dict(first=lambda f: None))
+  monkeypatch.setattr(command, 'multihost', other)
+  shutil.copytree(folder, tmp_path / 'runs')
+  before = {p: p.stat().st_mtime_ns for p in (tmp_path / 'runs').rglob('*')}
+  command.main(
+    [f'--workdir={tmp_path}/runs/a,{tmp_path}/runs/b', '--lengths=16',
+     '--distances=1', '--examples=6', f'--out={tmp_path}/out']
+  )  # fmt: skip
+  after = {p: p.stat().st_mtime_ns for p in (tmp_path / 'runs').rglob('*')}
+  assert after == before and not (tmp_path / 'out').exists()
+  assert 'wrote' not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does(measured, tmp_path):
+  """Each computes its share of the texts; process 0 writes, and speaks."""
+  _, folder = measured
+  shutil.copytree(folder / 'a', tmp_path / 'a')
+  out = subprocess.run(
+    [sys.executable, 'launch/local.py', '--processes=2', '--devices=2', '--',
+     sys.executable, '-m', 'extrapolation.probe', f'--workdir={tmp_path}/a',
+     *FLAGS, f'--out={tmp_path}/out', '--join_timeout=60'],
+    cwd=ROOT, env=os.environ | dict(PYTHONPATH=str(ROOT)),
+    capture_output=True, text=True, timeout=200,
+  )  # fmt: skip
+  assert out.returncode == 0, out.stdout + out.stderr
+  lines = [line for line in out.stdout.splitlines() if 'wrote' in line]
+  assert [line[:9] for line in lines] == ['[0] wrote']
+  for alone, together in zip(
+    tables(folder / 'a'),
+    [table.read(tmp_path / 'out' / f'{NAME}{end}.csv')
+     for end in ('', '-reach')],
+    strict=True,
+  ):  # fmt: skip
+    for x, y in zip(alone, together, strict=True):
+      assert x.keys() == y.keys() and y['device'] == '4 x cpu'
+      for key in x.keys() - {'device'}:
+        assert y[key] == pytest.approx(x[key], abs=1e-4), key
+
+
 def test_a_run_on_text_that_has_the_symbols(trained, tmp_path, no_figure):
   command.main(
     [f'--workdir={trained}', '--probe=recall:pairs=2', '--lengths=32',
@@ -186,6 +281,16 @@ def test_an_interrupted_write_leaves_what_was_there(
     (['--workdir={0}/a', '--examples=0'], '--examples=0: needs 1'),
     (['--workdir={0}/a', '--step=7'], '7'),
     (['--workdir={0}/a', '--rpe=t5'], 'no parameters'),
+    (['--workdir={0}/a', '--window=0'], "window '0': needs full, a number"),
+    (['--workdir={0}/a', '--window=certified:2'], "'certified:2': needs full"),
+    (
+      [
+        '--workdir={0}/a',
+        '--rpe=stick_breaking',
+        '--window=certified:0.1',
+      ],
+      'window certified:0.1: .*; take window=full, or keys',
+    ),
   ],
 )
 def test_mistakes_are_one_line_before_any_compute(

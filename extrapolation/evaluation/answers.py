@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from extrapolation import data, model, runs
 from extrapolation.config import Eval
+from extrapolation.evaluation import window_certificate
 from extrapolation.output import progress
 from extrapolation.parallel import mesh, preemption
 
@@ -31,10 +32,14 @@ def plan(text: data.Generated, s: Eval) -> dict[int, range]:
   shortest length; what a longer one adds is filler in front.
 
   Raises:
-    ValueError: a length without room, or a setting that is of windows of text.
+    ValueError: a length without room, or a protocol of windows of text.
   """
   (one,) = text.examples
-  check_whole(s, f'probe {one.probe.label}')
+  if s.protocol != 'nonoverlap':
+    raise ValueError(
+      f'eval.protocol = {s.protocol} is for windows of a text, and probe '
+      f'{one.probe.label} has examples; set eval.protocol = nonoverlap'
+    )
   shortest = min(s.lengths)
   one.probe.check(shortest)
   count, answers = 0, 0
@@ -49,19 +54,6 @@ def plan(text: data.Generated, s: Eval) -> dict[int, range]:
   return {n: range(count) for n in sorted(set(s.lengths))}
 
 
-def check_whole(s: Eval, what: str) -> None:
-  """Raises ValueError for a setting of windows, where there are examples."""
-  for key, value, only in (
-    ('protocol', s.protocol, 'nonoverlap'),
-    ('window', s.window, 'full'),
-  ):
-    if value != only:
-      raise ValueError(
-        f'eval.{key} = {value} is for windows of a text, and {what} has '
-        f'examples; set eval.{key} = {only}'
-      )
-
-
 def one_length(
   run: runs.Trained,
   settings: Eval,
@@ -73,12 +65,18 @@ def one_length(
   """The row of length n, and the mean nats of answers by position.
 
   Sums are over answers, in float64: `nll` is their mean in nats, `ppl` its
-  exponential, `accuracy` the share that has the largest logit. The other
-  arguments are those of `length_sweep.one_length`.
+  exponential, `accuracy` the share that has the largest logit. What a window
+  can change is not bounded here. The other arguments are those of
+  `length_sweep.one_length`.
   """
   (one,) = run.text().examples
+  seen = None
+  if settings.window != 'full':
+    seen = window_certificate.windows(settings.window, run, n)
+  keys, differences = seen or (None, None)
   layout, size = mesh.for_length(n, len(numbers), settings.batch_tokens)
-  compiled, params, table = _scores(run.model.network, layout), run.params, bias
+  compiled = _scores(run.model.network, layout, keys)
+  params, table = run.params, bias
   if isinstance(bias, np.ndarray):
     table = np.ascontiguousarray(bias[..., :n])
   if jax.process_count() == 1:  # several use all devices for every length
@@ -104,7 +102,7 @@ def one_length(
     fill = (0, size - len(at)), (0, 0)
     rows = (np.pad(x, fill) for x in (part.tokens, at))
     of_answers = compiled(
-      params, table, *map(layout.global_from_replicated, rows)
+      params, table, differences, *map(layout.global_from_replicated, rows)
     )
     for sums, x in zip((nats, right), of_answers, strict=True):
       x = np.asarray(x, np.float64)[: len(at)]
@@ -127,9 +125,9 @@ def one_length(
     seconds=round(time.monotonic() - start, 2),
     nll=nll,
     accuracy=float(right.sum()) / total,
-    window='full',
-    window_error=0.0,
-    window_error_mean=0.0,
+    window=seen.label if seen else 'full',
+    window_error=None if seen else 0.0,
+    window_error_mean=None if seen else 0.0,
   )
   with np.errstate(invalid='ignore'):
     return row, np.where(asked > 0, nats / asked, np.nan)
@@ -151,18 +149,29 @@ def queries(
 
 
 @functools.lru_cache(maxsize=64)
-def _scores(network: model.Network, layout: mesh.Layout) -> Callable:
-  """(params, bias, tokens [B, T + 1], positions [B, A]) -> nats, right [B, A].
+def _scores(
+  network: model.Network, layout: mesh.Layout, keys: tuple[int, ...] | None
+) -> Callable:
+  """(params, bias, differences, tokens, positions [B, A]) -> nats, right.
 
-  Logits exist at the positions that are asked, and nowhere else.
+  Of each answer, [B, A], from tokens [B, T + 1] through the windows
+  `Windows(keys, differences)`; whole if `keys` are None. Logits exist at the
+  positions that are asked, and nowhere else.
   """
 
   def scores(
-    params: dict, bias: Any, tokens: Array, at: Array
+    params: dict,
+    bias: Any,
+    differences: Array | None,
+    tokens: Array,
+    at: Array,
   ) -> tuple[Array, Array]:
     inputs, targets = mesh.shifted(tokens)
     suited, params = model.for_length(network, params, inputs.shape[1])
-    x: Any = suited.hidden(params, bias, inputs)
+    attend = None
+    if keys is not None:
+      attend = window_certificate.attend(keys, differences)
+    x: Any = suited.hidden(params, bias, inputs, attend=attend)
     x = jnp.take_along_axis(x, at[..., None], 1)
     targets = jnp.take_along_axis(targets, at, 1)
     logits = model.logits(params, x)

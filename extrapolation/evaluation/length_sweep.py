@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Integer
 
-from extrapolation import attention, model, runs
+from extrapolation import model, runs
 from extrapolation.config import Eval
 from extrapolation.evaluation import window_certificate
 from extrapolation.evaluation.eval_windows import Window
@@ -181,10 +181,6 @@ def _nll(
   if window is None:
     return layout.jit_replicated(whole)
 
-  def attend(q: Array, k: Array, v: Array, bias: Any, layer: Any, **kw: Any):
-    del layer
-    return attention.attend(q, k, v, bias, window=window, **kw)
-
   def windowed(
     params: dict,
     bias: Any,
@@ -193,6 +189,7 @@ def _nll(
     differences: Array | None = None,
   ) -> tuple[Array, Array | None]:
     if log_tails is None:
+      attend = window_certificate.attend(window)
       return whole(params, bias, batch, attend=attend), None
     nats, seen = window_certificate.measured(
       network, params, bias, batch, window, differences

@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from extrapolation import config, data, model, runs
-from extrapolation.evaluation import answers
 from extrapolation.output import progress
 from extrapolation.parallel import mesh, preemption
 from extrapolation.runs import asked
@@ -34,7 +33,7 @@ def plan(text: data.Drawn, e: config.Experiment) -> dict[str, range]:
   Raises:
     ValueError: a size that the task cannot give, or a setting of windows.
   """
-  answers.check_whole(e.eval, f'task {text.task.label}')
+  _check(e.eval, f'task {text.task.label}')
   least, s = asked.within(e), e.eval
   count, targets = 0, 0
   if not s.tokens:
@@ -46,6 +45,19 @@ def plan(text: data.Drawn, e: config.Experiment) -> dict[str, range]:
     cells, _ = text.read([count], least, least, stream=s.split)
     count, targets = count + 1, targets + int(cells.weights.sum())
   return dict.fromkeys(s.sizes, range(count))
+
+
+def _check(s: config.Eval, what: str) -> None:
+  """Raises ValueError for a setting of windows, where there are examples."""
+  for key, value, only in (
+    ('protocol', s.protocol, 'nonoverlap'),
+    ('window', s.window, 'full'),
+  ):
+    if value != only:
+      raise ValueError(
+        f'eval.{key} = {value} is for windows of a text, and {what} has '
+        f'examples; set eval.{key} = {only}'
+      )
 
 
 def one_size(

@@ -14,6 +14,7 @@ and T_c bounds what lies beyond (clock_window.py).
 
 import functools
 import logging
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from extrapolation import attention, config, model, runs
+from extrapolation import attention, config, data, model, runs
 from extrapolation.attention import window_bound
 from extrapolation.evaluation import clock_window, largest_weight
 from extrapolation.parallel import mesh
@@ -102,13 +103,11 @@ def measured(
     heat: Array | None = None,
     **kw: Any,
   ) -> tuple[Array, Seen]:
-    if differences is not None and 'clock' in kw:
-      c = differences[layer]
-      kw |= dict(clock_window=c)
+    kw |= of_layer(window, differences, layer, 'clock' in kw)
+    if (c := kw.get('clock_window')) is not None:
       kept = clock_window.seen(kw['clock'], c)
       beyond = window_bound.log_beyond(kw['clock'], c)
     else:
-      kw |= dict(window=window)
       before = jnp.arange(q.shape[1])[None, :, None]
       kept = jnp.minimum(before + 1, jnp.asarray(window)).astype(jnp.float32)
       beyond = jnp.where(before < jnp.asarray(window), -jnp.inf, 0.0)
@@ -122,6 +121,32 @@ def measured(
 
   x, seen = network.hidden(params, bias, inputs, attend=attend)
   return model.token_nll(params, x, targets), seen
+
+
+def of_layer(
+  window: tuple[int, ...],
+  differences: Float[Array, 'N H'] | None,
+  layer: Any,
+  has_clock: bool,
+) -> dict[str, Any]:
+  """What limits a layer, of `Windows(window, differences)`, to `attend`."""
+  if differences is not None and has_clock:
+    return dict(clock_window=differences[layer])
+  return dict(window=window)
+
+
+def attend(
+  window: tuple[int, ...], differences: Float[Array, 'N H'] | None = None
+) -> Callable:
+  """An `attend` of `Network.hidden` through `Windows(window, differences)`."""
+
+  def windowed(
+    q: Array, k: Array, v: Array, bias: Any, layer: Any, **kw: Any
+  ) -> Array:
+    kw |= of_layer(window, differences, layer, 'clock' in kw)
+    return attention.attend(q, k, v, bias, **kw)
+
+  return windowed
 
 
 def lost(
@@ -207,8 +232,8 @@ def windows(spec: str, run: runs.Trained, length: int) -> Windows:
   """What each head sees of a text of at most `length` tokens.
 
   `certified:ERROR` keeps 2 p r <= ERROR in every layer, for every query of a
-  sample of the run's held-out text. Where the clock of a layer is of the text,
-  its windows are by p_i - p_j.
+  sample of the run's held-out text, or of a held-out example of its probe.
+  Where the clock of a layer is of the text, its windows are by p_i - p_j.
 
   Raises:
     ValueError: not `full`, a number >= 1, or `certified:ERROR`.
@@ -218,20 +243,28 @@ def windows(spec: str, run: runs.Trained, length: int) -> Windows:
   if error is None or isinstance(error, int):
     return Windows((min(error or length, length),) * H)
   check(run.model, run.params, spec)
-  text = run.text()
-  splits = text.manifest['splits']
-  split = next(s for s in ('valid', 'test', 'train') if s in splits)
-  sample = np.asarray(text.tokens(split)[: 8 * run.config.train.T + 1])
-  kept = _certified(
-    run.model, run.params, sample.astype(np.int32)[None], length, error
-  )
+  sample, name = _held_out(run.text(), 8 * run.config.train.T)
+  kept = _certified(run.model, run.params, sample, length, error)
   log.info(
     'at up to %s tokens an error of %g is certified, by what %s tokens of %s '
-    'text saw, by windows of %s%s', f'{length:,}', error,
-    f'{len(sample) - 1:,}', split, kept.label,
+    'saw, by windows of %s%s', f'{length:,}', error,
+    f'{sample.shape[1] - 1:,}', name, kept.label,
     '' if kept.clock is None else ' (p_i - p_j of the clock)',
   )  # fmt: skip
   return kept
+
+
+def _held_out(
+  text: data.Dataset, n: int
+) -> tuple[Int[np.ndarray, '1 T1'], str]:
+  """About n tokens that were not trained on, and what they are."""
+  splits = text.manifest['splits']
+  split = next(s for s in ('valid', 'test', 'train') if s in splits)
+  if isinstance(text, data.Generated):
+    (one,) = text.examples
+    return one.read([0], n, stream=split).tokens, f'a {split} example'
+  tokens = np.asarray(text.tokens(split)[: n + 1])
+  return tokens.astype(np.int32)[None], f'{split} text'
 
 
 def _certified(

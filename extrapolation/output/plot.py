@@ -44,17 +44,13 @@ def lengths(
     ax.fill_between(x, low, high, alpha=0.2, color=color, lw=0)
     ends.append((medians[-1], name, color))
   _mark(ax, rows[0]['train_length'])
-  ax.set(xscale='log', yscale='log', xlabel='length (tokens)')
+  ax.set(xscale='log', xlabel='length (tokens)')
   ax.set_ylabel('perplexity' if value == 'ppl' else value.replace('_', ' '))
   ax.set_xticks(
     ticks, [f'{n:,}' for n in ticks], rotation=45 * (len(ticks) > 7)
   )
-  ax.minorticks_off()
-  low, high = ax.get_ylim()
-  fine = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)  # within one decade
-  subs = fine if high / low < 10 else (1, 2, 5) if high / low < 1e3 else (1,)
-  ax.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=subs))
-  ax.yaxis.set_major_formatter('{x:,g}')
+  ax.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+  figure.by_ratio(ax)
   _label_ends(ax, ends)
   ax.set_title(title or f'{len(names)} encodings' if len(names) > 1 else title)
   figure.save(page, path)
@@ -100,7 +96,7 @@ def positions(
   _mark(ax, train_length)
   ax.set(xscale='log', xlabel='position in the window (tokens)')
   ax.xaxis.set_major_formatter('{x:,g}')
-  ax.set_ylabel('loss (nats per token)')
+  ax.set_ylabel('loss (nats per target)')
   ax.legend(title='window', fontsize=8, title_fontsize=8, frameon=False)
   figure.save(page, path)
 
@@ -125,7 +121,7 @@ def curves(
   for i, name in enumerate(names):
     ax.plot([], [], color=f'C{i % 10}', ls=STYLES[i // 10 % 4], label=name)
   ax.plot([], [], 'o', color='0.4', ms=3.5, label='validation')
-  ax.set(xlabel='step', ylabel='loss (nats per token)')
+  ax.set(xlabel='step', ylabel='loss (nats per target)')
   ax.xaxis.set_major_formatter('{x:,g}')
   ax.legend(
     fontsize=8, frameon=False, loc='center left', bbox_to_anchor=(1, 0.5)

@@ -18,11 +18,12 @@ def reaches(rows: Sequence[dict]) -> dict[tuple[str, int], int]:
   """{(encoding, length): measured reach in tokens, median over seeds}.
 
   A length at which no distance is reached, or the farthest is, bounds no reach
-  and is left out.
+  and is left out; so is what a window hid.
   """
   seeds: dict[tuple[str, int], list[dict]] = {}
   for row in rows:
-    seeds.setdefault((row['encoding'], row['length']), []).append(row)
+    if row.get('window', 'full') == 'full':
+      seeds.setdefault((row['encoding'], row['length']), []).append(row)
   out = {}
   for key, of in seeds.items():
     reach = int(statistics.median(row['reach'] for row in of))

@@ -60,9 +60,18 @@ def taught(of: Weights, L: int) -> float:
   return float(min(cost[farthest] for cost in costs))
 
 
-def at(of: Weights, n: int, L: int, gap: Gap) -> Reach:
-  """The reach at length n of a model trained at length L."""
-  costs = [head.cost(n) for head in of.heads]
+def at(
+  of: Weights,
+  n: int,
+  L: int,
+  gap: Gap,
+  heads: Sequence[Head] | None = None,
+) -> Reach:
+  """The reach at length n of a model trained at length L.
+
+  `heads` are those that answer, if other than were trained: through a window.
+  """
+  costs = [head.cost(n) for head in heads or of.heads]
   middle = taught(of, L) + gap.shift
   nats = middle, middle - gap.less, middle + gap.more
   return Reach(*(max(_largest(c <= g) for c in costs) for g in nats))

@@ -3,6 +3,7 @@
   --workdir=runs/a --lengths=128,512,2304 --distances=1,16,64,127
   --workdir=runs/a,runs/b,runs/c --out=reach     compares them as well
   --workdir=runs/text --probe=needle             a run whose tokens have it
+  --workdir=runs/a --window=64                   the nearest 64 keys alone
 
 A run answers the same needles at every distance and length: accuracy with its
 95 % interval, margin (logit of the answer less the best other one, nats), and
@@ -14,19 +15,18 @@ eval/probe-NAME.csv (cells), -reach.csv and .png; --out probe-NAME.csv,
 
 import argparse
 import logging
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from extrapolation import cli, config, rpe, runs
+from extrapolation import cli, rpe, runs
 from extrapolation.cli import allocator, compilation_cache, flags, paths
 from extrapolation.config.sections import OWN_PROBE
-from extrapolation.data.probes import Probe
 from extrapolation.output import files, table
-from extrapolation.parallel import preemption
+from extrapolation.parallel import multihost, preemption
 from extrapolation.probe import (
   Settings,
+  asked,
   comparison,
   grid,
   ranks,
@@ -34,7 +34,6 @@ from extrapolation.probe import (
   study,
   text,
 )
-from extrapolation.runs import probe_table
 
 log = logging.getLogger('extrapolation.probe')  # also as __main__
 
@@ -42,88 +41,58 @@ log = logging.getLogger('extrapolation.probe')  # also as __main__
 def main(argv: list[str]) -> None:
   preemption.exit_on_sigterm()
   args = _parser().parse_args(argv)
+  processes = multihost.pop_flags(args)
   allocator.keep()
   compilation_cache.enable()
   given = {k: v for k, v in vars(args).items() if v is not None}
-  folders, spec = given.pop('workdir'), given.pop('probe', OWN_PROBE)
-  out, step = given.pop('out', ''), given.pop('step', None)
-  encoding = given.pop('encoding', '')
+  about = dict(probe=given, encodings=rpe.digests())
+  with multihost.group(processes, **about):
+    _measure(**given)
+
+
+def _measure(
+  workdir: Sequence[str],
+  probe: str = OWN_PROBE,
+  out: str = '',
+  step: int | None = None,
+  encoding: str = '',
+  **given: Any,
+) -> None:
+  """Measures every run, and compares several; process 0 writes."""
   settings = Settings(**given)
-  experiments = _configs(folders)
-  probe = _same_probe(folders, experiments, spec)
-  examples = [study.examples_of(folder, probe) for folder in folders]
-  cells = grid.make(probe, settings, min(e.train.T for e in experiments))
-  several = len(folders) > 1
+  experiments = asked.configs(workdir)
+  one = asked.same_probe(workdir, experiments, probe)
+  examples = [study.examples_of(folder, one) for folder in workdir]
+  cells = grid.make(one, settings, min(e.train.T for e in experiments))
+  several = len(workdir) > 1
   others = [study.other(e, encoding) for e in experiments]
-  targets = [
-    probe_table.path(folder, probe, '' if several else out, other)
-    for folder, other in zip(folders, others, strict=True)
-  ]
-  target = _target(folders, out) if several else None
+  targets = asked.tables(workdir, one, out, others, settings.window)
+  target = asked.comparison(workdir, out) if several else None
   for folder in (*(t.parent for t in targets), *([target] if target else [])):
-    files.writable(folder)
-  if several:  # what is missing in the last is found first
-    for folder, other in zip(folders, others, strict=True):
-      study.load(folder, step, other)
+    multihost.first(lambda folder=folder: files.writable(folder))
+
+  def load(i: int) -> runs.Trained:
+    return study.load(workdir[i], step, others[i], settings.window)
+
+  for i in range(len(workdir)) if several else ():
+    load(i)  # what is missing in the last is found first
   measured: list[ranks.Run] = []
-  for i, (folder, e) in enumerate(zip(folders, experiments, strict=True)):
+  for i, (folder, e) in enumerate(zip(workdir, experiments, strict=True)):
     if several:
-      log.info('[%d/%d] %s', i + 1, len(folders), folder)
-    run = study.load(folder, step, others[i])
+      log.info('[%d/%d] %s', i + 1, len(workdir), folder)
     trained_as = e.model.label if others[i] else ''
-    made = study.measure(run, examples[i], cells, settings, trained_as)
-    reached = saved.write(targets[i], made)
-    log.info('\n%s', text.accuracy(made.cells))
-    log.info('\n%s', text.reaches(reached))
-    log.info('\nwrote %s, -reach.csv and .png', targets[i])
-    measured.append((made.cells, reached))
+    made = study.measure(load(i), examples[i], cells, settings, trained_as)
+
+    def publish(made: study.Study = made, path: Any = targets[i]) -> None:
+      reached = saved.write(path, made)
+      log.info('\n%s', text.accuracy(made.cells))
+      log.info('\n%s', text.reaches(reached))
+      log.info('\nwrote %s, -reach.csv and .png', path)
+      measured.append((made.cells, reached))
+
+    multihost.first(publish)
   if target:
-    _compare(target / targets[0].name, measured)
-
-
-def _configs(folders: Sequence[str]) -> list[config.Experiment]:
-  """Those of all runs, each of which has a checkpoint."""
-  if not folders:
-    raise ValueError('--workdir is empty: give the folder of a run')
-  names = [os.path.realpath(f) for f in folders]
-  if twice := {n for n in names if names.count(n) > 1}:
-    raise ValueError(f'--workdir names {min(twice)!r} twice')
-  experiments = [runs.load_config(f) for f in folders]
-  for folder in folders:
-    runs.newest(folder)
-  return experiments
-
-
-def _same_probe(
-  folders: Sequence[str], experiments: Sequence[config.Experiment], spec: str
-) -> Probe:
-  """The probe of all runs; raises ValueError if there is none, or several."""
-  probes = []
-  for folder, e in zip(folders, experiments, strict=True):
-    try:
-      probes.append(probe_table.probe_of(e, spec))
-    except ValueError as error:
-      raise ValueError(
-        f'{folder}: {error}' + (': --probe=NAME' if spec == OWN_PROBE else '')
-      ) from None
-  for folder, probe in zip(folders, probes, strict=True):
-    if probe.label != probes[0].label:
-      raise ValueError(
-        f'runs of different probes are not compared: {folders[0]} is of '
-        f'{probes[0].label}, {folder} of {probe.label}; give --probe=NAME'
-      )
-  return probes[0]
-
-
-def _target(folders: Sequence[str], out: str) -> pathlib.Path:
-  """Where a comparison goes: --out, or the folder that holds all runs."""
-  parents = {os.path.dirname(os.path.abspath(f)) for f in folders}
-  if not out and len(parents) > 1:
-    raise ValueError(
-      'runs of several folders are compared: give --out=DIR, where the '
-      'comparison goes'
-    )
-  return pathlib.Path(out or parents.pop())
+    multihost.first(lambda: _compare(target / targets[0].name, measured))
 
 
 def _compare(path: pathlib.Path, measured: Sequence[ranks.Run]) -> None:
@@ -167,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
   ):
     shown = getattr(default, name)
     add(f'--{name}', type=int, help=f'{what} (default {shown})')
+  add('--window', help='keys a query sees: full | N | certified:ERROR')
   add('--step', type=int, help='of the checkpoint; default: the newest')
   add('--rpe', dest='encoding', type=flags.checked(rpe.named),
       help='score under another encoding, of parameters that the runs have; or '
@@ -175,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
   add('--out', type=paths.path, metavar='DIR',
       help='folder; default: DIR/eval, and that of the runs for a '
       'comparison')  # fmt: skip
+  multihost.add_flags(parser)
   return parser
 
 

@@ -62,6 +62,7 @@ def measure(
   length: int,
   distances: Sequence[int],
   settings: Settings,
+  rows: int,
   advance: Callable[[int], None] = lambda tokens: None,
 ) -> dict[int, Scores]:
   """By distance, the scores of each example of one length.
@@ -71,10 +72,10 @@ def measure(
   Args:
     forward: the model.
     examples: the probe, in the model's tokens.
+    rows: texts in each pass.
     advance: called with the number of tokens that were computed.
   """
   cells = [(d, i) for d in distances for i in range(settings.examples)]
-  rows = max(1, min(settings.batch_tokens // length, len(cells)))
   parts = [cells[i : i + rows] for i in range(0, len(cells), rows)]
   answers = examples.answers
   Q = max(_queried(_drawn(examples, length, p, settings)[1]) for p in parts)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from extrapolation.output import figure
+from extrapolation.probe import text
 from extrapolation.probe.figure import reach_axis, title, tokens_axis
 
 STYLES = ('-', '--', '-.', ':')
@@ -32,8 +33,8 @@ def save(
   page = Figure(figsize=(15, 4.6), layout='constrained')
   axes = page.subplots(1, 3, width_ratios=(1.2, 1.2, 0.8))
   page.suptitle(
-    f'{runs} runs, probe {first["probe"]}, {first["examples"]} needles per '
-    f'cell, trained at {first["train_length"]:,}',
+    f'{runs} runs, probe {first["probe"]}, {text.conditions(first)}, trained '
+    f'at {first["train_length"]:,}',
     fontsize=11,
   )
   looks = {name: look(i) for i, name in enumerate(names)}
@@ -82,7 +83,7 @@ def by_length(
                 label=name, **how)  # fmt: skip
   farthest = {row['length']: row['farthest'] for row in reaches}
   n = sorted(farthest)
-  ax.plot(n, [farthest[k] for k in n], ':', color='0.4', lw=1,
+  ax.plot(n, [farthest[k] for k in n], ':', marker='_', color='0.4', lw=1,
           label='the farthest there is')  # fmt: skip
   reach_axis(ax, reaches)
   title(ax, 'reach at 50 %, median and range of seeds')

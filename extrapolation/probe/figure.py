@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from extrapolation.output import figure
 from extrapolation.prediction.reach import HALF
-from extrapolation.probe import reach
+from extrapolation.probe import reach, text
 
 SLICES = 7  # lines of a slice
 WRITTEN = 240  # cells, up to which each has its number in it
@@ -30,8 +30,7 @@ def one(
   page = Figure(figsize=(16, 9), layout='constrained')
   page.suptitle(
     f'{first["encoding"]}, seed {first["seed"]}: probe {first["probe"]}, '
-    f'{first["examples"]} needles per cell, trained at '
-    f'{first["train_length"]:,} (red)',
+    f'{text.conditions(first)}, trained at {first["train_length"]:,} (red)',
     fontsize=11,
   )
   axes = page.subplots(2, 3, width_ratios=(1.15, 1, 1))
@@ -51,8 +50,8 @@ def one(
   figure.save(page, path, dpi=100)
 
 
-def title(ax: Axes, text: str) -> None:
-  ax.set_title(text, loc='left', fontsize=10)
+def title(ax: Axes, words: str) -> None:
+  ax.set_title(words, loc='left', fontsize=10)
 
 
 def _map(
@@ -144,7 +143,12 @@ def _reach(ax: Axes, reaches: Sequence[dict]) -> None:
   ax.errorbar(n, y, bars, fmt='o-', color='C0', ms=5, capsize=3,
               label='measured')  # fmt: skip
   farthest = [row['farthest'] for row in reaches]
-  ax.plot(n, farthest, ':', color='0.4', lw=1, label='the farthest there is')
+  ax.plot(n, farthest, ':', marker='_', color='0.4', lw=1,
+          label='the farthest there is')  # fmt: skip
+  if all(_number(row.get('in_sight')) for row in reaches):
+    seen = [row['in_sight'] for row in reaches]
+    ax.plot(n, seen, '--', marker='_', color='C2', lw=1,
+            label='what a head sees')  # fmt: skip
   reach_axis(ax, reaches)
   ax.legend(fontsize=8, frameon=False)
   why = '' if judged else f'\nprediction {reaches[0]["why"]}'

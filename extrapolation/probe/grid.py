@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from extrapolation import config
 from extrapolation.config import sizes
 from extrapolation.data.probes import Probe
 from extrapolation.runs.probe_table import EXAMPLES
@@ -23,7 +24,8 @@ class Settings:
       that the longest length has.
     examples: per cell, the same needles in all of them.
     seed: of the examples.
-    batch_tokens: per forward pass.
+    batch_tokens: per forward pass of one device.
+    window: keys that a query sees: full, a number, or certified:ERROR.
   """
 
   lengths: tuple[int, ...] | None = None
@@ -31,6 +33,7 @@ class Settings:
   examples: int = EXAMPLES
   seed: int = 0
   batch_tokens: int = 8192
+  window: str = 'full'
 
   def __post_init__(self):
     for name in ('examples', 'batch_tokens'):
@@ -49,7 +52,10 @@ class Settings:
         )
       for value in values:
         if not 1 <= value <= sizes.TOKENS:
-          raise ValueError(f'--{name}: {value} is none; needs >= 1')
+          raise ValueError(
+            f'--{name}: {value} is not a {name[:-1]}; needs 1 to {sizes.TOKENS}'
+          )
+    config.keys_or_error(self.window)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,8 +40,10 @@ def evaluate(
   settings = Settings(
     lengths=tuple(sorted(probe_table.lengths(e, probe))),
     batch_tokens=e.eval.batch_tokens,
+    window=e.eval.window,
   )
   cells = grid.make(probe, settings, e.train.T)
-  run = study.load(workdir, None)
+  run = study.load(workdir, None, window=settings.window)
   made = study.measure(run, asked, cells, settings)
-  return saved.write(probe_table.path(workdir, probe), made, lease)
+  path = probe_table.path(workdir, probe, window=settings.window)
+  return saved.write(path, made, lease)

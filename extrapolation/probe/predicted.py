@@ -1,59 +1,109 @@
 """What theory says of the reach of a trained model: nats, and tokens."""
 
+import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from extrapolation.model import Model
 from extrapolation.prediction import reach, weights
-from extrapolation.prediction.weights import Weights
+from extrapolation.prediction.weights import Head, Weights
 from extrapolation.theory import TheoryError, subjects
 from extrapolation.theory.expression.graph import Node
 
 ENDS = 'predicted', 'predicted_low', 'predicted_high'
 
 
-def read(m: Model, params: dict, n: int) -> Weights:
+@dataclasses.dataclass(frozen=True)
+class Windowed(Head):
+  """A head that sees the nearest keys alone; a longer text dilutes no more."""
+
+  window: int
+
+  def cost(self, n: int) -> Float[np.ndarray, ' n']:
+    """Delta_min(n, window)(t), infinite of keys that are out of sight."""
+    seen = super().cost(min(n, self.window))
+    return np.pad(seen, (0, n - len(seen)), constant_values=np.inf)
+
+
+class Known(NamedTuple):
+  """What theory reads from a trained model.
+
+  Attributes:
+    weights: of its distinct heads, or why there are none.
+    numbers: of each of these, the numbers of the heads that weigh so.
+  """
+
+  weights: Weights
+  numbers: Sequence[frozenset[int]] = ()
+
+  def through(self, keys: Sequence[int] | None) -> Sequence[Head]:
+    """The heads behind a window of so many keys in each; None sees all."""
+    heads = self.weights.heads
+    if keys is None:
+      return heads
+    return [
+      Windowed(head.sums, head.b, head.count, window)
+      for head, numbers in zip(heads, self.numbers, strict=True)
+      for window in sorted({keys[i] for i in numbers})
+    ]
+
+
+def read(m: Model, params: dict, n: int) -> Known:
   """The weights below n that a model has learned, in each of its heads.
 
   What theory does not judge by weights has `why` instead: a rotation, a clock,
   a heat.
   """
   roots: Counter[Node] = Counter()
+  numbers: dict[Node, frozenset[int]] = {}
   try:
     for encoding, row in m.rpe_by_layer(params):
       if not encoding.bias_only:
         beside = encoding.beside_bias
-        return Weights(why=f'not judged: order enters through {beside}')
+        return Known(Weights(why=f'not judged: order enters through {beside}'))
       values = {k: np.asarray(v, np.float32) for k, v in row.items()}
-      roots.update(subjects.heads(encoding, values))
-    return Weights(heads=weights.heads(roots, n))
+      of_layer = subjects.heads(encoding, values)
+      roots.update(of_layer)
+      for i, root in enumerate(of_layer):
+        numbers[root] = numbers.get(root, frozenset()) | {i}
+    heads = weights.heads(roots, n)
+    return Known(Weights(heads=heads), [numbers[root] for root in roots])
   except (TheoryError, OverflowError) as e:
-    return Weights(why=f'not judged: {" ".join(str(e).split())}')
+    return Known(Weights(why=f'not judged: {" ".join(str(e).split())}'))
 
 
-def costs(of: Weights, n: int) -> Float[np.ndarray, ' n'] | None:
+def costs(
+  of: Known, n: int, keys: Sequence[int] | None = None
+) -> Float[np.ndarray, ' n'] | None:
   """Delta_n(t) of the head where it is least, nats; None if not judged."""
-  if of.why:
+  if of.weights.why:
     return None
-  return np.min([head.cost(n) for head in of.heads], axis=0)
+  return np.min([head.cost(n) for head in of.through(keys)], axis=0)
 
 
-def reaches(of: Weights, lengths: Sequence[int], T: int) -> dict[int, dict]:
+def reaches(
+  of: Known, windows: Mapping[int, Sequence[int] | None], T: int
+) -> dict[int, dict]:
   """By length, the reach that is predicted of a training length T.
 
   That of half of the attention, in the best head, for the gap in nats that
   training had to teach, and for half a nat less and more; no number where
-  theory does not judge, and `why`.
+  theory does not judge, and `why`. What a window hides is not reached, and what
+  it leaves is diluted by the keys in it alone.
+
+  Args:
+    windows: of each length, the keys that each head sees; None is all.
   """
-  if of.why:
+  if why := of.weights.why:
     none = dict.fromkeys((*ENDS, 'gap'))
-    return {n: {**none, 'why': of.why} for n in lengths}
+    return {n: {**none, 'why': why} for n in windows}
   assumed, out = reach.Gap(), {}
-  gap = reach.taught(of, T) + assumed.shift
-  for n in lengths:
-    ends = zip(ENDS, reach.at(of, n, T, assumed), strict=True)
-    out[n] = dict(ends, gap=gap, why='')
+  gap = reach.taught(of.weights, T) + assumed.shift
+  for n, keys in windows.items():
+    said = reach.at(of.weights, n, T, assumed, of.through(keys))
+    out[n] = dict(zip(ENDS, said, strict=True), gap=gap, why='')
   return out

@@ -8,6 +8,7 @@ from extrapolation.probe import reach
 from extrapolation.receptive_field import rank_agreement
 
 RESAMPLES = 500
+FEWEST = rank_agreement.FEWEST  # encodings
 
 # Rows of the tables of cells and of reaches.
 Run = tuple[Sequence[dict], Sequence[dict]]

@@ -14,7 +14,7 @@ from extrapolation.runs import eval_table, leases, probe_table
 # Of cells that are compared, and of which one reach is read.
 SAME = ('run', 'step', 'examples', 'example_seed')
 ABOUT = ('encoding', 'run', 'seed', 'probe', 'train_length', 'step',
-         'example_seed', 'chance', 'examples')  # fmt: skip
+         'example_seed', 'window', 'keys', 'chance', 'examples')  # fmt: skip
 WHERE = ('commit', 'device', 'versions')
 
 
@@ -55,11 +55,15 @@ def reach_rows(study: Study, cells: Sequence[dict]) -> list[dict]:
   """A row for each length that was measured now, from all cells of it.
 
   What is predicted is at most the farthest distance there, as the measured is.
+  `in_sight` is the farthest key that a head saw through a window of keys.
   """
   out = []
   for n, predicted in study.predicted.items():
     own = [row for row in cells if row['length'] == n]
-    about = {key: own[0][key] for key in ABOUT}
+    now = next(row for row in study.cells if row['length'] == n)
+    about = {key: now[key] for key in ABOUT}
+    keys = study.keys[n]
+    about |= dict(in_sight=None if keys is None else max(keys) - 1)
     where = {key: study.cells[0][key] for key in WHERE}
     measured = reach.of(own)
     said = {**predicted}

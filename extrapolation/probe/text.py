@@ -21,19 +21,21 @@ def accuracy(cells: Sequence[dict]) -> str:
     }
     rows.append({'distance': d, **shown})
   caption = (
-    f'{first["encoding"]}, seed {first["seed"]}: accuracy of '
-    f'{first["examples"]} needles per cell, probe {first["probe"]}'
+    f'{first["encoding"]}, seed {first["seed"]}: accuracy, '
+    f'probe {first["probe"]}, {conditions(first)}'
   )
   return f'{caption}\n\n{table.text(rows, rows[0])}'
 
 
 def reaches(rows: Sequence[dict]) -> str:
   """Measured and predicted, a row per length."""
+  windowed = any(row['in_sight'] is not None for row in rows)
   lines = [
     {
       'length': row['length'],
       'reach': span(row['reach'], row['low'], row['high']),
       'farthest': row['farthest'],
+      **({'in sight': row['in_sight']} if windowed else {}),
       'predicted': span(
         *(row[f'predicted{end}'] for end in ('', '_low', '_high'))
       ),
@@ -50,7 +52,19 @@ def reaches(rows: Sequence[dict]) -> str:
     f'{reach.half(first["chance"]):.2f} or more there and at all nearer ones '
     f'[by the ends of the 95 % intervals]\npredicted: {said}'
   )
+  if windowed:
+    caption += (
+      '\nin sight: the farthest key that a head sees; what is farther comes '
+      'through several layers'
+    )
   return f'{caption}\n\n{table.text(lines, lines[0])}'
+
+
+def conditions(row: dict) -> str:
+  """How a cell was measured: `32 needles per cell, window SPEC`."""
+  n, spec = row['examples'], row.get('window', 'full')
+  per_cell = f'{n} needle{"" if n == 1 else "s"} per cell'
+  return per_cell if spec == 'full' else f'{per_cell}, window {spec}'
 
 
 def span(value: int | str | None, low: int | None, high: int | None) -> str:

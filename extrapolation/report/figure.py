@@ -101,8 +101,7 @@ def scored(path: str | os.PathLike, points: Sequence[Interval]) -> None:
   ax.axvline(1, color='0.4', lw=1, ls=':')
   low, high = ax.get_xlim()
   if low > 0 and high > 4 * low:
-    ax.set_xscale('log')
-    ax.xaxis.set_major_formatter('{x:.4g}')
+    figure.by_ratio(ax, 'x')
   ax.set_yticks(range(len(rows)), [p.name for p in rows])
   ax.set_ylim(-0.6, len(rows) - 0.4)
   ax.set(xlabel='perplexity, longest / training length')
@@ -122,9 +121,8 @@ def _ratios(ax: Axes, points: Sequence[Point], xs: Sequence[float]) -> None:
     ax.plot(x, y, 'o', color=color, ms=6)
     ends.append((y, x, p.name, color))
   ax.axhline(1, color='0.4', lw=1, ls=':')
-  ax.set(ylabel='perplexity, longest / training length', yscale='log')
-  ax.yaxis.set_major_formatter('{x:.4g}')
-  ax.yaxis.set_minor_formatter('{x:.4g}')
+  ax.set(ylabel='perplexity, longest / training length')
+  figure.by_ratio(ax)
   (low, high), near = ax.get_ylim(), 0.08 * (max(xs) - min(xs))
   labels: list[tuple[float, float]] = []
   for y, x, name, color in sorted(ends):

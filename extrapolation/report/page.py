@@ -17,8 +17,23 @@ from extrapolation.report import (
   scored,
   theory_vs_measured,
 )
-from extrapolation.report.summary import Run, by_encoding, spread, title
+from extrapolation.report.summary import (
+  Run,
+  by_encoding,
+  has_answers,
+  spread,
+  title,
+)
 from extrapolation.theory import trained
+
+OF_TEXT = dict(
+  ppl='Perplexity per token over all targets',
+  ppl_last='Over targets at the last positions of a full window',
+  bits_per_byte='Bits per byte',
+)
+OF_ANSWERS = dict(
+  ppl='Perplexity per answer', accuracy='Share of right answers'
+)
 
 
 def body(
@@ -66,12 +81,9 @@ def _lengths(rows: Sequence[dict]) -> Iterator[Markup]:
   yield html.figure(plot.lengths, 'perplexity against length', rows)
   seeds = sorted({row['seed'] for row in rows})
   what = f'median [min..max] of seeds {", ".join(map(str, seeds))}'
-  for value, caption in (
-    ('ppl', 'Perplexity per token over all targets'),
-    ('ppl_last', 'Over targets at the last positions of a full window'),
-    ('bits_per_byte', 'Bits per byte'),
-  ):
-    # Symbols of a probe have no bytes, and so no bits per byte.
+  shown = OF_ANSWERS if has_answers(rows) else OF_TEXT
+  for value, caption in shown.items():
+    # The tokens of a run may have no bytes, and so no bits per byte.
     if not all(math.isnan(row[value]) for row in rows):
       yield html.text(f'{caption}; {what}.', 'note')
       yield html.table(by_encoding(rows, value))

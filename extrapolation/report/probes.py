@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from extrapolation.output import html, table
-from extrapolation.probe import comparison, ranks
+from extrapolation.probe import comparison, ranks, text
 from extrapolation.report import theory_vs_measured
 from extrapolation.report.summary import Run, spread
 
@@ -47,7 +47,7 @@ def pieces(runs: Sequence[Run]) -> Iterator[Markup]:
   reaches = [row for one in asked for row in one.reaches]
   yield html.heading('Retrieval by length')
   yield html.text(
-    f'Probe {first["probe"]}, {first["examples"]} needles per cell. The reach '
+    f'Probe {first["probe"]}, {text.conditions(first)}. The reach '
     'is the largest distance in tokens up to which accuracy is halfway between '
     f'a guess ({first["chance"]:.1%}) and 1, or more, in the median of seeds; '
     'predicted is the reach of half of the attention, from theory.'
@@ -55,7 +55,7 @@ def pieces(runs: Sequence[Run]) -> Iterator[Markup]:
   yield html.figure(comparison.lengths, 'reach against length', reaches)
   yield html.table(_by_encoding(asked))
   yield html.text('Measured and predicted reach, rank by rank.', 'note')
-  yield html.items([_sentence(row) for row in _ranks(asked)])
+  yield html.items(_sentences(_ranks(asked)))
 
 
 def _ranks(runs: Sequence[Run]) -> list[dict]:
@@ -83,6 +83,16 @@ def _by_encoding(runs: Sequence[Run]) -> list[dict]:
     line['perplexity ratio'] = spread(ratios, 3)
     lines.append(line)
   return lines
+
+
+def _sentences(rows: Sequence[dict]) -> list[str]:
+  if all(row['rho'] is None for row in rows):
+    most = max(row['encodings'] for row in rows)
+    return [
+      f'No rank correlation: theory judges {most} of these encodings, and it '
+      f'takes {ranks.FEWEST} that are not all alike.'
+    ]
+  return [_sentence(row) for row in rows]
 
 
 def _sentence(row: dict) -> str:

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from extrapolation import config, runs
+from extrapolation.data import probes
 from extrapolation.output import signed
 from extrapolation.runs import probe_table, sweep_grid
 
@@ -107,7 +108,17 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 def title(rows: Sequence[dict]) -> str:
   """What the rows of a sweep have in common."""
   first = rows[0]
+  where, split = f'trained at {first["train_length"]}', first['split']
+  if has_answers(rows):
+    name = str(first['source']).removeprefix(probes.PREFIX)
+    return (
+      f'{where}, {first["tokens"]:,} answers of {split} examples, probe {name}'
+    )
   return (
-    f'trained at {first["train_length"]}, {first["split"]} text, '
-    f'{first["tokens"]:,} targets, {first["protocol"]}'
+    f'{where}, {split} text, {first["tokens"]:,} targets, {first["protocol"]}'
   )
+
+
+def has_answers(rows: Sequence[dict]) -> bool:
+  """Whether rows are of a probe, where answers alone are scored."""
+  return str(rows[0].get('source', '')).startswith(probes.PREFIX)

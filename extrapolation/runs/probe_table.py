@@ -45,15 +45,22 @@ def probe_of(e: config.Experiment, spec: str = OWN_PROBE) -> Probe:
 
 
 def path(
-  workdir: str, probe: Probe, out: str = '', encoding: str = ''
+  workdir: str,
+  probe: Probe,
+  out: str = '',
+  encoding: str = '',
+  window: str = 'full',
 ) -> pathlib.Path | epath.Path:
   """Where the cells of a probe go; figure and reaches lie beside it.
 
   Args:
     out: a folder in place of the run's own, `DIR/eval`.
     encoding: another than the run was trained with.
+    window: keys that a query sees, as `eval.window`.
   """
   name = f'probe-{rpe.folder_name(probe.label)}'
+  if window != 'full':
+    name += f'-window-{window.replace(":", "-")}'
   if encoding:
     name += f'-as-{rpe.folder_name(encoding)}'
   kind = pathlib.Path if files.is_local(out or workdir) else epath.Path
@@ -78,7 +85,7 @@ def read(
     OSError: there is none, or it cannot be read.
   """
   probe = probe_of(e, e.eval.probe)
-  cells = path(str(folder), probe)
+  cells = path(str(folder), probe, window=e.eval.window)
   want = dict(
     run=identity.run_id(e),
     step=e.train.steps,

@@ -11,7 +11,7 @@ from extrapolation.probe import answers, grid
 from extrapolation.probe.grid import Settings
 from tests.probe import small
 
-FEW = Settings(examples=3, batch_tokens=100)
+FEW = Settings(examples=3)
 
 
 @pytest.mark.parametrize('name', probes.names())
@@ -20,12 +20,12 @@ def test_an_oracle_is_right_in_all_cells_of_every_probe(name):
   examples = small.of(name)
   probe, m = examples.probe, 3.0
   n = probe.least_length + 5
-  s = Settings(lengths=(n, n + 14), examples=3, batch_tokens=100)
+  s = Settings(lengths=(n, n + 14), examples=3)
   cells = grid.make(probe, s, n)
   nll = math.log(math.exp(m) + len(probe.vocabulary) - 1) - m
   for n in s.lengths:
     there = cells.cells(probe, n)
-    of = answers.measure(small.oracle(probe, m), examples, n, there, s)
+    of = answers.measure(small.oracle(probe, m), examples, n, there, s, 4)
     assert list(of) == there
     for found in of.values():
       np.testing.assert_array_equal(found.right, 1)
@@ -35,14 +35,14 @@ def test_an_oracle_is_right_in_all_cells_of_every_probe(name):
 
 def test_a_guess_is_right_by_chance():
   examples = small.of('needle:values=4')
-  s = Settings(examples=800, batch_tokens=10_000)
-  of = answers.measure(small.noise(examples.probe), examples, 24, [7], s)
+  s = Settings(examples=800)
+  of = answers.measure(small.noise(examples.probe), examples, 24, [7], s, 400)
   cell = answers.summary(of[7])
   assert cell['low'] <= 1 / 4 <= cell['high'] and cell['examples'] == 800
   assert cell['low'] < cell['accuracy'] < cell['high']
   # Equal logits give the first answer, which is as likely as any.
   same = answers.measure(
-    small.oracle(examples.probe, 0.0), examples, 24, [7], s
+    small.oracle(examples.probe, 0.0), examples, 24, [7], s, 400
   )
   cell = answers.summary(same[7])
   assert cell['low'] <= 1 / 4 <= cell['high'] and cell['margin'] == 0
@@ -52,7 +52,7 @@ def test_a_guess_is_right_by_chance():
 def test_a_model_that_sees_near_needles_alone():
   examples = small.of('needle')
   of = answers.measure(
-    small.near(examples.probe, 9), examples, 40, [1, 9, 10, 39], FEW
+    small.near(examples.probe, 9), examples, 40, [1, 9, 10, 39], FEW, 2
   )
   assert [found.margin.mean() for found in of.values()] == [3, 3, 0, 0]
 
@@ -69,7 +69,7 @@ def test_needles_are_the_same_in_every_cell():
     return logits
 
   cells = [
-    answers.measure(forward, examples, n, [4, 11], Settings(examples=6))[d]
+    answers.measure(forward, examples, n, [4, 11], Settings(examples=6), 5)[d]
     for n in (16, 33)
     for d in (4, 11)
   ]

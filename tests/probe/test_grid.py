@@ -46,12 +46,13 @@ def test_what_is_given_is_sorted_and_taken_once():
     (dict(lengths=(1, 64)), 'no room at length 1; it needs 2 or more'),
     (dict(lengths=()), '--lengths is empty'),
     (dict(distances=()), '--distances is empty'),
-    (dict(distances=(0,)), '--distances: 0 is none; needs >= 1'),
-    (dict(lengths=(-3,)), '--lengths: -3 is none'),
-    (dict(lengths=(1 << 40,)), '--lengths: 1099511627776 is none'),
+    (dict(distances=(0,)), '--distances: 0 is not a distance; needs 1 to'),
+    (dict(lengths=(-3,)), '--lengths: -3 is not a length; needs 1 to'),
+    (dict(lengths=(1 << 40,)), '--lengths: 1099511627776 is not a length'),
     (dict(examples=0), '--examples=0: needs 1 to'),
     (dict(batch_tokens=0), '--batch_tokens=0: needs 1 to'),
     (dict(seed=-1), '--seed=-1: needs 0 to'),
+    (dict(window='0'), "window '0': needs full, a number of keys"),
   ],
 )
 def test_mistakes_are_named(given, message):

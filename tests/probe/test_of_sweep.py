@@ -1,11 +1,14 @@
 """The probe as the second evaluation of a sweep, and its part of the report."""
 
+import math
+
 import pytest
 
 from extrapolation import config, probe, report, runs, sweep
 from extrapolation.output import table
 from extrapolation.probe import reach
-from extrapolation.runs import probe_table, sweep_grid
+from extrapolation.report import probes
+from extrapolation.runs import eval_table, probe_table, sweep_grid
 from tests import conftest, test_report
 
 NEEDLE = 'needle:values=4:filler=4'
@@ -105,8 +108,15 @@ def test_the_report_has_reach_beside_perplexity(tmp_path):
   sweep_grid.record(str(tmp_path), e)
   for name, one in sweep_grid.experiments(e):
     tables(tmp_path / name, one)
+    path = eval_table.path(str(tmp_path / name), one.eval)
+    of_answers = dict(source='probe:needle', accuracy=0.75)
+    of_answers |= dict(bits_per_byte=math.nan)
+    table.write(path, [row | of_answers for row in table.read(path)])
   report.write(str(tmp_path))
   text = test_report.Page(tmp_path / 'report.html').text
+  assert '200 answers of test examples, probe needle' in text
+  assert 'Share of right answers' in text and '0.75 [0.75..0.75]' in text
+  assert 'test text' not in text and 'full window' not in text
   assert 'Retrieval by length' in text and 'Probe needle, 32 needles' in text
   assert 'reach at 64' in text and 'predicted at 64' in text
   assert 'perplexity ratio' in text and '31 [31..31]' in text  # none, at 64
@@ -115,6 +125,33 @@ def test_the_report_has_reach_beside_perplexity(tmp_path):
   assert {row['encoding'] for row in cells} == set(REACHED)
   assert len(table.read(tmp_path / 'probe-reach.csv')) == 3 * 2 * 3
   assert (tmp_path / 'probe.png').stat().st_size > 20_000
+
+
+def test_a_run_through_a_window_has_tables_of_its_own(tmp_path):
+  e = with_probe(test_report.make(tmp_path, ('alibi',), (0,)), 'needle')
+  ((name, one),) = sweep_grid.experiments(e)
+  tables(tmp_path / name, one)
+  through = config.override(one, {'eval.window': '8'})
+  with pytest.raises(OSError, match='window-8'):
+    probe_table.read(tmp_path / name, through)
+  cells = probe_table.path(
+    str(tmp_path / name), probe_table.probe_of(one, 'needle'), window='8'
+  )
+  full = probe_table.path(
+    str(tmp_path / name), probe_table.probe_of(one, 'needle')
+  )
+  for of in (lambda path: path, probe_table.of_reaches):
+    of(full).rename(of(cells))
+  assert len(probe_table.read(tmp_path / name, through)[1]) == 3
+
+
+@pytest.mark.parametrize('encodings', [2, 3])
+def test_ranks_are_sentences(encodings):
+  none = dict(length=64, rho=None, encodings=encodings)
+  (said,) = probes._sentences([none, none])
+  assert said.startswith(f'No rank correlation: theory judges {encodings} of')
+  some = dict(length=32, rho=0.5, low=-0.5, high=1.0, encodings=4)
+  assert len(probes._sentences([none, some])) == 2
 
 
 def test_a_sweep_without_a_probe_has_no_such_part(tmp_path):

@@ -76,13 +76,36 @@ def test_predicted_reach_is_that_of_a_plain_loop(name, slopes):
   params = zeros(m)
   known = predicted.read(m, params, max(lengths))
   gap = cost(slopes, T, T - 1)
-  said = predicted.reaches(known, lengths, T)
+  said = predicted.reaches(known, dict.fromkeys(lengths), T)
   for n in lengths:
     costs = [cost(slopes, n, t) for t in range(n)]
     np.testing.assert_allclose(predicted.costs(known, n), costs, rtol=1e-9)
     for end, nats in (('', 0), ('_low', -0.5), ('_high', 0.5)):
       within = [t for t in range(n) if costs[t] <= gap + nats + 1e-12]
       assert said[n][f'predicted{end}'] == max(within, default=0), (n, end)
+
+
+@pytest.mark.parametrize('keys', [(10, 10), (30, 5), (5, 30)])
+def test_predicted_reach_behind_a_window_is_that_of_a_plain_loop(keys):
+  """A head is diluted by the keys that it sees; the gap is of training."""
+  T, lengths, slopes = 24, (8, 24, 48, 200), (2**-4, 2**-8)
+  m = model.make(9, config.Model(rpe='alibi', N=2, D=8, H=2, F=8))
+  known = predicted.read(m, zeros(m), max(lengths))
+  gap = cost(slopes, T, T - 1)
+  said = predicted.reaches(known, dict.fromkeys(lengths, keys), T)
+  for n in lengths:
+    seen = [min(n, w) for w in keys]
+    costs = [
+      min(
+        [cost([k], w, t) for k, w in zip(slopes, seen, strict=True) if t < w],
+        default=math.inf,
+      )
+      for t in range(n)
+    ]
+    of = predicted.costs(known, n, keys)
+    np.testing.assert_allclose(of, costs, rtol=1e-9)
+    within = [t for t in range(n) if costs[t] <= gap + 1e-12]
+    assert said[n]['predicted'] == max(within, default=0) < max(seen), n
 
 
 def test_learned_weights_are_those_that_are_read():
@@ -103,9 +126,9 @@ def test_learned_weights_are_those_that_are_read():
 def test_what_weights_do_not_decide_is_not_judged(name):
   m = model.make(9, config.Model(rpe=name, N=1, D=8, H=2, F=8))
   known = predicted.read(m, zeros(m), 16)
-  assert known.why.startswith('not judged: order enters through ')
+  assert known.weights.why.startswith('not judged: order enters through ')
   assert predicted.costs(known, 16) is None
-  assert predicted.reaches(known, [16], 8)[16]['predicted'] is None
+  assert predicted.reaches(known, {16: None}, 8)[16]['predicted'] is None
 
 
 def run(name, accuracy, said, n=64):

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from extrapolation import config, data, evaluate, generate, runs, train
+from extrapolation import config, data, evaluate, generate, model, runs, train
 from extrapolation.data import probes
 from extrapolation.evaluation import answers
 from extrapolation.parallel import mesh
@@ -112,6 +112,25 @@ def test_every_length_asks_the_same_and_nats_are_right(trained, tmp_path):
     assert np.isfinite(curve[-1]) and np.isnan(curve[0])
 
 
+@pytest.mark.slow
+def test_a_window_limits_what_is_asked(trained, tmp_path):
+  """By a table that weighs nothing beyond it."""
+  kw = dict(out=str(tmp_path), lengths=(24,), tokens=20)
+  (row,) = evaluate.evaluate(str(trained), window='5', **kw)
+  assert row['window'] == '5 5' and row['window_error'] is None
+  r, probe = runs.load(str(trained)), probes.parse(SOURCE)
+  table = np.array(r.model.bias(r.params, 24))
+  table[..., 5:] = -np.inf
+  hidden, nats = jax.jit(r.model.network.hidden), []
+  for n in range(10):
+    e = probes.example(probe, n, 24)
+    x = hidden(r.params, table, e.tokens[None, :-1])
+    lp = jax.nn.log_softmax(model.logits(r.params, x)[0])
+    nats += [-float(lp[i, e.tokens[i + 1]]) for i in np.flatnonzero(e.weights)]
+  assert row['tokens'] == len(nats) == 20
+  np.testing.assert_allclose(row['nll'], np.mean(nats), rtol=1e-5)
+
+
 def test_another_probe_in_the_symbols_of_a_run(trained, tmp_path):
   fewer = SOURCE.replace('keys=4', 'keys=3')
   kw = dict(out=str(tmp_path), lengths=(24,), tokens=20)
@@ -136,7 +155,7 @@ def test_a_run_generates_in_its_symbols(trained):
   [
     (dict(lengths=(8, 24)), 'no room at length 8; it needs 9 or more'),
     (dict(protocol='last:2'), 'eval.protocol = last:2 is for windows of a'),
-    (dict(window='16'), 'eval.window = 16 is for windows of a text'),
+    (dict(window='0'), "window '0': needs full, a number of keys"),
   ],
 )
 def test_what_does_not_fit_is_found_first(trained, tmp_path, kw, says):
