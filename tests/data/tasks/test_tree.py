@@ -18,14 +18,19 @@ def joint(labels, r, symbols, flip):
   return p
 
 
-@pytest.mark.parametrize('at', ['root', 'leaf'])
-@pytest.mark.parametrize('r, symbols, flip, depth', [
-  (2, 3, 0.2, 2), (1, 4, 0.5, 5), (3, 3, 0.9, 1), (2, 2, 0.1, 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+  'at, r, symbols, flip, depth',
+  [
+    ('root', 2, 3, 0.2, 2),
+    ('root', 1, 4, 0.5, 5),
+    ('root', 2, 2, 0.1, 2),
+    ('leaf', 2, 3, 0.2, 2),
+    ('leaf', 1, 4, 0.5, 5),
+    ('leaf', 3, 3, 0.9, 1),
+  ],
+)
 def test_the_optimum_is_that_of_the_whole_tree(at, r, symbols, flip, depth):
   """p(target | all that is seen), summed over what else is masked."""
-  if at == 'root' and depth < 2:
-    return
   task = tasks.parse(
     f'tree:r={r}:symbols={symbols}:flip={flip}:at={at}:masked=0.5'
   )
