@@ -42,12 +42,7 @@ class Experiment:
     sizes.check('seed', self.seed)
     sizes.check('optim.warmup', self.optim.warmup)
     m = self.model
-    T = spaces.check_sizes(m, self.train, self.eval)
-    if m.kind != 'decoder':
-      of_size = dataclasses.replace(self.train, T=T)
-      object.__setattr__(self, 'train', of_size)
-      asked = spaces.evaluated(m, self.train, self.eval)
-      object.__setattr__(self, 'eval', asked)
+    self._read_sizes()
     if m.kind != 'decoder' and self.parallel.seq > 1:
       raise ValueError(
         f'parallel.seq = {self.parallel.seq} spreads the tokens of a decoder; '
@@ -61,6 +56,19 @@ class Experiment:
         f'optim.warmup = {self.optim.warmup}: needs 0 <= warmup <= '
         f'train.steps = {self.train.steps}'
       )
+
+  def _read_sizes(self) -> None:
+    """Fills in the positions that sizes have, of what is no decoder."""
+    m, train, e = self.model, self.train, self.eval
+    if m.kind == 'decoder':
+      spaces.check_none(train.size, e.sizes)
+      return
+    asked = e.sizes or (train.size,)
+    T, lengths = spaces.lengths(m, train.size, asked, e.probe)
+    of_size = dataclasses.replace(train, T=T)
+    object.__setattr__(self, 'train', of_size)
+    of_sizes = dataclasses.replace(e, sizes=asked, lengths=lengths)
+    object.__setattr__(self, 'eval', of_sizes)
 
   def to_dict(self) -> dict[str, Any]:
     """Nested dictionaries of plain values, as a config file has them."""

@@ -71,7 +71,7 @@ class Data:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Network:
+class Network(spaces.Space):
   """What all encodings share of section `model`; as in the paper by default."""
 
   N: int = 6  # layers
@@ -84,15 +84,6 @@ class Network:
   remat: bool = False  # recompute activations in the backward pass
   scan: bool = False  # one compiled layer, looped; unrolled is faster on CPU
   rpe_per_layer: bool = False  # learned encodings: parameters per layer
-  kind: str = 'decoder'  # decoder | encoder | encoder_decoder
-  # Of an encoder: both | grid[:AXES] | tree:R | graph:FILE, see `geometry`.
-  geometry: str = 'line'
-  # Of an encoder-decoder, the clock of the bias across: none | forward |
-  # backward, on which what is read last is written first.
-  cross: str = 'none'
-  patch: int = 0  # cells along a side, read as numbers; 0 reads one id a place
-  pool: str = ''  # of a classifier: mean | cls
-  table: str = ''  # size of a learned table of places, resized to other sizes
 
   def __post_init__(self):
     for name in ('N', 'D', 'H', 'F'):
@@ -110,7 +101,7 @@ class Network:
       raise ValueError('model.dtype = float64 needs JAX_ENABLE_X64=1')
     if not 0 <= self.dropout < 1:
       raise ValueError(f'model.dropout = {self.dropout}: needs 0 <= p < 1')
-    spaces.check_network(self)
+    super().__post_init__()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,11 +125,10 @@ class Model(Network):
     if not unread:
       layers = encodings.layers(self.rpe, self.H, **self.rpe_args)
       self._check_layers(len(layers))
+      spaces.check_encodings(self, layers, self.D // self.H)
     full = immutabledict({**known, **self.rpe_args})
     object.__setattr__(self, 'rpe_args', full)
     object.__setattr__(self, 'rpe_file', about)
-    if not unread:
-      spaces.check_model(self)
 
   def _check_layers(self, n: int) -> None:
     if n > self.N:

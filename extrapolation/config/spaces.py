@@ -2,14 +2,11 @@
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from extrapolation import geometry, rpe
 from extrapolation.config import sizes
 from extrapolation.geometry import Geometry, Size, derived
-
-if TYPE_CHECKING:
-  from extrapolation.config.sections import Eval, Model, Network, Train
 
 KINDS = ('decoder', 'encoder', 'encoder_decoder')
 CLOCKS = ('none', 'forward', 'backward')
@@ -18,7 +15,25 @@ POOLS = ('', 'mean', 'cls')
 OF_ENCODERS = dict(geometry='line', cross='none', patch=0, pool='', table='')
 
 
-def check_network(c: 'Network') -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Space:
+  """What a network reads: the part of section `model` that is of places."""
+
+  kind: str = 'decoder'  # decoder | encoder | encoder_decoder
+  # Of an encoder: both | grid[:AXES] | tree:R | graph:FILE, see `geometry`.
+  geometry: str = 'line'
+  # Of an encoder-decoder, the clock of the bias across: none | forward |
+  # backward, on which what is read last is written first.
+  cross: str = 'none'
+  patch: int = 0  # cells along a side, read as numbers; 0 reads one id a place
+  pool: str = ''  # of a classifier: mean | cls
+  table: str = ''  # size of a learned table of places, resized to other sizes
+
+  def __post_init__(self):
+    check_keys(self)
+
+
+def check_keys(c: Space) -> None:
   """Raises ValueError where the keys of a kind do not fit each other."""
   for key, value, allowed in (
     ('kind', c.kind, KINDS),
@@ -71,13 +86,11 @@ def check_network(c: 'Network') -> None:
       )
 
 
-def encoder_of(c: 'Network') -> 'Network':
-  """The encoder that an encoder-decoder reads, of the same sizes."""
-  changes = dict(kind='encoder', geometry='both', cross='none')
-  return dataclasses.replace(c, **changes)
+# What the encoder that an encoder-decoder reads has otherwise.
+OF_ENCODER = dict(kind='encoder', geometry='both', cross='none')
 
 
-def of(c: 'Network') -> Geometry:
+def of(c: Space) -> Geometry:
   """The geometry of a network.
 
   Raises:
@@ -126,13 +139,15 @@ def check_encoding(encoding: rpe.RPE, g: Geometry, K: int) -> None:
     derived.directed(g)
 
 
-def check_model(c: 'Model') -> None:
+def check_encodings(
+  c: Space, layers: Sequence[rpe.RPE], head_width: int
+) -> None:
   """Raises ValueError where an encoding needs a line, and there is none."""
   if c.kind == 'decoder':
     return
   g = of(c) if c.kind == 'encoder' else geometry.parse('both')
-  for encoding in rpe.layers(c.rpe, c.H, **c.rpe_args):
-    check_encoding(encoding, g, c.D // c.H)
+  for encoding in layers:
+    check_encoding(encoding, g, head_width)
     if c.kind == 'encoder_decoder' and encoding.beside_bias:
       raise ValueError(
         f'model.rpe = {encoding.name}: its {encoding.beside_bias} knows no '
@@ -140,44 +155,44 @@ def check_model(c: 'Model') -> None:
       )
 
 
-def check_sizes(c: 'Model', train: 'Train', e: 'Eval') -> int:
-  """The positions of a training example; train.T of a decoder.
+def lengths(
+  c: Space, size: str, sizes: tuple[str, ...], probe: str
+) -> tuple[int, tuple[int, ...]]:
+  """Positions of a training example, and of those of an evaluation.
+
+  Args:
+    size, sizes: `train.size` and `eval.sizes`, of which there is one or more.
+    probe: `eval.probe`.
 
   Raises:
     ValueError: a size that the geometry does not have, or is missing.
   """
-  if c.kind == 'decoder':
-    for key, value in (('train.size', train.size), ('eval.sizes', e.sizes)):
-      if value:
-        raise ValueError(
-          f'{key} = {sizes.shown(value)} is of encoders; of a decoder give '
-          'train.T and eval.lengths, in tokens'
-        )
-    return train.T
-  if not train.size:
+  if not size:
     raise ValueError(
       f'model.kind = {c.kind} needs train.size, such as 16x32 of a grid'
     )
-  for text in e.sizes:
-    positions(c, text, 'eval.sizes')
-  return positions(c, train.size, 'train.size')
-
-
-def evaluated(c: 'Model', train: 'Train', e: 'Eval') -> 'Eval':
-  """The section `eval` with all sizes, and their positions as lengths."""
-  if e.probe:
+  if probe:
     raise ValueError(
-      f'eval.probe = {e.probe} asks a decoder for a token that it has read; '
+      f'eval.probe = {probe} asks a decoder for a token that it has read; '
       f"of model.kind = {c.kind} leave it as it is, ''"
     )
-  texts = e.sizes or (train.size,)
-  lengths = tuple(positions(c, text, 'eval.sizes') for text in texts)
-  if len({*texts}) < len(texts):
-    raise ValueError(f'eval.sizes = {", ".join(texts)}: one is there twice')
-  return dataclasses.replace(e, sizes=texts, lengths=lengths)
+  if len({*sizes}) < len(sizes):
+    raise ValueError(f'eval.sizes = {", ".join(sizes)}: one is there twice')
+  of_training = positions(c, size, 'train.size')
+  return of_training, tuple(positions(c, x, 'eval.sizes') for x in sizes)
 
 
-def size(c: 'Network', text: str, key: str = 'size') -> Size:
+def check_none(train_size: str, eval_sizes: tuple[str, ...]) -> None:
+  """Raises ValueError for a size of a decoder, which has lengths."""
+  for key, value in (('train.size', train_size), ('eval.sizes', eval_sizes)):
+    if value:
+      raise ValueError(
+        f'{key} = {sizes.shown(value)} is of encoders; of a decoder give '
+        'train.T and eval.lengths, in tokens'
+      )
+
+
+def size(c: Space, text: str, key: str = 'size') -> Size:
   """The size of the cells that are read, before patches.
 
   Raises:
@@ -192,17 +207,17 @@ def size(c: 'Network', text: str, key: str = 'size') -> Size:
   return out
 
 
-def places(c: 'Network', size: Size) -> Size:
+def places(c: Space, size: Size) -> Size:
   """The size in positions of the network: in patches, if there are."""
   return tuple(n // c.patch for n in size) if c.patch else size
 
 
-def cells(c: 'Network', text: str) -> int:
+def cells(c: Space, text: str) -> int:
   """How many ids are read at a size: one per position, or all of a patch."""
   return positions(c, text) * max(c.patch, 1) ** 2
 
 
-def positions(c: 'Network', text: str, key: str = 'size') -> int:
+def positions(c: Space, text: str, key: str = 'size') -> int:
   """How many a size has."""
   inner = places(c, size(c, text, key))
   if c.kind != 'encoder':

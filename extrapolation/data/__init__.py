@@ -1,8 +1,9 @@
 """Text as token streams: sources, tokenizers, a prepared corpus, batches."""
 
 from extrapolation.data import tasks
+from extrapolation.data.cells import Cells
 from extrapolation.data.dataset import BY_DOCUMENT, WINDOWS, Dataset
-from extrapolation.data.drawn import Cells, Drawn
+from extrapolation.data.drawn import Drawn
 from extrapolation.data.examples import Answers, Examples
 from extrapolation.data.generated import Generated
 from extrapolation.data.pipeline import batches

@@ -13,6 +13,7 @@ from extrapolation.data import integrity, packed, pipeline, tokenizers
 if TYPE_CHECKING:
   import grain
 
+  from extrapolation.data.cells import Cells
   from extrapolation.data.examples import Batch, Examples
 
 BY_DOCUMENT = ('within', 'packed')  # each document is read by itself
@@ -104,7 +105,7 @@ class Dataset:
 
   def beginning(
     self, split: str, T: int, targets: int
-  ) -> 'UInt[np.ndarray, "b T1"] | packed.Batch | Batch':
+  ) -> 'UInt[np.ndarray, "b T1"] | packed.Batch | Batch | Cells':
     """The first targets of a split in windows of T, as training reads them.
 
     As many whole windows of the stream, maybe none; or, where training stays

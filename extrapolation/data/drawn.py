@@ -5,12 +5,13 @@ import hashlib
 import pathlib
 import platform
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64, UInt
+from jaxtyping import Float32, Int64, UInt
 
 from extrapolation.data import tasks, tokenizers
+from extrapolation.data.cells import Cells
 from extrapolation.data.dataset import Dataset
 from extrapolation.data.expected import Expected
 from extrapolation.data.generated import endless
@@ -23,15 +24,6 @@ if TYPE_CHECKING:
 DIGESTED = 16  # examples that say which generator made them
 SIZES = (8, 16), (2, 16), (4,), (16,)  # one of which every task has
 FIRST = 0x4E00  # of the characters that ids are called by in tokenizer.json
-
-
-class Cells(NamedTuple):
-  """What a step reads of a task, for `tasks.Example` with rows."""
-
-  inputs: Int32[np.ndarray, 'b T']
-  targets: Int32[np.ndarray, 'b t']
-  weights: Float32[np.ndarray, 'b t']
-  source: Int32[np.ndarray, 'b S'] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -177,11 +177,11 @@ def _scores(
   """(params, bias, Cells) -> nats and whether right, [B, t]."""
 
   def scores(params: dict, bias: Any, batch: data.Cells) -> tuple[Array, Array]:
-    x: Any = network.hidden(
-      params, bias, mesh.constrain(batch.inputs),
-      space=space, source=batch.source,
-    )  # fmt: skip
-    targets = mesh.constrain(batch.targets)
+    inputs, targets = (
+      mesh.constrain(jnp.asarray(x)) for x in (batch.inputs, batch.targets)
+    )
+    source = None if batch.source is None else jnp.asarray(batch.source)
+    x: Any = network.hidden(params, bias, inputs, space=space, source=source)
     nll = model.token_nll(params, x, targets)
     right = jnp.argmax(model.logits(params, x), -1) == targets
     return nll, right

@@ -42,7 +42,7 @@ class Places(nnx.Module):
       table = self.table[...]
       shape = (*space.size, c.D)
       if table.shape != shape:
-        table = jax.image.resize(table, shape, 'linear', antialias=False)
+        table = jax.image.resize(table, shape, 'bilinear', antialias=False)
       x = x + table.reshape(-1, c.D)
     if c.pool == 'cls':
       first = jnp.broadcast_to(self.class_token[...], (len(x), 1, c.D))

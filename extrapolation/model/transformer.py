@@ -237,7 +237,7 @@ class Transformer(nnx.Module):
       else nnx.List(map(block, itertools.cycle(forms), keys))
     )
     self.places = Places(c, rngs) if c.kind == 'encoder' else None
-    inner = spaces.encoder_of(c) if both else None
+    inner = dataclasses.replace(c, **spaces.OF_ENCODER) if both else None
     self.encoder = nnx.data(
       inner and Transformer(inner, V, forms, rngs, own=False)
     )

@@ -151,7 +151,7 @@ def items(state: State) -> dict[str, Any]:
 
 def valid_windows(
   text: data.Dataset, s: config.Train
-) -> tuple[np.ndarray, ...]:
+) -> tuple[Any, ...]:
   """Tokens [rows, T + 1], weights [rows, T], and documents where they count.
 
   The beginning of the validation split, read as the training text is: where

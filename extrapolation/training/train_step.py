@@ -263,7 +263,8 @@ def _complete(batch: Any, params: dict) -> Batch:
   """All that a batch may say; tokens alone weigh the same."""
   dtype = params['embed']['embedding'].dtype
   if isinstance(batch, data.Cells):
-    inputs, targets, weights, source = batch
+    inputs, targets, weights = map(jnp.asarray, batch[:3])
+    source = None if batch.source is None else jnp.asarray(batch.source)
     weights = weights.astype(dtype)
     return Batch(inputs, weights, targets=targets, source=source)
   if not isinstance(batch, tuple):
