@@ -13,7 +13,7 @@ Method: strings of 16 symbols, to be written again as they are, or backwards.
 Encoder (bidirectional) and decoder of two layers each, trained at length 32 and
 scored, by tokens of the true prefix, at up to 576, the same targets; ALiBi,
 one slope in all heads, on both sides; across: no bias, clock forward, clock
-backward; 3 seeds, 9 runs a task.
+backward; 3 seeds, 9 runs per task.
 
 Predicted, of accuracy at 576:
 1. The clock of the task has 0.99 or more at every length: `forward` copies,

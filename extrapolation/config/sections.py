@@ -46,6 +46,7 @@ class Data:
   # sample | stdlib | files:PATH (file, folder or glob) | tfds:NAME | wikibook
   # | hf:OWNER/NAME/CONFIG | mix:0.5*SOURCE+0.5*SOURCE | prepared:DIR
   # | probe:NAME[:KEY=VALUE..]: drawn from the seed, answers alone are scored
+  # | masked:0.15*SOURCE, for encoders: some tokens are to be filled in
   # | NAME[:KEY=VALUE..] of a task on places, such as ising: see data/tasks
   source: str = 'sample'
   valid: str = ''  # another source for validation; '' splits `source`

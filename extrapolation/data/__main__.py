@@ -18,6 +18,7 @@ from typing import Any
 from extrapolation import cli
 from extrapolation.cli import flags
 from extrapolation.data import prepare, sources
+from extrapolation.data.drawn import is_task
 from extrapolation.data.sources import split_names
 from extrapolation.output import table
 
@@ -57,7 +58,8 @@ def dry_run(args: dict[str, Any]) -> None:
   """Prints which file goes to which split, and why, before any is read."""
   named = [args[key] for key in ('source', 'valid', 'test')]
   for source in named:
-    if re.search(r'tfds:|hf:|wikibook|prepared:|probe:', source):
+    drawn = re.search(r'tfds:|hf:|wikibook|prepared:|probe:', source)
+    if drawn or is_task(source):
       raise ValueError(f'--dry_run shows files; {source} has splits of its own')
   options = sources.Options(args['separator'], args['field'], args['splits'])
   rows = []

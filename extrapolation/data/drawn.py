@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DIGESTED = 16  # examples that say which generator made them
 SIZES = (8, 16), (2, 16), (4,), (16,)  # one of which every task has
+SUMMED, SHOWN = 64, 16  # examples, answers
+SYMBOLS = '0123456789abcdefghijklmnopqrstuvwxyz'
 FIRST = 0x4E00  # of the characters that ids are called by in tokenizer.json
 
 
@@ -116,24 +118,41 @@ class Drawn(Dataset):
     return 0
 
   def summary(self, T: int = 0) -> str:
-    """The task, its vocabulary, and its first example."""
-    task, size = self.task, self.size
+    """The task, its vocabulary, what its best answer costs; an example."""
+    task, size = self.task, self.size or _size(self.task)
     lines = [
       f'task {task.label}: {task.kind}, {task.symbols} possible answers of '
       f'{task.V} ids, {task.chance:.3f} nats of a uniform guess'
     ]
-    if size:
-      cells, optimum = self.first('valid', 64)
-      scored = cells.weights > 0
-      known = optimum[scored]
-      shape = 'x'.join(map(str, size))
-      lines.append(
-        f'      examples of {shape}: {scored.sum(1).mean():.1f} targets each, '
-        f'the best answer costs '
-        + ('an unknown number of' if np.isnan(known).all() else
-           f'{np.nanmean(known):.3f}') + ' nats'
-      )  # fmt: skip
+    cells, best = self.at(size).first('valid', SUMMED)
+    scored = cells.weights > 0
+    cost = 'is not known'
+    if not np.isnan(best[scored]).any():
+      cost = f'costs {best[scored].mean():.3f} nats'
+    lines.append(
+      f'      examples of {"x".join(map(str, size))}: '
+      f'{scored.sum(1).mean():.1f} targets each, the best answer {cost}'
+    )
+    if not self.size and task.V <= len(SYMBOLS):  # of a run it is known
+      lines += _drawn(task, cells, size)
     return '\n'.join(lines)
+
+
+def _drawn(task: tasks.Task, cells: Cells, size: 'Size') -> list[str]:
+  """The first example as characters, `?` a target and `#` what is hidden."""
+  ids = cells.inputs[0]
+  marks = np.array([SYMBOLS[i % len(SYMBOLS)] for i in ids])
+  if task.mask >= 0:
+    marks[ids == task.mask] = '#'
+    marks[cells.weights[0] > 0] = '?'
+  rows = marks.reshape(size) if len(size) > 1 else marks[None]
+  lines = [f'      {"".join(row)}' for row in rows]
+  answers = [SYMBOLS[i % len(SYMBOLS)] for i in cells.targets[0]]
+  asked = np.flatnonzero(cells.weights[0])
+  return [
+    *lines,
+    f'      answers: {" ".join(answers[i] for i in asked[:SHOWN])}',
+  ]
 
 
 def is_task(source: str) -> bool:

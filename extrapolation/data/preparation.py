@@ -13,6 +13,7 @@ from extrapolation.data import (
   generated,
   integrity,
   manifest,
+  masked_text,
   mixed,
   permissions,
   probes,
@@ -48,7 +49,8 @@ def prepare(
 
   source, valid, test: see `sources.FORMS`; splits that are not given are held
     out, see `splits.gather`. 'prepared:DIR' reads what `out` wrote; of a probe
-    nothing is written, see `generated` and `mixed`, nor of a task, `drawn`.
+    nothing is written, see `generated` and `mixed`, nor of a task, `drawn`;
+    'masked:SHARE*SOURCE' is a text for encoders, see `masked_text`.
   separator: line between documents, or 'wikitext' for its articles; empty for
     the source's own: a file, a row, or what a builder takes for one.
   tokenizer: 'bytes' (ignores vocab), 'bpe' or 'unigram', of `vocab` tokens,
@@ -99,6 +101,17 @@ def prepare(
   if drawn.is_task(source):
     generated.check_unused(source, text_options)
     return drawn.make(source, tokenizer, expect)
+  if masked_text.is_masked(source):
+    share, rest = masked_text.split(source)
+    read = prepare(
+      source=rest,
+      tokenizer=tokenizer,
+      vocab=vocab,
+      cache=cache,
+      expect=expect,
+      **text_options,
+    )
+    return masked_text.of(source, share, read)
   if mixed.has_probe(source):
     generated.check_unused(source, dict(out=out))
     asked, rest = mixed.split(source, tokenizer)

@@ -24,7 +24,8 @@ def checked(text: data.Dataset, e: config.Experiment) -> data.Dataset:
     if m.kind != 'decoder':
       raise ValueError(
         f'data.source = {source} is a text, which model.kind=decoder reads; '
-        f'model.kind = {m.kind} reads a task: {", ".join(data.tasks.names())}'
+        f'model.kind = {m.kind} reads a task: {", ".join(data.tasks.names())}, '
+        'or masked:SOURCE'
       )
     return text
   task = text.task

@@ -149,9 +149,7 @@ def items(state: State) -> dict[str, Any]:
   return dict(params=state.params, opt=state.opt)
 
 
-def valid_windows(
-  text: data.Dataset, s: config.Train
-) -> tuple[Any, ...]:
+def valid_windows(text: data.Dataset, s: config.Train) -> tuple[Any, ...]:
   """Tokens [rows, T + 1], weights [rows, T], and documents where they count.
 
   The beginning of the validation split, read as the training text is: where
