@@ -40,6 +40,8 @@ class Geometry:
     sees: `(query [.., c], key [.., c]) -> bool [..]`; None where every query
       sees every key.
     whole: whether distances are whole numbers, so that a table has them all.
+    shift_invariant: whether distance and sees read `key - query` alone, so that
+      two parts of a shape have the distances of any two that lie alike.
     log_count: `distance [d] -> [d]`, ln of how many keys lie at each distance
       of a query in the whole space, exact and readable as a formula; None of a
       space that has no end of its own, such as one given graph.
@@ -58,6 +60,7 @@ class Geometry:
   key_places: Callable[[Size], Integer[np.ndarray, 'S c']] | None = None
   sees: Callable[..., Bool[Array, '*t']] | None = None
   whole: bool = True
+  shift_invariant: bool = False
   log_count: Count | None = of_line
   exact: bool = True
   query: Callable[[Size], int] = last

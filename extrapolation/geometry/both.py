@@ -14,6 +14,7 @@ def make() -> base.Geometry:
     places=line.positions,
     distance=lambda query, key: abs(query[..., 0] - key[..., 0]),
     longest=lambda size: size[0] - 1,
+    shift_invariant=True,
     log_count=log_count,
     query=lambda size: size[0] // 2,
     source='encoders, such as that of T5, arXiv 1910.10683',

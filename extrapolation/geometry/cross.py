@@ -31,6 +31,7 @@ def make(clock: str = 'forward') -> base.Geometry:
     key_places=of_keys,
     distance=distance,
     longest=lambda size: size[0] - 1,
+    shift_invariant=True,
     log_count=both.log_count,
     query=lambda size: size[0] // 2,
     source='a position of its own for cross-attention, as in arXiv 2305.20019',

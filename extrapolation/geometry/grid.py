@@ -46,6 +46,7 @@ def make(axes: int = 2, norm: str = 'l1') -> base.Geometry:
     distance=distance,
     longest=lambda size: longest([n - 1 for n in size]),
     whole=whole,
+    shift_invariant=True,
     log_count=log_count,
     exact=norm != 'l2',
     query=middle,

@@ -21,6 +21,7 @@ def make() -> base.Geometry:
     distance=lambda query, key: query[..., 0] - key[..., 0],
     longest=lambda size: size[0] - 1,
     sees=sees,
+    shift_invariant=True,
     source='a text that is read from left to right',
   )
 

@@ -65,6 +65,17 @@ def test_distances_are_a_metric(case):
     assert (t <= through + 1e-5).all()
 
 
+def test_shift_invariant_is_of_the_difference_alone(case):
+  g, size, _ = case
+  if not g.shift_invariant:
+    return
+  q, k = (np.concatenate([g.places(size)] * 2) for _ in 'qk')
+  k = np.random.default_rng(0).permutation(k)
+  for f in (g.distance, g.sees):
+    if f is not None:
+      np.testing.assert_array_equal(f(q, k), f(q + 7, k + 7))
+
+
 def test_counts_are_those_of_the_whole_space_near_the_query(case):
   g, _, size = case
   if not g.exact:
