@@ -17,6 +17,7 @@ from extrapolation.attention import (
   truncation,
 )
 from extrapolation.attention.kernel import Kernel
+from extrapolation.attention.places import attend_places
 from extrapolation.attention.positions import Positions, accumulate
 from extrapolation.attention.precision import wide
 from extrapolation.attention.terms import Scored, Terms
@@ -27,6 +28,7 @@ __all__ = [
   'Scored',
   'accumulate',
   'attend',
+  'attend_places',
   'attend_with_lse',
   'choose',
 ]

@@ -42,7 +42,7 @@ def operands(
   if isinstance(bias, Kernel) and clock is None:
     bias = bias.table(T)
   if isinstance(bias, Kernel):
-    _kernel(bias, H)
+    of_kernel(bias, H)
     params = jax.tree.map(jnp.asarray, bias.params)
     bias = dataclasses.replace(bias, params=params)
   else:
@@ -129,6 +129,11 @@ def _arrays(q: Array, k: Array, v: Array) -> None:
     )
   if 0 in q.shape:
     raise ValueError(f'q {q.shape}: attention needs no size to be 0')
+  of_dtypes(q, k, v)
+
+
+def of_dtypes(q: Array, k: Array, v: Array) -> None:
+  """Whether they have one, and one that there is."""
   if str(q.dtype) not in DTYPES or k.dtype != q.dtype or v.dtype != q.dtype:
     raise ValueError(
       f'q {q.dtype}, k {k.dtype}, v {v.dtype}: attention needs one dtype of '
@@ -146,7 +151,8 @@ def _table(bias: Array, T: int, H: int) -> None:
     )
 
 
-def _kernel(bias: Kernel, H: int) -> None:
+def of_kernel(bias: Kernel, H: int) -> None:
+  """Whether it has a row for each head."""
   t = jax.ShapeDtypeStruct((3,), jnp.float32)
   out = jax.eval_shape(bias.bias, t, bias.params)
   if out.shape != (H, 3):

@@ -39,7 +39,8 @@ def block_size(B: int, H: int, T: int, window: int) -> int:
   return min((*fits, BLOCK)[0], T)
 
 
-def _heads_per_tile(H: int):
+def heads_per_tile(H: int) -> int:
+  """Heads that one tile has: few fit a cache, all fill a device."""
   if jax.default_backend() != 'cpu':
     return H
   return max(n for n in range(1, H + 1) if H % n == 0 and n <= HEADS)
@@ -219,7 +220,7 @@ def _over_sequences(f: Callable, u: Array, block: int, *arrays: Array):
   returns for u is [B, H, .]. Few at a time fit a cache, all fill a device.
   """
   T, H = arrays[0].shape[1:3]
-  h = _heads_per_tile(H)
+  h = heads_per_tile(H)
 
   def blocks(x: Array):
     x = jnp.pad(x, ((0, -len(x) % block), (0, 0), (0, 0)))
