@@ -18,7 +18,7 @@ from extrapolation.geometry import Geometry
 
 log = logging.getLogger(__name__)
 # Below these one dense product is faster than blocks (on a CPU: measured).
-DENSE_MAX, DENSE_MAX_CPU = 96, 96
+DENSE_MAX, DENSE_MAX_CPU = 96, 48
 
 
 def attend_places(

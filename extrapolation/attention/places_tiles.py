@@ -96,13 +96,17 @@ def _forward(
     k = jnp.einsum('nhsk->nhks', k)
 
     def pair(n: ArrayLike, m: ArrayLike, tile: Array, state: tuple):
-      z = scale * dot('hrk,hks->hrs', at(q, n), at(k, m))
       here = tuple(at(x, n) for x in state)
-      s = lay.logits(z, tile, m, keys=-1)
-      return written(state, absorb(here, s, at(v, m)), n)
+
+      def seen(mask: Array | None):
+        z = scale * dot('hrk,hks->hrs', at(q, n), at(k, m))
+        return absorb(here, lay.logits(z, tile, mask), at(v, m))
+
+      new = lay.of_keys_seen(m, -1, seen, lambda: here)
+      return written(state, new, n)
 
     def group(tile: Callable, each: Callable, state: tuple):
-      return each(functools.partial(pair, tile=tile(bias, keys=-1)), state)
+      return each(pair, tile(bias, keys=-1), state)
 
     state = tuple(
       jnp.full((*q.shape[:3], size), value, dtype)
@@ -130,20 +134,25 @@ def _backward(plan: Plan, residuals: tuple, g: Array):
 
     def pair(n: ArrayLike, m: ArrayLike, tile: Array, state: tuple):
       dq, dk, dv, dtile = state
-      z = scale * dot('hsk,hrk->hsr', at(k, m), at(q, n))
       query = tuple(at(x, n) for x in (q, g, lse, delta))
       grads = at(dq, n), at(dk, m), at(dv, m)
-      s = lay.logits(z, tile, m, keys=-2)
-      new, ds = pull(s, query, (at(kT, m), at(v, m)), grads)
+
+      def seen(mask: Array | None):
+        z = scale * dot('hsk,hrk->hsr', at(k, m), at(q, n))
+        s = lay.logits(z, tile, mask)
+        return pull(s, query, (at(kT, m), at(v, m)), grads)
+
+      none = grads, jnp.zeros((*k.shape[1:3], q.shape[2]), dtype)
+      new, ds = lay.of_keys_seen(m, -2, seen, lambda: none)
       dk, dv = written((dk, dv), new[1:], m)
-      dtile += ds.reshape(-1, *dtile.shape).sum(0)
+      if bias is not None:
+        dtile += ds.reshape(-1, *dtile.shape).sum(0)
       return *written((dq,), new[:1], n), dk, dv, dtile
 
     def group(tile: Callable, each: Callable, state: tuple):
       *grads, dbias = state
       b, back = jax.vjp(lambda bias: tile(bias, keys=-2).astype(dtype), bias)
-      state = *grads, jnp.zeros_like(b)
-      *grads, dtile = each(functools.partial(pair, tile=b), state)
+      *grads, dtile = each(pair, b, (*grads, jnp.zeros_like(b)))
       return *grads, jax.tree.map(jnp.add, dbias, back(dtile)[0])
 
     zeros = (jnp.zeros(x.shape, dtype) for x in (jnp.moveaxis(q, 2, 3), k, v))
