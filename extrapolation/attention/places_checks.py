@@ -10,6 +10,7 @@ from jaxtyping import Array, Integer
 from extrapolation.attention import checks
 from extrapolation.attention.kernel import Kernel
 from extrapolation.geometry import Geometry
+from extrapolation.parallel import axes
 
 Places = Integer[Array, 'T c'] | Integer[np.ndarray, 'T c']
 PAIRS = 1 << 22  # distances that are counted at once
@@ -32,6 +33,12 @@ def operands(
     ValueError: what `attend_places` says.
   """
   _arrays(q, k, v)
+  _, shards = axes.in_use()
+  if shards > 1:
+    raise ValueError(
+      f'mesh axis {axes.SEQUENCE!r} of {shards}: attention over places holds '
+      "whole sequences; spread the batch over 'data' or 'fsdp' instead"
+    )
   (B, T, H), S = q.shape[:3], k.shape[1]
   for name, x, n in ('queries', queries, T), ('keys', keys, S):
     if not (

@@ -48,12 +48,7 @@ def attend(
     tile: what is added to the logits.
   """
   (B, T, H), S = q.shape[:3], k.shape[1]
-  batch, shards = axes.in_use()
-  if shards > 1:
-    raise ValueError(
-      f'mesh axis {axes.SEQUENCE!r} of {shards}: attention over places holds '
-      "whole sequences; spread the batch over 'data' or 'fsdp' instead"
-    )
+  batch, _ = axes.in_use()
   on_cpu = jax.default_backend() == 'cpu'
   most = BLOCK if on_cpu else tiles.block_size(B, H, max(T, S), S)
   blocks = boxes.cut(queries, keys, most, tile.geometry.shift_invariant)
