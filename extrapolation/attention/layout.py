@@ -65,13 +65,13 @@ class Layout:
         f((1, 2)).astype(jnp.int32) for f in (hidden.any, hidden.all)
       )
 
-  def queries(self, x: Array, fill: float = 0) -> Array:
+  def queries(self, x: Array, fill: float = 0.0) -> Array:
     """Blocks of what queries have; `fill` where there is none."""
     return self._cut('query', x, fill, self.plan.heads)
 
   def keys(self, x: Array) -> Array:
     """Blocks of what keys have, 0 where there is none."""
-    return self._cut('key', x, 0, self.plan.heads)
+    return self._cut('key', x, 0.0, self.plan.heads)
 
   def _cut(self, side: str, x: Array, fill: float, heads: int) -> Array:
     token = self.fixed[side]['token']

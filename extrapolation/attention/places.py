@@ -50,8 +50,8 @@ def attend_places(
       `geometry.key_places(size)` where there is one. As arrays of NumPy they
       are cut into boxes of equal distances.
     hidden: keys of a sequence that none of its queries sees, as padding.
-    length: distances that a table has, `geometry.table_length(size)`; counted
-      if None.
+    length: distances that a table has, `geometry.table_length(size)`: needed
+      where places have no values yet, being arguments of what is compiled.
     implementation: 'reference' is the dense definition, 'blockwise' takes O(T)
       memory; 'auto' is the first of short sequences.
 

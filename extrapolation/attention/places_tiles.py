@@ -157,7 +157,7 @@ def _backward(plan: Plan, residuals: tuple, g: Array):
     return scale * dq, scale * dk, dv, dbias
 
   # Slots without a query weigh nothing, however large the bias.
-  by_query = (q, 0), (lse, -FLOOR), (delta, 0), (g.astype(v.dtype), 0)
+  by_query = (q,), (lse, -FLOOR), (delta,), (g.astype(v.dtype),)
   q, *more = (lay.queries(*x) for x in by_query)
   x = lay.bias(bias), q, lay.keys(k), lay.keys(v), *more
   dq, dk, dv, dbias = tiles.over(of_heads, x)
