@@ -3,6 +3,7 @@
   python launch/benchmark.py train        a step at the training shape
   python launch/benchmark.py eval         NLL of one long sequence
   python launch/benchmark.py attention    attention alone, by length; gates
+  python launch/benchmark.py spaces       attention over the cells of a grid
   python launch/benchmark.py decode       tokens from a cache
   python launch/benchmark.py save         steps with a checkpoint every 20
   python launch/benchmark.py sweep        whole sweeps, beside another commit

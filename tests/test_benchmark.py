@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from extrapolation.model import linear, transformer
-from launch.benchmarks import jax_cases, results, sweeps
+from launch.benchmarks import jax_cases, jax_spaces, results, sweeps
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -57,6 +57,13 @@ def test_plain_and_own_form_compute_the_same(monkeypatch):
     for form in ('ours', 'plain')
   ]
   assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+def test_attention_over_a_grid_runs_and_counts_its_work():
+  size = dict(size=[2, 4], B=1, H=2, K=4)
+  run, about = jax_spaces.attend('blockwise', **size)
+  run()
+  assert about['flops'] == 3.5 * 4 * 8 * 8 * 2 * 4
 
 
 @pytest.mark.parametrize(

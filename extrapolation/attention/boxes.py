@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Integer
 
-SPARSE = 2  # places of all boxes, per token: above it they are left empty
+SPARSE = 2  # slots per token, above which boxes are too empty to pay
+PAIR = 40  # slots: a pair of boxes costs as if it had so many more (CPU)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,9 +60,7 @@ def of_lattice(places: Integer[np.ndarray, 'T c'], most: int) -> Blocks | None:
   """
   T, low = len(places), places.min(0)
   extent = places.max(0) - low + 1
-  parts = np.ones_like(extent)
-  while math.prod(side := -(-extent // parts)) > most:
-    parts[side.argmax()] += 1
+  side = _side(extent, most)
   parts = -(-extent // side)
   if math.prod(parts * side) > SPARSE * T:
     return None
@@ -82,6 +81,21 @@ def of_lattice(places: Integer[np.ndarray, 'T c'], most: int) -> Blocks | None:
     slot=slot,
     corner=corner,
   )
+
+
+def _side(extent: np.ndarray, most: int) -> np.ndarray:
+  """The sides of boxes that are fastest: large ones, with few empty slots."""
+
+  def sides(n: int) -> np.ndarray:
+    """Those that give another number of boxes each."""
+    return np.unique(-(-n // np.arange(1, n + 1)))
+
+  axes = np.meshgrid(*map(sides, extent.tolist()), indexing='ij')
+  side = np.stack(axes, -1).reshape(-1, len(extent))
+  size = side.prod(1)
+  slots = (-(-extent // side) * side).prod(1)
+  cost = np.where(size <= most, (slots * 1.0) ** 2 * (1 + PAIR / size), np.inf)
+  return side[cost.argmin()]
 
 
 def _cells(size: np.ndarray) -> np.ndarray:

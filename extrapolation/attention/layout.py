@@ -60,14 +60,18 @@ class Layout:
     if hidden is not None:
       unseen = jnp.where(hidden, -jnp.inf, 0.0)[:, :, None, None]
       self.unseen = self._cut('key', unseen, -jnp.inf, heads=1)[0, ..., 0]
+      hidden = self.unseen < 0
+      self.kind = sum(
+        f((1, 2)).astype(jnp.int32) for f in (hidden.any, hidden.all)
+      )
 
-  def queries(self, x: Array, fill: float = 0) -> Array:
+  def queries(self, x: Array, fill: float = 0.0) -> Array:
     """Blocks of what queries have; `fill` where there is none."""
     return self._cut('query', x, fill, self.plan.heads)
 
   def keys(self, x: Array) -> Array:
     """Blocks of what keys have, 0 where there is none."""
-    return self._cut('key', x, 0, self.plan.heads)
+    return self._cut('key', x, 0.0, self.plan.heads)
 
   def _cut(self, side: str, x: Array, fill: float, heads: int) -> Array:
     token = self.fixed[side]['token']
@@ -100,26 +104,32 @@ class Layout:
       return bias.reshape(-1, self.plan.heads, bias.shape[-1])
     return jax.tree.map(lambda x: x[None], bias)
 
-  def logits(self, z: Array, tile: Array, m: ArrayLike, keys: int) -> Array:
-    """Products z of a pair with its bias; -inf where a key is not seen.
+  def of_keys_seen(
+    self, m: ArrayLike, keys: int, f: Callable, nothing: Callable
+  ) -> Any:
+    """f(mask) of the m-th block of keys, `nothing()` where none of it is seen.
 
-    Args:
-      z: [g h, ., .], keys along the axis `keys`.
-      tile: [h, ., .], or [1, ., .] for all heads.
-      m: which block of keys.
+    The mask, 0 or -inf, broadcasts over a tile with keys along the axis `keys`;
+    it is None where all are seen, which is faster.
     """
+    if self.unseen is None:
+      return f(None)
+    mask = jnp.expand_dims(at(self.unseen, m), (1, -3 - keys))
+    branches = lambda: f(None), lambda: f(mask), nothing
+    return lax.switch(at(self.kind, m), branches)
+
+  def logits(self, z: Array, tile: Array, mask: Array | None) -> Array:
+    """Products z [g h, ., .] of a pair with its tile [h, ., .] and mask."""
     s = z.reshape(self.together, -1, *z.shape[1:]) + tile
-    if self.unseen is not None:
-      unseen = jnp.expand_dims(at(self.unseen, m), -3 - keys)
-      s += unseen[:, None] if unseen.ndim == 3 else unseen
-    return s.reshape(z.shape)
+    return (s if mask is None else s + mask).reshape(z.shape)
 
   def over_groups(self, group: Callable, state: tuple) -> tuple:
     """state after all groups of pairs that have one tile.
 
     `group(tile, each, state)`: `tile(bias, keys)` is that of the group, keys
-    along this axis; `each(pair, state)` does `pair(n, m, state=state)` with all
-    blocks n of queries and m of keys of the group.
+    along this axis; `each(pair, tile, state)` does `pair(n, m, tile, state)`
+    with all blocks n of queries and m of keys of the group, or with none where
+    the tile is -inf throughout.
     """
     pairs, starts = (self.fixed[n] for n in ('pairs', 'starts'))
     U = self.groups
@@ -135,15 +145,15 @@ class Layout:
         q, k = (q[:, None], k[None]) if keys == -1 else (q[None], k[:, None])
         return self.plan.tile(bias, q, k)
 
-      def each(pair: Callable, state: tuple) -> tuple:
+      def each(pair: Callable, tile: Array, state: tuple) -> tuple:
         def of_sequences(p: ArrayLike, state: tuple) -> tuple:
           n, m = U * at(pairs, p)
-          step = lambda u, state: pair(n + u, m + u, state=state)  # noqa: E731
+          step = lambda u, state: pair(n + u, m + u, tile, state)  # noqa: E731
           return lax.fori_loop(0, U, step, state)
 
-        return lax.fori_loop(
-          at(starts, i), at(starts, i + 1), of_sequences, state
-        )
+        seen = jnp.any(tile > -jnp.inf).astype(starts.dtype)
+        start, stop = at(starts, i), at(starts, i + seen)
+        return lax.fori_loop(start, stop, of_sequences, state)
 
       return group(tile, each, state)
 

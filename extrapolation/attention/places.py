@@ -19,7 +19,7 @@ from extrapolation.geometry import Geometry
 
 log = logging.getLogger(__name__)
 # Below these one dense product is faster than blocks (on a CPU: measured).
-DENSE_MAX, DENSE_MAX_CPU = 96, 96
+DENSE_MAX, DENSE_MAX_CPU = 96, 48
 
 
 def attend_places(
@@ -51,8 +51,8 @@ def attend_places(
       `geometry.key_places(size)` where there is one. As arrays of NumPy they
       are cut into boxes of equal distances.
     hidden: keys of a sequence that none of its queries sees, as padding.
-    length: distances that a table has, `geometry.table_length(size)`; counted
-      if None.
+    length: distances that a table has, `geometry.table_length(size)`: needed
+      where places have no values yet, being arguments of what is compiled.
     implementation: 'reference' is the dense definition, 'blockwise' takes O(T)
       memory; 'auto' is the first of short sequences.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Integer
+from jaxtyping import Array, Float, Integer
 
 from extrapolation.attention import kernel
 from extrapolation.geometry import Geometry
@@ -13,7 +13,7 @@ from extrapolation.geometry import Geometry
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-  """`(bias, query places [.., c], key places [.., c]) -> [h, ..]`.
+  """`(bias, query places, key places) -> [h, r, s]`, added to the logits.
 
   Attributes:
     geometry: of the places.
@@ -29,9 +29,9 @@ class Tile:
   def __call__(
     self,
     bias: Any,
-    queries: Integer[Array, 'r c'] | Integer[Array, 'r 1 c'],
-    keys: Integer[Array, 's c'],
-  ) -> Array:
+    queries: Integer[Array, '#r #s c'],
+    keys: Integer[Array, '#r #s c'],
+  ) -> Float[Array, 'h r s']:
     """-inf where a key is not seen; [1, ..] if the bias is None."""
     t, seen = self.geometry.distance(queries, keys), None
     if self.geometry.sees is not None:

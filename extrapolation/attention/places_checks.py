@@ -5,13 +5,14 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Integer
+from jaxtyping import Array
 
 from extrapolation.attention import checks
 from extrapolation.attention.kernel import Kernel
 from extrapolation.geometry import Geometry
+from extrapolation.parallel import axes
 
-Places = Integer[Array, 'T c'] | Integer[np.ndarray, 'T c']
+Places = Array | np.ndarray  # [T, c], checked here
 PAIRS = 1 << 22  # distances that are counted at once
 
 
@@ -32,6 +33,12 @@ def operands(
     ValueError: what `attend_places` says.
   """
   _arrays(q, k, v)
+  _, shards = axes.in_use()
+  if shards > 1:
+    raise ValueError(
+      f'mesh axis {axes.SEQUENCE!r} of {shards}: attention over places holds '
+      "whole sequences; spread the batch over 'data' or 'fsdp' instead"
+    )
   (B, T, H), S = q.shape[:3], k.shape[1]
   for name, x, n in ('queries', queries, T), ('keys', keys, S):
     if not (
@@ -58,6 +65,7 @@ def operands(
     if geometry.whole:
       bias = bias.table(_length(geometry, queries, keys, length))
   elif bias is not None:
+    bias = jnp.asarray(bias)
     _table(bias, geometry, queries, keys, length, H)
   return bias, queries, keys
 
@@ -108,17 +116,22 @@ def _length(
   geometry: Geometry, queries: Places, keys: Places, length: int | None
 ) -> int:
   """Values of a table that has all distances."""
-  if length is not None:
-    if length < 1:
-      raise ValueError(f'length = {length}: a table has at least one distance')
-    return length
-  if not (isinstance(queries, np.ndarray) and isinstance(keys, np.ndarray)):
+  if isinstance(queries, np.ndarray) and isinstance(keys, np.ndarray):
+    sides = ((x.tobytes(), str(x.dtype), x.shape) for x in (queries, keys))
+    least = _longest(geometry, *sides) + 1
+  elif length is None:
     raise ValueError(
       f'places {queries.shape} without values yet, whose distances cannot be '
       'counted: give length=geometry.table_length(size), or places of NumPy'
     )
-  sides = ((x.tobytes(), str(x.dtype), x.shape) for x in (queries, keys))
-  return _longest(geometry, *sides) + 1
+  else:
+    least = 1
+  if length is not None and length < least:
+    raise ValueError(
+      f'length = {length}: {_name(geometry)} has distances up to {least - 1} '
+      f'here; give at least {least}, as geometry.table_length(size)'
+    )
+  return length or least
 
 
 @functools.lru_cache(maxsize=64)

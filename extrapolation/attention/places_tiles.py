@@ -48,12 +48,7 @@ def attend(
     tile: what is added to the logits.
   """
   (B, T, H), S = q.shape[:3], k.shape[1]
-  batch, shards = axes.in_use()
-  if shards > 1:
-    raise ValueError(
-      f'mesh axis {axes.SEQUENCE!r} of {shards}: attention over places holds '
-      "whole sequences; spread the batch over 'data' or 'fsdp' instead"
-    )
+  batch, _ = axes.in_use()
   on_cpu = jax.default_backend() == 'cpu'
   most = BLOCK if on_cpu else tiles.block_size(B, H, max(T, S), S)
   blocks = boxes.cut(queries, keys, most, tile.geometry.shift_invariant)
@@ -96,13 +91,17 @@ def _forward(
     k = jnp.einsum('nhsk->nhks', k)
 
     def pair(n: ArrayLike, m: ArrayLike, tile: Array, state: tuple):
-      z = scale * dot('hrk,hks->hrs', at(q, n), at(k, m))
       here = tuple(at(x, n) for x in state)
-      s = lay.logits(z, tile, m, keys=-1)
-      return written(state, absorb(here, s, at(v, m)), n)
+
+      def seen(mask: Array | None):
+        z = scale * dot('hrk,hks->hrs', at(q, n), at(k, m))
+        return absorb(here, lay.logits(z, tile, mask), at(v, m))
+
+      new = lay.of_keys_seen(m, -1, seen, lambda: here)
+      return written(state, new, n)
 
     def group(tile: Callable, each: Callable, state: tuple):
-      return each(functools.partial(pair, tile=tile(bias, keys=-1)), state)
+      return each(pair, tile(bias, keys=-1), state)
 
     state = tuple(
       jnp.full((*q.shape[:3], size), value, dtype)
@@ -130,20 +129,25 @@ def _backward(plan: Plan, residuals: tuple, g: Array):
 
     def pair(n: ArrayLike, m: ArrayLike, tile: Array, state: tuple):
       dq, dk, dv, dtile = state
-      z = scale * dot('hsk,hrk->hsr', at(k, m), at(q, n))
       query = tuple(at(x, n) for x in (q, g, lse, delta))
       grads = at(dq, n), at(dk, m), at(dv, m)
-      s = lay.logits(z, tile, m, keys=-2)
-      new, ds = pull(s, query, (at(kT, m), at(v, m)), grads)
+
+      def seen(mask: Array | None):
+        z = scale * dot('hsk,hrk->hsr', at(k, m), at(q, n))
+        s = lay.logits(z, tile, mask)
+        return pull(s, query, (at(kT, m), at(v, m)), grads)
+
+      none = grads, jnp.zeros((*k.shape[1:3], q.shape[2]), dtype)
+      new, ds = lay.of_keys_seen(m, -2, seen, lambda: none)
       dk, dv = written((dk, dv), new[1:], m)
-      dtile += ds.reshape(-1, *dtile.shape).sum(0)
+      if bias is not None:
+        dtile += ds.reshape(-1, *dtile.shape).sum(0)
       return *written((dq,), new[:1], n), dk, dv, dtile
 
     def group(tile: Callable, each: Callable, state: tuple):
       *grads, dbias = state
       b, back = jax.vjp(lambda bias: tile(bias, keys=-2).astype(dtype), bias)
-      state = *grads, jnp.zeros_like(b)
-      *grads, dtile = each(functools.partial(pair, tile=b), state)
+      *grads, dtile = each(pair, b, (*grads, jnp.zeros_like(b)))
       return *grads, jax.tree.map(jnp.add, dbias, back(dtile)[0])
 
     zeros = (jnp.zeros(x.shape, dtype) for x in (jnp.moveaxis(q, 2, 3), k, v))
@@ -153,7 +157,7 @@ def _backward(plan: Plan, residuals: tuple, g: Array):
     return scale * dq, scale * dk, dv, dbias
 
   # Slots without a query weigh nothing, however large the bias.
-  by_query = (q, 0), (lse, -FLOOR), (delta, 0), (g.astype(v.dtype), 0)
+  by_query = (q,), (lse, -FLOOR), (delta,), (g.astype(v.dtype),)
   q, *more = (lay.queries(*x) for x in by_query)
   x = lay.bias(bias), q, lay.keys(k), lay.keys(v), *more
   dq, dk, dv, dbias = tiles.over(of_heads, x)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from launch.benchmarks.measure import Case
 
 Titled = tuple[str, list[Case]]
+LONGEST_DENSE = 4096  # tokens whose logits fit the memory of any machine
 MODEL = dict(N=6, D=256, H=8, F=1024, V=8192)
 
 
@@ -99,6 +100,32 @@ def gates(args: argparse.Namespace) -> Iterator[Titled]:
       )
 
 
+def spaces(args: argparse.Namespace) -> Iterator[Titled]:
+  """A grid: the batch holds as many cells as at 512.
+
+  N of --lengths is the side of a square. What is dense is left out of long
+  ones, and flex_attention of the backward pass, which it lacks on a CPU.
+  """
+  squares = [[n, n] for n in args.lengths or []]
+  for size in squares or [[16, 32], [96, 96]]:
+    T = size[0] * size[1]
+    for backward in (False, True):
+      B = max(1, args.batch * 512 // T)
+      case = dict(size=size, B=B, H=8, K=args.width, backward=backward)
+      case |= dict(dtype=args.dtype)
+      jax_names = ['blockwise', *(['reference'] if T <= LONGEST_DENSE else [])]
+      torch_names = ['eager', 'sdpa'] if T <= LONGEST_DENSE else ['sdpa']
+      torch_names += [] if backward else ['flex']
+      cases = [
+        Case(n, 'jax_spaces', 'attend', dict(case, implementation=n))
+        for n in jax_names
+      ] + [
+        Case(f'torch {n}', 'torch_spaces', 'attend', dict(case, form=n))
+        for n in torch_names
+      ]
+      yield f'spaces, {case}', cases
+
+
 def decode(args: argparse.Namespace) -> Iterator[Titled]:
   size = dict(MODEL, context=args.lengths[0] if args.lengths else 16_384)
   full = size['context']
@@ -128,5 +155,5 @@ def save(args: argparse.Namespace) -> Iterator[Titled]:
 
 COMMANDS = {
   'train': train, 'eval': evaluate, 'attention': attention, 'decode': decode,
-  'save': save,
+  'save': save, 'spaces': spaces,
 }  # fmt: skip

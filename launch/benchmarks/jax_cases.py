@@ -35,7 +35,7 @@ def flops_forward(T: int, window: float | None = None, **size: int) -> float:
   return 2 * (N * (4 * D * D + 2 * D * F) + V * D) + 4 * N * D * seen
 
 
-def _compiled(
+def compiled(
   f: Callable, *args: Any, donate: int | tuple[int, ...] = ()
 ) -> tuple[Callable, dict]:
   f = jax.jit(f, donate_argnums=donate).lower(*args).compile()
@@ -43,7 +43,7 @@ def _compiled(
   return f, dict(temp_mb=memory.temp_size_in_bytes / 1e6) if memory else {}
 
 
-def _waits(f: Callable, *args: Any) -> Callable[[], None]:
+def waits(f: Callable, *args: Any) -> Callable[[], None]:
   def run():
     jax.block_until_ready(f(*args))
 
@@ -57,14 +57,14 @@ def peak(
   a, b = jnp.ones((m, k), dtype), jnp.ones((k, n), dtype)
   f = jax.jit(lambda a, b: a @ b)
   about = dict(flops=2 * m * k * n, is_peak=True)
-  return _waits(f, a, b), about
+  return waits(f, a, b), about
 
 
 def bandwidth(megabytes: int = 268) -> Case:
   """Reads of an array that no cache holds: bytes per second."""
   x = jnp.ones(megabytes * 250_000, jnp.float32)
   f = jax.jit(jnp.sum)
-  return _waits(f, x), dict(bytes=x.nbytes)
+  return waits(f, x), dict(bytes=x.nbytes)
 
 
 def plain_attend(
@@ -122,7 +122,7 @@ def train(
     return (optax.apply_updates(params, updates), opt), value
 
   state = [(params, tx.init(params))]
-  f, about = _compiled(step, state[0], batch, donate=0)
+  f, about = compiled(step, state[0], batch, donate=0)
 
   def run():
     state[0], value = f(state[0], batch)
@@ -155,7 +155,7 @@ def evaluate(
     bias = m.bias(params, T)
     return network.nll(stacked, bias, inputs, targets, attend=attend).mean()
 
-  f, about = _compiled(nll, params, tokens)
+  f, about = compiled(nll, params, tokens)
   flops = T * flops_forward(T, mean, **size)
   run = lambda: round(float(f(params, tokens)), 8)  # noqa: E731
   return run, about | dict(items=T, flops=flops)
@@ -194,11 +194,11 @@ def attend(
   seen = T / 2 if window is None else min(window, T / 2)
   flops = 4 * B * T * seen * H * K * (3.5 if backward else 1)
   if backward:
-    f, about = _compiled(both, q, k, v, bias, g)
-    run = _waits(f, q, k, v, bias, g)
+    f, about = compiled(both, q, k, v, bias, g)
+    run = waits(f, q, k, v, bias, g)
   else:
-    f, about = _compiled(forward, q, k, v, bias)
-    run = _waits(f, q, k, v, bias)
+    f, about = compiled(forward, q, k, v, bias)
+    run = waits(f, q, k, v, bias)
   return run, about | dict(items=B * T, flops=flops)
 
 
@@ -228,9 +228,9 @@ def gated(
     return o, pull(g)
 
   operands = (q, k, v, increments, *([g] if backward else []))
-  f, about = _compiled(both if backward else forward, *operands)
+  f, about = compiled(both if backward else forward, *operands)
   flops = 2 * B * T * T * H * K * (3.5 if backward else 1)
-  return _waits(f, *operands), about | dict(items=B * T, flops=flops)
+  return waits(f, *operands), about | dict(items=B * T, flops=flops)
 
 
 def generation(
@@ -254,7 +254,7 @@ def generation(
 
   state = [caches, jnp.zeros(1, jnp.int32)]
   position = jnp.int32(context - tokens)
-  f, about = _compiled(run_tokens, params, bias, *state, position, donate=2)
+  f, about = compiled(run_tokens, params, bias, *state, position, donate=2)
 
   def run():
     state[:] = f(params, bias, *state, position)

@@ -22,7 +22,7 @@ ROOT = WORKER.parents[2]
 class Case:
   """One thing to time: `make` names a function of `module`, `args` its input.
 
-  `module` is 'jax_cases' or 'torch_cases'.
+  `module` is a file of this folder, such as 'jax_cases'.
   """
 
   name: str
@@ -91,7 +91,7 @@ def run(
   """
   children, built = [], []
   for case in cases:
-    is_torch = case.module == 'torch_cases'
+    is_torch = case.module.startswith('torch_')
     child = _Child(case, torch_python if is_torch else sys.executable, seconds)
     try:
       case.about = child.read()

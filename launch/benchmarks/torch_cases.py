@@ -11,12 +11,12 @@ torch.manual_seed(0)
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
-def _wait():
+def wait():
   if DEVICE == 'cuda':
     torch.cuda.synchronize()
 
 
-def _slopes(H: int) -> torch.Tensor:
+def alibi_slopes(H: int) -> torch.Tensor:
   return torch.tensor([2 ** (-8 * (h + 1) / H) for h in range(H)]).to(DEVICE)
 
 
@@ -24,7 +24,7 @@ def _mask(T: int, H: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
   """[H, T, T]: the bias written out, -inf for the future."""
   i = torch.arange(T, device=DEVICE)
   distance = (i[:, None] - i[None, :]).to(dtype)
-  bias = -_slopes(H)[:, None, None].to(dtype) * distance
+  bias = -alibi_slopes(H)[:, None, None].to(dtype) * distance
   return bias.masked_fill(distance < 0, -math.inf)
 
 
@@ -44,7 +44,7 @@ def attention(form: str, T: int, H: int, window: int | None = None) -> Callable:
     return lambda q, k, v: nn.scaled_dot_product_attention(
       q, k, v, is_causal=True
     )
-  slopes = _slopes(H)
+  slopes = alibi_slopes(H)
 
   def score(s, b, h, i, j):
     return s - slopes[h] * (i - j)
@@ -114,7 +114,7 @@ def train(
     value.backward()
     torch.nn.utils.clip_grad_norm_(m.parameters(), 1.0)
     tx.step()
-    _wait()
+    wait()
     return round(float(value.detach()), 6)
 
   about = _items(B, T, T, **size)
@@ -131,7 +131,7 @@ def evaluate(
   @torch.no_grad()
   def run():
     value = float(m(tokens[:, :-1], tokens[:, 1:]))
-    _wait()
+    wait()
     return round(value, 8)
 
   seen = T / 2 if window is None else min(window, T / 2)
@@ -166,7 +166,7 @@ def attend(
     o = f(q, k, v)
     if backward:
       torch.autograd.grad(o, (q, k, v), g)
-    _wait()
+    wait()
 
   seen = T / 2 if window is None else min(window, T / 2)
   flops = 4 * B * T * seen * H * K * (3.5 if backward else 1)
@@ -205,7 +205,7 @@ def gated(
     o = attend(torch.cumsum(nn.logsigmoid(z), -1))
     if backward:
       torch.autograd.grad(o, (q, k, v, z), g)
-    _wait()
+    wait()
 
   flops = 2 * B * T * T * H * K * (3.5 if backward else 1)
   return run, dict(items=B * T, flops=flops)
