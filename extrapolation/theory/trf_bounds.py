@@ -75,14 +75,33 @@ def receptive(
   Raises:
     NotProved: unknown, or conditional on parameters without a value.
   """
+  return summed(root, eps, verdict)[0]
+
+
+def summed(
+  root: Node,
+  eps: Sequence[Fraction],
+  verdict: convergence.Verdict | None = None,
+) -> tuple[list[Bracket], flint.arb]:
+  """`receptive` and what encloses B, which may be infinite.
+
+  Raises:
+    NotProved: as `receptive`.
+  """
   verdict = verdict or convergence.judge(root)
   if verdict.verdict == 'diverges':
-    return [INFINITE] * len(eps)
+    return [INFINITE] * len(eps), flint.arb.pos_inf()
   if verdict.verdict != 'converges':
     raise NotProved(
       f'no receptive field: {verdict.verdict}, {verdict.argument}'
     )
-  return trf(root, verdict.log_depth, eps)
+  smallest = min(eps, default=Fraction(1, 1000))
+  enclosed = tails(finite_sum.without_constant(root), verdict.log_depth, smallest)
+  fields = of_tails(enclosed, eps)
+  constant = root.data[0] if root.op == 'add' else Fraction(0)
+  with sums.precision():
+    unit = getattr(enclosed, 'unit', flint.arb(1)) * ball.number(constant).exp()
+    return fields, enclosed.beyond(0) * unit
 
 
 def trf(
@@ -100,7 +119,12 @@ def trf(
     NotProved: no bound of the tail was found.
   """
   root = finite_sum.without_constant(root)
-  enclosed, out = tails(root, log_depth, min(eps)), []
+  return of_tails(tails(root, log_depth, min(eps)), eps)
+
+
+def of_tails(enclosed: Tails, eps: Sequence[Fraction]) -> list[Bracket]:
+  """n(eps) of weights by their tails; see `trf`."""
+  out = []
   if not enclosed.beyond(0) > 0:
     raise NotProved('no lower bound above 0 of the total was found')
   while True:

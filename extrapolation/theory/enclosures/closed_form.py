@@ -39,10 +39,16 @@ class Geometric:
 
 @dataclasses.dataclass(frozen=True)
 class Zeta:
-  """Tail of (shift + t)^-power."""
+  """Tail of (shift + t)^-power; slope^-power is the unit of its weights."""
 
   power: Fraction
   shift: Fraction
+  slope: Fraction = Fraction(1)
+
+  @property
+  def unit(self) -> arb:
+    """What T_j is a multiple of."""
+    return number(self.slope) ** number(-self.power)
 
   def beyond(self, j: int, bits: int = 0) -> arb:
     """Encloses T_j."""
@@ -85,4 +91,4 @@ def _zeta(p: Fraction, x: Node) -> Zeta | None:
   shift, (slope,) = x.data
   if slope <= 0 or shift <= 0:
     return None
-  return Zeta(p, shift / slope)
+  return Zeta(p, shift / slope, slope)

@@ -1,0 +1,191 @@
+r"""A geometry as theory reads it: its keys at each distance join the weight.
+
+Where n(t) keys lie at distance t of a query, their weights have the sum
+sum_t n(t) e^b(t) = sum_t e^(b(t) + ln n(t)), which is judged and enclosed as
+that of a line with b + ln n in place of b (docs/theory.md, theorems 16 to 18).
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import sympy as sp
+from flint import arb
+
+from extrapolation import geometry as geometries
+from extrapolation.geometry import base, counts
+from extrapolation.geometry.base import Geometry
+from extrapolation.theory import convergence, trf_bounds
+from extrapolation.theory.asymptotics import sign_oracle
+from extrapolation.theory.bracket import Bracket
+from extrapolation.theory.convergence import Verdict
+from extrapolation.theory.enclosures.counted_sum import CountedSums
+from extrapolation.theory.errors import NotProved
+from extrapolation.theory.expression import direction, trace
+from extrapolation.theory.expression.graph import Graph, Node, nodes, rebuild
+
+ROUNDED = 2.0**-50  # relative error of distances that are not whole
+WRITTEN = {'mul': sp.Mul, 'pow': sp.Pow, 'log': sp.log, 'floor': sp.floor}
+METRIC = (
+  'keys are counted in an equivalent metric, which decides only where the bias '
+  'never rises'
+)
+
+
+def of(geometry: Geometry | str | None) -> 'Space | None':
+  """The space of a geometry or its text; None of a line, as it is without.
+
+  Raises:
+    ValueError: no such geometry.
+  """
+  if isinstance(geometry, str):
+    geometry = geometries.parse(geometry)
+  if geometry is None or geometry.log_count is base.of_line:
+    return None
+  return _spaces(geometry)
+
+
+def summed(
+  heads: Sequence[Node],
+  eps: Sequence[Fraction],
+  geometry: Geometry | str | None = None,
+) -> list[tuple[list[Bracket], arb]]:
+  """n(eps) and what encloses the sum of every head, on a line or elsewhere.
+
+  Raises:
+    ValueError: as `of` and `trf_bounds.summed`.
+  """
+  where = of(geometry)
+  one = trf_bounds.summed if where is None else where.summed
+  return [one(head, eps) for head in heads]
+
+
+@functools.lru_cache(maxsize=64)
+def _spaces(geometry: Geometry) -> 'Space':
+  return Space(geometry)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Space:
+  """The counts of one geometry.
+
+  Attributes:
+    geometry: other than a line.
+  """
+
+  geometry: Geometry
+
+  @property
+  def label(self) -> str:
+    """As it is written."""
+    return self.geometry.label or 'the graph'
+
+  def not_judged(self, why: str) -> str:
+    """Why a subject is not judged here that is not one by its weights."""
+    return f'{why}; in {self.label} a bias of the distance alone is judged'
+
+  @functools.cached_property
+  def log_count(self) -> Node | None:
+    """ln n(t), exact: ln 2 is no float32; None where a space is finite."""
+    if self.geometry.log_count is None:
+      return None
+    (root,) = trace.read(self.geometry.log_count, None, Graph(rounds=False))
+    return root
+
+  @functools.cached_property
+  def keys(self) -> str:
+    """How many keys there are, as text: `4 t`; t > 0 is the distance."""
+    if self.log_count is None:
+      t, n = self.counts
+      return (
+        f'{int(n.sum()):,} keys at distances of at most {float(t[-1]):g} of '
+        'its centre'
+      )
+    text = str(sp.exp(_written(self.log_count)).rewrite(sp.Pow))
+    text = re.sub(r'(?<=\d)\*(?=[a-z])', ' ', text).replace('**', '^')
+    return f'{text} key' if text == '1' else f'{text} keys'
+
+  @functools.cached_property
+  def counts(self) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and how many keys lie at each, of a finite space."""
+    size = self.geometry.only
+    if size is None:
+      raise NotProved(f'{self.label} does not say how many keys it has')
+    return counts.of_query(self.geometry, size)
+
+  def mass(self, b: Node) -> Node:
+    """b(t) + ln n(t), of a space without end."""
+    graph = Graph(rounds=False)
+    parts = []
+    for root in (b, self.log_count):
+      assert root is not None
+      leaves = [node for node in nodes(root) if node.op == 't']
+      parts.append((1, rebuild(graph, root, dict.fromkeys(leaves, graph.t))))
+    return graph.total(parts)
+
+  def sums(self, b: Node, t: np.ndarray, keys: np.ndarray) -> CountedSums:
+    """Sums over finitely many distances."""
+    return CountedSums(b, t, keys, 0.0 if self.geometry.whole else ROUNDED)
+
+  def judge(self, b: Node) -> Verdict:
+    """The verdict on the sum over all keys of exp(b).
+
+    Raises:
+      UndefinedWeight: as `convergence.judge`.
+    """
+    if self.log_count is None:
+      return Verdict('converges', None, f'{self.keys}: a finite sum')
+    found = convergence.judge(self.mass(b))
+    if found.verdict == 'unknown':
+      return found
+    # What decides by the order of distances alone takes that b is monotone.
+    if not self.geometry.exact and not direction.never_rises(b):
+      return Verdict('unknown', None, f'{METRIC}; that it does not is open')
+    n = self.keys.partition(' key')[0]
+    said = f'{self.keys} at distance t'
+    if not self.geometry.exact:
+      said = f'b never rises, so an equivalent metric decides: {said} of it'
+    said += ': ' if n == '1' else f'; with b + ln({n}) as b: '
+    return dataclasses.replace(found, argument=said + found.argument)
+
+  def summed(
+    self, b: Node, eps: Sequence[Fraction], verdict: Verdict | None = None
+  ) -> tuple[list[Bracket], arb]:
+    """n(eps) by distance, and what encloses the sum, which may be infinite.
+
+    Raises:
+      NotProved, UndefinedTotal: as `trf_bounds.summed`.
+    """
+    if self.log_count is None:
+      sums = self.sums(b, *self.counts)
+      return trf_bounds.of_tails(sums, eps), sums.beyond(0) * sums.unit
+    verdict = verdict or self.judge(b)
+    if not self.geometry.exact and verdict.verdict != 'diverges':
+      raise NotProved(f'no receptive field in {self.label}: {METRIC}')
+    return trf_bounds.summed(self.mass(b), eps, verdict)
+
+
+def _written(root: Node) -> sp.Expr:
+  """The log of a count of keys at a distance t > 0."""
+  t = sp.Symbol('t', integer=True, positive=True)
+  values: dict[Node, sp.Expr] = {}
+  for node in nodes(root):
+    args = [values[a] for a in node.args]
+    if node.op == 't':
+      values[node] = t
+    elif node.op == 'const':
+      values[node] = sign_oracle.rational(node.data)
+    elif node.op == 'add':
+      c, coefficients = node.data
+      scaled = map(sign_oracle.rational, (c, *coefficients))
+      values[node] = sum(a * x for a, x in zip(scaled, [1, *args], strict=True))
+    elif node.op == 'lt':
+      values[node] = sp.Lt(args[0], 0)
+    elif node.op == 'select':
+      values[node] = args[1] if args[0] == sp.true else args[2]
+    else:
+      values[node] = WRITTEN[node.op](*args)
+  return values[root]
