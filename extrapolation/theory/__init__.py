@@ -124,12 +124,12 @@ def tight(
   >>> [tight(rpe.get(s, 1))[0].verdict for s in ('harmonic', 'alibi@cable')]
   ['not tight', 'tight']
   """
-  from extrapolation.theory import space, subjects, tightness, verdicts
+  from extrapolation.theory import space, subjects, tightness
 
-  if space.of(geometry) is not None:
-    found = verdict(subject, params, geometry)
-    return [verdicts.of_sum(head) for head in found]
+  where = space.of(geometry)
   heads = subjects.read(subject, params).all_attended
+  if where is not None:
+    return [where.tight(head) for head in heads]
   return [tightness.judge(head, M) for head in heads]
 
 

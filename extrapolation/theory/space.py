@@ -7,28 +7,27 @@ that of a line with b + ln n in place of b (docs/theory.md, theorems 16 to 18).
 
 import dataclasses
 import functools
-import re
 from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
-import sympy as sp
 from flint import arb
 
 from extrapolation import geometry as geometries
 from extrapolation.geometry import base, counts
 from extrapolation.geometry.base import Geometry
 from extrapolation.theory import convergence, trf_bounds
-from extrapolation.theory.asymptotics import sign_oracle
+from extrapolation.theory.asymptotics import notation
+from extrapolation.theory.attended import Head
 from extrapolation.theory.bracket import Bracket
 from extrapolation.theory.convergence import Verdict
 from extrapolation.theory.enclosures.counted_sum import CountedSums
 from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression import direction, trace
 from extrapolation.theory.expression.graph import Graph, Node, nodes, rebuild
+from extrapolation.theory.verdicts import NOT_JUDGED, Tightness, of_sum
 
 ROUNDED = 2.0**-50  # relative error of distances that are not whole
-WRITTEN = {'mul': sp.Mul, 'pow': sp.Pow, 'log': sp.log, 'floor': sp.floor}
 METRIC = (
   'keys are counted in an equivalent metric, which decides only where the bias '
   'never rises'
@@ -96,17 +95,22 @@ class Space:
     return root
 
   @functools.cached_property
+  def growth(self) -> str:
+    """n(t) as text, t > 0: `4 t`."""
+    assert self.log_count is not None
+    return notation.exponential(self.log_count)
+
+  @functools.cached_property
   def keys(self) -> str:
-    """How many keys there are, as text: `4 t`; t > 0 is the distance."""
-    if self.log_count is None:
-      t, n = self.counts
-      return (
-        f'{int(n.sum()):,} keys at distances of at most {float(t[-1]):g} of '
-        'its centre'
-      )
-    text = str(sp.exp(_written(self.log_count)).rewrite(sp.Pow))
-    text = re.sub(r'(?<=\d)\*(?=[a-z])', ' ', text).replace('**', '^')
-    return f'{text} key' if text == '1' else f'{text} keys'
+    """How many keys there are, as text: `4 t keys at distance t`."""
+    if self.log_count is not None:
+      n = self.growth
+      return f'{n} key{"s" * (n != "1")} at distance t'
+    t, n = self.counts
+    return (
+      f'{int(n.sum()):,} keys at distances of at most {float(t[-1]):g} from '
+      'its centre'
+    )
 
   @functools.cached_property
   def counts(self) -> tuple[np.ndarray, np.ndarray]:
@@ -144,12 +148,23 @@ class Space:
     # What decides by the order of distances alone takes that b is monotone.
     if not self.geometry.exact and not direction.never_rises(b):
       return Verdict('unknown', None, f'{METRIC}; that it does not is open')
-    n = self.keys.partition(' key')[0]
-    said = f'{self.keys} at distance t'
+    said = self.keys
     if not self.geometry.exact:
       said = f'b never rises, so an equivalent metric decides: {said} of it'
+    n = self.growth
     said += ': ' if n == '1' else f'; with b + ln({n}) as b: '
     return dataclasses.replace(found, argument=said + found.argument)
+
+  def tight(self, head: Head) -> Tightness:
+    """The verdict on a head of attention."""
+    plain = dict(
+      clock=head.is_index, heat=head.is_one, score=head.score.is_plain
+    )
+    through = ' and '.join(name for name, so in plain.items() if not so)
+    if head.b is None or through:
+      why = head.why_not or f'order enters through {through}, not weights'
+      return Tightness(NOT_JUDGED, None, self.not_judged(why))
+    return of_sum(self.judge(head.b))
 
   def summed(
     self, b: Node, eps: Sequence[Fraction], verdict: Verdict | None = None
@@ -166,26 +181,3 @@ class Space:
     if not self.geometry.exact and verdict.verdict != 'diverges':
       raise NotProved(f'no receptive field in {self.label}: {METRIC}')
     return trf_bounds.summed(self.mass(b), eps, verdict)
-
-
-def _written(root: Node) -> sp.Expr:
-  """The log of a count of keys at a distance t > 0."""
-  t = sp.Symbol('t', integer=True, positive=True)
-  values: dict[Node, sp.Expr] = {}
-  for node in nodes(root):
-    args = [values[a] for a in node.args]
-    if node.op == 't':
-      values[node] = t
-    elif node.op == 'const':
-      values[node] = sign_oracle.rational(node.data)
-    elif node.op == 'add':
-      c, coefficients = node.data
-      scaled = map(sign_oracle.rational, (c, *coefficients))
-      values[node] = sum(a * x for a, x in zip(scaled, [1, *args], strict=True))
-    elif node.op == 'lt':
-      values[node] = sp.Lt(args[0], 0)
-    elif node.op == 'select':
-      values[node] = args[1] if args[0] == sp.true else args[2]
-    else:
-      values[node] = WRITTEN[node.op](*args)
-  return values[root]

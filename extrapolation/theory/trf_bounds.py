@@ -96,7 +96,9 @@ def summed(
       f'no receptive field: {verdict.verdict}, {verdict.argument}'
     )
   smallest = min(eps, default=Fraction(1, 1000))
-  enclosed = tails(finite_sum.without_constant(root), verdict.log_depth, smallest)
+  enclosed = tails(
+    finite_sum.without_constant(root), verdict.log_depth, smallest
+  )
   fields = of_tails(enclosed, eps)
   constant = root.data[0] if root.op == 'add' else Fraction(0)
   with sums.precision():
