@@ -16,7 +16,7 @@ from flint import arb
 from extrapolation import geometry as geometries
 from extrapolation.geometry import base, counts
 from extrapolation.geometry.base import Geometry
-from extrapolation.theory import convergence, trf_bounds
+from extrapolation.theory import convergence, limits, trf_bounds
 from extrapolation.theory.asymptotics import notation
 from extrapolation.theory.attended import Head
 from extrapolation.theory.bracket import Bracket
@@ -25,13 +25,19 @@ from extrapolation.theory.enclosures.counted_sum import CountedSums
 from extrapolation.theory.errors import NotProved
 from extrapolation.theory.expression import direction, trace
 from extrapolation.theory.expression.graph import Graph, Node, nodes, rebuild
-from extrapolation.theory.verdicts import NOT_JUDGED, Tightness, of_sum
+from extrapolation.theory.verdicts import (
+  NOT,
+  NOT_JUDGED,
+  UNKNOWN,
+  Tightness,
+  of_sum,
+  unknown,
+)
 
 ROUNDED = 2.0**-50  # relative error of distances that are not whole
-METRIC = (
-  'keys are counted in an equivalent metric, which decides only where the bias '
-  'never rises'
-)
+METRIC = 'keys at each distance are counted in an equivalent metric'
+DECIDES = f'{METRIC}, which decides only where the bias never rises'
+NO_SUM = f'no receptive field and no sum, as {METRIC}'
 
 
 def of(geometry: Geometry | str | None) -> 'Space | None':
@@ -105,7 +111,8 @@ class Space:
     """How many keys there are, as text: `4 t keys at distance t`."""
     if self.log_count is not None:
       n = self.growth
-      return f'{n} key{"s" * (n != "1")} at distance t'
+      where = '' if self.geometry.exact else ' of an equivalent metric'
+      return f'{n} key{"s" * (n != "1")} at distance t{where}'
     t, n = self.counts
     return (
       f'{int(n.sum()):,} keys at distances of at most {float(t[-1]):g} from '
@@ -147,10 +154,10 @@ class Space:
       return found
     # What decides by the order of distances alone takes that b is monotone.
     if not self.geometry.exact and not direction.never_rises(b):
-      return Verdict('unknown', None, f'{METRIC}; that it does not is open')
+      return Verdict('unknown', None, f'{DECIDES}; that is not proved of it')
     said = self.keys
     if not self.geometry.exact:
-      said = f'b never rises, so an equivalent metric decides: {said} of it'
+      said = f'b never rises, and there are {said}'
     n = self.growth
     said += ': ' if n == '1' else f'; with b + ln({n}) as b: '
     return dataclasses.replace(found, argument=said + found.argument)
@@ -164,7 +171,10 @@ class Space:
     if head.b is None or through:
       why = head.why_not or f'order enters through {through}, not weights'
       return Tightness(NOT_JUDGED, None, self.not_judged(why))
-    return of_sum(self.judge(head.b))
+    found = of_sum(self.judge(head.b))
+    if found.verdict in (NOT, UNKNOWN) or limits.own_weight_is_positive(head.b):
+      return found
+    return unknown('a finite weight above 0 of the query itself')
 
   def summed(
     self, b: Node, eps: Sequence[Fraction], verdict: Verdict | None = None
@@ -179,5 +189,5 @@ class Space:
       return trf_bounds.of_tails(sums, eps), sums.beyond(0) * sums.unit
     verdict = verdict or self.judge(b)
     if not self.geometry.exact and verdict.verdict != 'diverges':
-      raise NotProved(f'no receptive field in {self.label}: {METRIC}')
+      raise NotProved(f'{self.label}: {NO_SUM}')
     return trf_bounds.summed(self.mass(b), eps, verdict)

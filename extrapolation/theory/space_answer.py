@@ -13,7 +13,7 @@ from extrapolation.theory.convergence import Verdict
 from extrapolation.theory.errors import TheoryError, UndefinedWeight
 from extrapolation.theory.expression.graph import Node, nodes
 from extrapolation.theory.finite_horizon import digits
-from extrapolation.theory.space import Space
+from extrapolation.theory.space import NO_SUM, Space
 from extrapolation.theory.subjects import Subject
 
 
@@ -75,9 +75,10 @@ def _head(b: Node, space: Space, asked: Asked) -> dict:
     raise ValueError(f'no weight at large distances: {e}') from e
   out, eps = _said(verdict, line), [*asked.eps.values()]
   is_open = any(node.op == 'param' for node in nodes(b))
-  if verdict.verdict == 'diverges' or (
-    verdict.verdict == 'converges' and not is_open
-  ):
+  converges = verdict.verdict == 'converges' and not is_open
+  if converges and not space.geometry.exact:
+    notes.append(NO_SUM)
+  elif converges or verdict.verdict == 'diverges':
     brackets, total = answer.summed(
       lambda: space.summed(b, eps, verdict), len(eps), notes
     )

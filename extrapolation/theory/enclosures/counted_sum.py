@@ -19,7 +19,7 @@ class CountedSums:
     root: the log weight.
     t: the distances, in order; they need not be whole.
     keys: how many lie at each.
-    error: relative, of the distances.
+    error: relative, of the distances that are not whole.
 
   Raises:
     UndefinedTotal: an infinite or undefined weight, or all of them 0.

@@ -65,7 +65,8 @@ class Floats:
 def log_weights(
   root: Node, t: Float[np.ndarray, ' d'], error: float = 0.0
 ) -> tuple[Float[np.ndarray, ' d'], Float[np.ndarray, ' d']]:
-  """Bounds of b at distances that are known up to a relative error.
+  """Bounds of b at distances, which have a relative error if they are no
+  whole numbers.
 
   Raises:
     UndefinedTotal: an infinite or undefined weight.
@@ -92,9 +93,7 @@ def log_weights(
 
 
 def _distance(t: np.float64, error: float) -> arb | int:
-  if not error:
-    return int(t) if t == int(t) else arb(float(t))
-  return arb(float(t), float(t) * error)
+  return int(t) if t == int(t) else arb(float(t), float(t) * error)
 
 
 def weights(b: np.ndarray, top: float, side: int) -> np.ndarray:

@@ -40,12 +40,13 @@ def log_weights(
 ) -> tuple[Float[np.ndarray, ' d'], Float[np.ndarray, ' d']]:
   """Bounds of b(t); both the plain float64 value if it is not `rounded`.
 
-  error: relative, of the distances themselves.
+  error: relative, of the distances themselves where they are not whole.
   """
   steps, rules, parts = tape(root), Rules(rounded), []
   for i in range(0, max(len(t), 1), CHUNK):
     x, out = t[i : i + CHUNK], []
-    ends = (x * (1 - error), x * (1 + error)) if error else (x, x)
+    off = error * (x != np.floor(x))
+    ends = (x * (1 - off), x * (1 + off)) if error else (x, x)
     for op, args, data in steps:
       if op == 'param':
         raise value_missing(data)
