@@ -136,7 +136,7 @@ def main(argv: list[str]) -> None:
   if args.format == 'json':
     print(json.dumps(records[0] if len(records) == 1 else records, indent=2))
   else:
-    _print(args, records, train)
+    show(args, records, train)
   if args.broken:
     raise ValueError(
       f'{len(args.broken)} encodings were left out: {", ".join(args.broken)} '
@@ -144,7 +144,7 @@ def main(argv: list[str]) -> None:
     )
 
 
-def _print(args: argparse.Namespace, records: list[dict], train: int) -> None:
+def show(args: argparse.Namespace, records: list[dict], train: int) -> None:
   """As a table, or as CSV."""
   from extrapolation.theory import space_table, table
 
