@@ -135,6 +135,12 @@ class Space:
       assert root is not None
       leaves = [node for node in nodes(root) if node.op == 't']
       parts.append((1, rebuild(graph, root, dict.fromkeys(leaves, graph.t))))
+    bias, (_, count) = parts[0], parts[1]
+    if count.op == 'select':
+      condition, *cases = count.args
+      return graph.select(
+        condition, *(graph.total([bias, (1, x)]) for x in cases)
+      )
     return graph.total(parts)
 
   def sums(self, b: Node, t: np.ndarray, keys: np.ndarray) -> CountedSums:

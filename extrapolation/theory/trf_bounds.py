@@ -31,6 +31,7 @@ from extrapolation.theory.enclosures import (
   sums,
 )
 from extrapolation.theory.errors import NotProved
+from extrapolation.theory.expression import slope
 from extrapolation.theory.expression.graph import Graph, Node, nodes, rebuild
 
 # Exactly so many digits, and so small an exponent, as is quickly written out.
@@ -150,6 +151,7 @@ def _one(eps: Fraction) -> int:
 
 def tails(root: Node, log_depth: int, smallest: Fraction) -> Tails:
   """An object whose `beyond(j)` encloses T_j; T_0 is B. See `trf`."""
+  root = slope.collected(root)
   form = closed_form.recognise(root)
   if form is not None:
     return form
@@ -169,7 +171,9 @@ class _Classes:
     graph = Graph()
     (t,) = (n for n in nodes(root) if n.op == 't')
     parts = [
-      rebuild(graph, root, {t: graph.total([(m, graph.t), (r, graph.one)])})
+      slope.collected(
+        rebuild(graph, root, {t: graph.total([(m, graph.t), (r, graph.one)])})
+      )
       for r in range(m)
     ]
     self.programs = [ball.Program(p) for p in parts]

@@ -1,6 +1,7 @@
 r"""Tails in closed form, at any precision: the bracket closes at any size.
 
-  a - m t                     geometric     T_j = e^(a - m j) / (1 - e^-m)
+  a - m t                     geometric     T_j = e^(a - m j) / (1 - e^-m),
+                                            m a fraction, or such as k - log 2
   a - p log(c + r t), p > 1   Hurwitz zeta  T_j = e^a r^-p zeta(p, j + c / r)
 
 A formula is recognised as the exact expression that it is, not by its values.
@@ -11,10 +12,16 @@ import math
 from fractions import Fraction
 
 import flint
-from flint import arb
+from flint import arb, fmpq
 
-from extrapolation.theory.enclosures.ball import number
-from extrapolation.theory.expression.graph import Node
+from extrapolation.theory.enclosures.ball import (
+  PRECISION,
+  Balls,
+  Program,
+  number,
+)
+from extrapolation.theory.expression import slope
+from extrapolation.theory.expression.graph import Graph, Node
 
 # Of a guess: 10^1000 tokens, beyond which no bracket is sought.
 MOST_BITS = 3330
@@ -24,17 +31,23 @@ MOST_BITS = 3330
 class Geometric:
   """Tail of exp(-m t); a constant factor drops out of every share."""
 
-  rate: Fraction
+  rate: Fraction | Program
+
+  def _rate(self) -> arb:
+    if isinstance(self.rate, Fraction):
+      return number(self.rate)
+    return arb(self.rate(fmpq(0), Balls))
 
   def beyond(self, j: int, bits: int = 0) -> arb:
     """Encloses T_j, up to that factor."""
     with flint.ctx.workprec(96 + 2 * max(bits, j.bit_length())):
-      m = number(self.rate)
+      m = self._rate()
       return (-m * j).exp() / (1 - (-m).exp())
 
   def guess(self, eps: Fraction) -> int:
     """Near n(eps), without proof."""
-    return int(-math.log(eps) / self.rate)
+    with flint.ctx.workprec(PRECISION):
+      return int(-math.log(eps) / float(self._rate()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +87,8 @@ class Zeta:
 
 def recognise(root: Node) -> Geometric | Zeta | None:
   """The closed form of a convergent log weight, or None."""
+  if (a := slope.factor(root)) is not None and root.op == 'mul':
+    return _geometric(a)
   if root.op != 'add' or len(root.args) != 1:
     return None
   (inner,), (_, (c,)) = root.args, root.data
@@ -82,6 +97,13 @@ def recognise(root: Node) -> Geometric | Zeta | None:
   if inner.op != 'log' or c >= -1:
     return None
   return _zeta(-c, inner.args[0])
+
+
+def _geometric(a: Node) -> Geometric | None:
+  """Of a slope that is seen to be negative."""
+  rate = Program(Graph(rounds=False).neg(a))
+  with flint.ctx.workprec(PRECISION):
+    return Geometric(rate) if arb(rate(fmpq(0), Balls)) > 0 else None
 
 
 def _zeta(p: Fraction, x: Node) -> Zeta | None:
