@@ -152,7 +152,7 @@ def _one(eps: Fraction) -> int:
 def tails(root: Node, log_depth: int, smallest: Fraction) -> Tails:
   """An object whose `beyond(j)` encloses T_j; T_0 is B. See `trf`."""
   root = slope.collected(root)
-  form = closed_form.recognise(root)
+  form = closed_form.recognise(root) or closed_form.sloped(root)
   if form is not None:
     return form
   n = finite_sum.length(root)

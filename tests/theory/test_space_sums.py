@@ -156,3 +156,34 @@ def test_a_graph_with_lengths_is_read_by_value(tmp_path):
   file.write_text('0 1 0.5\n1 2 2\n')
   total = middle(theory.total('-t', geometry=f'graph:{file}'))
   assert total == pytest.approx(1 + math.exp(-0.5) + math.exp(-2))
+
+
+@pytest.mark.parametrize(
+  'formula, text, excess',
+  [
+    ('-0.6932*t', 'tree', lambda: mp.mpf('0.6932') - mp.log(2)),
+    ('-t*(log(3)+1/10**9)', 'tree:3', lambda: mp.mpf(10) ** -9),
+    ('-0.7*t', 'tree', lambda: mp.mpf('0.7') - mp.log(2)),
+    ('log(2)*t-0.6932*t', 'line', lambda: mp.mpf('0.6932') - mp.log(2)),
+  ],
+)
+def test_near_a_threshold_it_is_a_geometric_series(formula, text, excess):
+  """n(eps) is the first n with e^(-m n) < eps, m the excess over ln r."""
+  with mp.workdps(60):
+    m = excess()
+    n = int(mp.floor(-mp.log(mp.mpf(1) / 100) / m)) + 1
+    total = float(1 / (1 - mp.exp(-m)))
+  assert theory.trf(formula, eps=['0.01'], geometry=text) == [[Bracket(n, n)]]
+  assert middle(theory.total(formula, geometry=text)) == pytest.approx(
+    total, rel=1e-9
+  )
+
+
+def test_near_the_threshold_of_a_leaf():
+  (found,) = theory.trf('-0.347*t', eps=['0.01'], geometry='tree:2:leaf')
+  q = mp.exp(mp.mpf('-0.347'))
+  tail = lambda s: (2 * q * q) ** s  # noqa: E731 of T_2s / B
+  s = int(mp.floor(mp.log(mp.mpf(1) / 100) / mp.log(2 * q * q))) + 1
+  assert tail(s) < mp.mpf(1) / 100 <= tail(s - 1)
+  (bracket,) = found
+  assert bracket.low == bracket.high and 2 * s - 2 < bracket.high <= 2 * s

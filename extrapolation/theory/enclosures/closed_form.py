@@ -27,27 +27,45 @@ from extrapolation.theory.expression.graph import Graph, Node
 MOST_BITS = 3330
 
 
-@dataclasses.dataclass(frozen=True)
-class Geometric:
+class Exponential:
   """Tail of exp(-m t); a constant factor drops out of every share."""
 
-  rate: Fraction | Program
-
-  def _rate(self) -> arb:
-    if isinstance(self.rate, Fraction):
-      return number(self.rate)
-    return arb(self.rate(fmpq(0), Balls))
+  def m(self) -> arb:
+    """Encloses the rate, to the working precision."""
+    raise NotImplementedError
 
   def beyond(self, j: int, bits: int = 0) -> arb:
     """Encloses T_j, up to that factor."""
     with flint.ctx.workprec(96 + 2 * max(bits, j.bit_length())):
-      m = self._rate()
+      m = self.m()
       return (-m * j).exp() / (1 - (-m).exp())
 
   def guess(self, eps: Fraction) -> int:
     """Near n(eps), without proof."""
     with flint.ctx.workprec(PRECISION):
-      return int(-math.log(eps) / float(self._rate()))
+      return int(-math.log(eps) / float(self.m()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometric(Exponential):
+  """Of a rate that is a fraction."""
+
+  rate: Fraction
+
+  def m(self) -> arb:
+    """Encloses the rate."""
+    return number(self.rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sloped(Exponential):
+  """Of a rate that is none, such as k - log 2."""
+
+  rate: Program
+
+  def m(self) -> arb:
+    """Encloses the rate."""
+    return arb(self.rate(fmpq(0), Balls))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +105,6 @@ class Zeta:
 
 def recognise(root: Node) -> Geometric | Zeta | None:
   """The closed form of a convergent log weight, or None."""
-  if (a := slope.factor(root)) is not None and root.op == 'mul':
-    return _geometric(a)
   if root.op != 'add' or len(root.args) != 1:
     return None
   (inner,), (_, (c,)) = root.args, root.data
@@ -99,11 +115,15 @@ def recognise(root: Node) -> Geometric | Zeta | None:
   return _zeta(-c, inner.args[0])
 
 
-def _geometric(a: Node) -> Geometric | None:
-  """Of a slope that is seen to be negative."""
+def sloped(root: Node) -> Sloped | None:
+  """The closed form of a slope times t, if it is seen to be negative."""
+  a = slope.factor(root)
+  if a is None or root.op == 't':
+    return None
   rate = Program(Graph(rounds=False).neg(a))
   with flint.ctx.workprec(PRECISION):
-    return Geometric(rate) if arb(rate(fmpq(0), Balls)) > 0 else None
+    out = Sloped(rate)
+    return out if out.m() > 0 else None
 
 
 def _zeta(p: Fraction, x: Node) -> Zeta | None:
