@@ -53,6 +53,7 @@ class Geometry:
       which decide a sum only where the bias never rises.
     query: `size -> ` the position that theory looks from, and whose counts
       those of the whole space are.
+    only: the one size there is, of a space that is one given shape.
     source: where it is from. name, label: of its file, with its
       hyperparameters.
   """
@@ -70,6 +71,7 @@ class Geometry:
   log_count: Count | None = of_line
   exact: bool = True
   query: Callable[[Size], int] = last
+  only: Size | None = None
   source: str = ''
   name: str = ''
   label: str = ''

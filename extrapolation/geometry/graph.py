@@ -88,6 +88,7 @@ def of(
     whole=whole,
     log_count=None,
     query=lambda size: int(D.max(1).argmin()),  # of a centre
+    only=(n,),
     source='shortest paths, as in Graphormer, arXiv 2106.05234',
   )
 

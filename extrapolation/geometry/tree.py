@@ -15,7 +15,8 @@ def make(r: int = 2, at: str = 'root') -> base.Geometry:
   neighbours each, (r + 1) r^(n - 1) for n >= 1.
 
   A shape has a depth: depth 2 of r = 2 is a root, 2 and 4 vertices, numbered
-  level by level. `at` is where theory stands: root | leaf | vertex.
+  level by level. `at` is where theory stands: root | leaf | vertex, which in
+  a shape is the first one of the middle level.
   """
   if not 1 <= r <= 64:
     raise ValueError(f'r = {r}: a tree has 1 to 64 children of each vertex')
@@ -45,7 +46,7 @@ def make(r: int = 2, at: str = 'root') -> base.Geometry:
     distance=path_length,
     longest=lambda size: 2 * size[0] if r > 1 else size[0],
     log_count=lambda distance: COUNTS[at](distance, r),
-    query=lambda size: last(r, size[0]) if at == 'leaf' else 0,
+    query=lambda size: PLACES[at](r, size[0]),
     source='balanced and regular trees; growth by r^n',
   )
 
@@ -84,3 +85,8 @@ def _vertex(t: Num[Array, ' d'], r: int) -> Float[Array, ' d']:
 
 
 COUNTS = dict(root=_root, leaf=_leaf, vertex=_vertex)
+PLACES = dict(
+  root=lambda r, depth: 0,
+  leaf=last,
+  vertex=lambda r, depth: vertices(r, depth // 2 - 1),
+)

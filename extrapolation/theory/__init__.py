@@ -3,19 +3,24 @@
   verdict   does the sum of the weights converge: a proof per head
   tight     does one window do for every query, with clocks and heats too
   trf       the theoretical receptive field, as integer brackets
+  total     the sum itself, enclosed
   window    the smallest window for a wanted error of attention
   never_rises  which heads are proved not to rise with distance
   coverage  receptive field of measured weights, by the same definition
+
+In another space than a line, `geometry='grid:2'`, as many keys lie at each
+distance as its `extrapolation.geometry.Geometry` says: `space.py`.
 
 `python -m extrapolation.theory --help` is the same from the command line.
 Core: `expression` reads a bias as a formula; `asymptotics` and `convergence.py`
 judge its sum; `enclosures`, `bracket.py` and `trf_bounds.py` bound it.
 Readers: `subjects.py` is who is asked about and `answer.py` the record of all
-that is said, from `finite_horizon.py`, `far_share.py`, `certified_window.py`
+that is said, from `finite_horizon.py`, `far_share.py`, `certified_window.py`,
 `tightness.py` (of heads as `attended.py` has them, with `clock_transfer.py`,
 `heated.py`, `scored.py`, `mixture.py` and `limits.py`) and
-`witness.py` (`signs.py` against all windows). `trained.py` reads a run;
-`arguments.py`, `table.py`, `figure.py`, `witness_report.py` are the command's.
+`witness.py` (`signs.py` against all windows); `space_answer.py` is it in a
+space, with `shapes.py`. `trained.py` reads a run; `arguments.py`, `table.py`,
+`space_table.py`, `figure.py`, `witness_report.py` are the command's.
 
 What goes wrong is a `TheoryError`, a ValueError; `errors` has its kinds.
 Nothing here imports Flax; sympy and jax are imported on first use.
@@ -36,6 +41,7 @@ from extrapolation.theory.errors import (
 )
 
 if TYPE_CHECKING:
+  from extrapolation.geometry import Geometry
   from extrapolation.theory.bracket import Bracket
   from extrapolation.theory.convergence import Verdict
   from extrapolation.theory.verdicts import Tightness
@@ -51,13 +57,18 @@ __all__ = [
   'coverage',
   'never_rises',
   'tight',
+  'total',
   'trf',
   'verdict',
   'window',
 ]
 
 
-def verdict(subject: Any, params: Mapping | None = None) -> 'list[Verdict]':
+def verdict(
+  subject: Any,
+  params: Mapping | None = None,
+  geometry: 'Geometry | str | None' = None,
+) -> 'list[Verdict]':
   """`convergence.Verdict` of every head; 'not judged' where order enters
   elsewhere (a rotation, an absolute embedding).
 
@@ -66,44 +77,59 @@ def verdict(subject: Any, params: Mapping | None = None) -> 'list[Verdict]':
       in jnp, or a formula as text.
     params: its parameters in the formula's own units; absent, they stay
       symbols and the verdict may be conditional.
+    geometry: the space of the keys, a record or its text; a causal line if
+      absent.
 
   Raises:
     TheoryError: a bias that theory cannot read; the message says what of it.
     UndefinedWeight: no real number at large distances.
+    ValueError: no such geometry.
 
   >>> (head,) = verdict('-r1*log(1+r2*t)')
   >>> head.verdict, head.condition
   ('conditional', 'r1 > 1')
   >>> [h.verdict for h in verdict(lambda t: -2.0 * t)]
   ['converges']
+  >>> verdict('-r1*log(1+r2*t)', geometry='grid:2')[0].condition
+  'r1 > 2'
   """
-  from extrapolation.theory import convergence, subjects
+  from extrapolation.theory import convergence, space, subjects
 
+  where = space.of(geometry)
   read = subjects.read(subject, params)
   if why := read.not_judged:
+    why = why if where is None else where.not_judged(why)
     return [convergence.Verdict('not judged', None, why)] * read.H
-  return [convergence.judge(head) for head in read.heads]
+  judge = convergence.judge if where is None else where.judge
+  return [judge(head) for head in read.heads]
 
 
 def tight(
-  subject: Any, params: Mapping | None = None, *, M: float | None = None
+  subject: Any,
+  params: Mapping | None = None,
+  *,
+  M: float | None = None,
+  geometry: 'Geometry | str | None' = None,
 ) -> 'list[Tightness]':
   """`verdicts.Tightness` of every head, clock and heat included.
 
   Args:
-    subject, params: as in `verdict`.
+    subject, params, geometry: as in `verdict`.
     M: bound of |q.k| / sqrt K; absent, what depends on it is conditional.
 
   Raises:
-    TheoryError: as `verdict`.
+    ValueError: as `verdict`.
 
   >>> from extrapolation import rpe
   >>> [tight(rpe.get(s, 1))[0].verdict for s in ('harmonic', 'alibi@cable')]
   ['not tight', 'tight']
   """
-  from extrapolation.theory import subjects, tightness
+  from extrapolation.theory import space, subjects, tightness
 
+  where = space.of(geometry)
   heads = subjects.read(subject, params).all_attended
+  if where is not None:
+    return [where.tight(head) for head in heads]
   return [tightness.judge(head, M) for head in heads]
 
 
@@ -111,14 +137,16 @@ def trf(
   subject: Any,
   params: Mapping | None = None,
   eps: Sequence[str | float | Fraction] = ('0.1', '0.01', '0.001'),
+  geometry: 'Geometry | str | None' = None,
 ) -> 'list[list[Bracket]]':
   """`bracket.Bracket` per head and eps: low <= n(eps) <= high, in tokens.
 
+  Keys at distances below n(eps) hold all but a share eps of the weight of all.
   (None, None) is infinite: the sum diverges. See `verdict` for the arguments;
   eps are shares in (0, 1), read as exact decimals.
 
   Raises:
-    TheoryError: as `verdict`; parameters without a value.
+    ValueError: as `verdict`; parameters without a value.
     UndefinedTotal: an infinite weight, or all weights zero.
     NotProved: no verdict, or no bound of the tail.
     NotJudged: order enters elsewhere (a rotation, an absolute embedding).
@@ -127,14 +155,38 @@ def trf(
   [(6, 6), (61, 61), (608, 608)]
   >>> trf('-log(1+t)', eps=['0.01'])
   [[Bracket(low=None, high=None)]]
+  >>> trf('-t', eps=['0.01']), trf('-t', eps=['0.01'], geometry='grid:2')
+  ([[Bracket(low=5, high=5)]], [[Bracket(low=7, high=7)]])
   """
-  from extrapolation.theory import subjects, trf_bounds
+  from extrapolation.theory import space, subjects, trf_bounds
 
   shares = [trf_bounds.share(e) for e in eps]
-  return [
-    trf_bounds.receptive(head, shares)
-    for head in subjects.heads(subject, params)
-  ]
+  heads = subjects.heads(subject, params)
+  return [fields for fields, _ in space.summed(heads, shares, geometry)]
+
+
+def total(
+  subject: Any,
+  params: Mapping | None = None,
+  geometry: 'Geometry | str | None' = None,
+) -> list[tuple[float, float]]:
+  """Bounds (low, high) per head of the sum of the weights of all keys.
+
+  (inf, inf) where it diverges; see `verdict` for the arguments.
+
+  Raises:
+    ValueError: as `trf`.
+
+  >>> import math
+  >>> (low, high), = total('-t', geometry='grid:2')  # coth(1/2)^2
+  >>> low <= 1 / math.tanh(1 / 2) ** 2 <= high < low * (1 + 1e-9)
+  True
+  """
+  from extrapolation.theory import space, subjects
+  from extrapolation.theory.enclosures import ball
+
+  heads = subjects.heads(subject, params)
+  return [ball.ends(B) for _, B in space.summed(heads, [], geometry)]
 
 
 def window(

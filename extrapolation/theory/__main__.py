@@ -6,6 +6,9 @@ python -m extrapolation.theory --formula='-r1*log(1+t)' --set=r1=1.05
 python -m extrapolation.theory --function=my_package.my_module:my_bias
 python -m extrapolation.theory --rpe='none*ssmax/type1@forget+alibi'
 python -m extrapolation.theory --all --heads=8
+python -m extrapolation.theory --rpe=type1 --geometry=grid:2
+python -m extrapolation.theory --formula=-k*t --geometry=tree:2:leaf
+python -m extrapolation.theory --all --geometry=grid --train=16x32 --test=96x96
 python -m extrapolation.theory --workdir=DIR
 python -m extrapolation.theory --rpe=alibi --window_error=0.01 --logit_bound=5
 python -m extrapolation.theory --witness --rpe=harmonic --window=512
@@ -49,10 +52,21 @@ def parser() -> flags.Parser:
   out.add_argument(
     '--set', default='', metavar='K=V,..', help='values of parameters'
   )
-  out.add_argument('--eps', default='0.1,0.01,0.001', help='shares, exact')
   out.add_argument(
-    '--horizon', type=int, default=9216, help='tokens (default 9216)'
+    '--geometry',
+    metavar='NAME',
+    help='the space of the keys, such as both, grid:2, grid:norm=max, tree:2, '
+    'tree:2:leaf, graph:FILE (default: a causal line)',
   )
+  out.add_argument(
+    '--train',
+    metavar='SIZE',
+    help='in a --geometry: the trained shape, such as 16x32; keys outside of '
+    'it are far',
+  )
+  out.add_argument('--test', metavar='SIZE', help='the shape that holds it')
+  out.add_argument('--eps', default='0.1,0.01,0.001', help='shares, exact')
+  out.add_argument('--horizon', type=int, help='tokens (default 9216)')
   out.add_argument(
     '--train_length',
     type=int,
@@ -105,6 +119,10 @@ def main(argv: list[str]) -> None:
   try:
     _load_files(args)
     if args.witness:
+      if args.geometry is not None:
+        raise ValueError(
+          '--witness writes a text, which is a line: leave --geometry out'
+        )
       print(_witness(args))
       return
     if {args.window, args.head, args.out} != {None}:
@@ -118,17 +136,24 @@ def main(argv: list[str]) -> None:
   if args.format == 'json':
     print(json.dumps(records[0] if len(records) == 1 else records, indent=2))
   else:
-    from extrapolation.theory import table
-
-    if args.format == 'csv':
-      table.write(records)
-    else:
-      table.show(records, train)
+    show(args, records, train)
   if args.broken:
     raise ValueError(
       f'{len(args.broken)} encodings were left out: {", ".join(args.broken)} '
       '(why: see above)'
     )
+
+
+def show(args: argparse.Namespace, records: list[dict], train: int) -> None:
+  """As a table, or as CSV."""
+  from extrapolation.theory import space_table, table
+
+  if 'shapes' not in records[0]:
+    table.write(records) if args.format == 'csv' else table.show(records, train)
+  elif args.format == 'csv':
+    space_table.write(records)
+  else:
+    (space_table.compare if args.all else space_table.show)(records)
 
 
 def _one_subject(args: argparse.Namespace) -> None:
@@ -158,21 +183,22 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
 
   if args.formula is not None and ':' not in args.formula:
     grammar.parse(args.formula)  # reports a typo before jax is loaded
-  from extrapolation.theory import answer, arguments, trained
+  from extrapolation.theory import answer, arguments, space_answer, trained
   from extrapolation.theory.expression.graph import value_missing
 
   asked = arguments.asked(args)
+  record = answer.record if asked.space is None else space_answer.record
   if args.workdir:
     run = trained.read(args.workdir)
     if args.train_length is None:
       asked = dataclasses.replace(asked, train=run.train_length)
-    subjects, records = [run.after], [answer.record(run.after, asked)]
-    records[0]['before'] = answer.record(run.before, asked)['heads']
+    subjects, records = [run.after], [record(run.after, asked)]
+    records[0]['before'] = record(run.before, asked)['heads']
   else:
     subjects = arguments.subjects(args)
     if asked.window is not None and all(s.parameters for s in subjects):
       raise value_missing(subjects[0].parameters[0])
-    records = [answer.record(subject, asked) for subject in subjects]
+    records = [record(subject, asked) for subject in subjects]
   if args.figure:
     from extrapolation.theory import figure
 

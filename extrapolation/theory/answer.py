@@ -3,8 +3,10 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+
+from flint import arb
 
 from extrapolation.theory import (
   certified_window,
@@ -25,6 +27,8 @@ from extrapolation.theory.errors import (
 )
 from extrapolation.theory.expression.graph import Node, nodes
 from extrapolation.theory.finite_horizon import Horizon
+from extrapolation.theory.shapes import Shapes
+from extrapolation.theory.space import Space
 from extrapolation.theory.subjects import Subject
 from extrapolation.theory.time_limit import limit
 from extrapolation.theory.verdicts import Tightness, of_sum
@@ -43,6 +47,8 @@ class Asked:
     window: the smallest windows that keep this error, for contexts of any
       length and for those of at most N tokens.
     M: bound of the logits, for the interval of the share of far keys.
+    space: where the keys are; a line if None.
+    shapes: in it; what is outside of the trained one is far.
   """
 
   eps: Mapping[str, Fraction]
@@ -50,6 +56,8 @@ class Asked:
   train: int
   window: ErrorBound | None = None
   M: float | None = None
+  space: Space | None = None
+  shapes: Shapes | None = None
 
 
 def record(subject: Subject, asked: Asked) -> dict:
@@ -74,6 +82,7 @@ def record(subject: Subject, asked: Asked) -> dict:
   whole = tightness.composed(subject.all_attended, said)
   return dict(
     subject=subject.name,
+    geometry='line',
     parameters=subject.parameters,
     composed=dict(
       verdict=whole.verdict, condition=whole.condition, argument=whole.argument
@@ -114,7 +123,11 @@ def _head(root: Node, asked: Asked) -> dict:
   if verdict.verdict == 'diverges' or (
     verdict.verdict == 'converges' and not is_open
   ):
-    brackets = _brackets(root, verdict, [*eps, witness.HALF], notes)
+    shares = [*eps, witness.HALF]
+    brackets, total = summed(
+      lambda: trf_bounds.summed(root, shares, verdict), len(shares), notes
+    )
+    out['total'] = None if total is None else finite_horizon.digits(total)
   ends = map(dataclasses.asdict, brackets[: len(eps)])
   out['trf'] = dict(zip(asked.eps, ends, strict=False))
   if not is_open:
@@ -147,6 +160,7 @@ def _said(asked: Asked, verdict: Verdict) -> dict:
     argument=verdict.argument,
     margin=float(margin) if margin is not None and margin.is_number else None,
     trf={},
+    total=None,
     horizon=dict(n=asked.horizon, far_mass=None, exponent=None, trf=None),
     far=None,
     **window,
@@ -155,26 +169,26 @@ def _said(asked: Asked, verdict: Verdict) -> dict:
   )
 
 
-def _brackets(
-  root: Node, verdict: Verdict, eps: list[Fraction], notes: list[str]
-) -> list[Bracket]:
+def summed(
+  ask: Callable[[], tuple[list[Bracket], arb]], n: int, notes: list[str]
+) -> tuple[list[Bracket], arb | None]:
+  """n brackets and the sum, in the time there is; why not goes to `notes`."""
   try:
     with limit(SECONDS):
-      return trf_bounds.receptive(root, eps, verdict)
+      return ask()
   except UndefinedTotal as e:
     notes.append(str(e))
-    return []
+    return [], None
   except (TimeoutError, ValueError) as e:
     notes.append(str(e) or f'not bracketed within {SECONDS:g} s')
-    return [Bracket(1, None)] * len(eps)
+    return [Bracket(1, None)] * n, None
 
 
 def _far(root: Node, asked: Asked, seen: Horizon, half: Bracket) -> dict:
   """What is known of the far mass."""
   share = None
   if asked.M is not None and seen.far_mass is not None:
-    ends = far_share.interval(seen.far_mass, 2 * asked.M)
-    share = [float(f'{x:.9g}') for x in ends]
+    share = far_share.printed(seen.far_mass, asked.M)
   least = 1 if seen.doubled else asked.horizon + 1
   try:
     n_half = witness.n_half(root, asked.train, half)

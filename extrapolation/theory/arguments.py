@@ -9,16 +9,20 @@ import numpy as np
 from extrapolation import rpe
 from extrapolation.cli import values
 from extrapolation.rpe import check
-from extrapolation.theory import certified_window, trf_bounds
+from extrapolation.theory import certified_window, shapes, space, trf_bounds
 from extrapolation.theory import subjects as reading
 from extrapolation.theory.answer import Asked
 from extrapolation.theory.certified_window import ErrorBound
 from extrapolation.theory.expression import grammar
+from extrapolation.theory.shapes import Shapes
+from extrapolation.theory.space import Space
 from extrapolation.theory.subjects import Subject
 
 log = logging.getLogger('extrapolation.theory')
 
 NEAR = 64  # distances at which the bias of a user's file is looked at
+LENGTHS = 'horizon', 'train_length'  # in tokens
+OF_A_LINE = (*LENGTHS, 'window_error', 'value_bound', 'figure')
 MOST_HEADS, MOST_NAMES, MOST_SHARES = 512, 64, 64
 
 
@@ -33,13 +37,43 @@ def asked(args: argparse.Namespace) -> Asked:
   shares = values.items(args.eps, spaces=True)
   if not shares:
     raise ValueError('--eps is empty: give one or more shares in (0, 1)')
-  if args.horizon < 2:
-    raise ValueError(f'horizon = {args.horizon}: at least 2 tokens')
+  horizon = 9216 if args.horizon is None else args.horizon
+  if horizon < 2:
+    raise ValueError(f'horizon = {horizon}: at least 2 tokens')
   train = 512 if args.train_length is None else args.train_length
   if train < 1:
     raise ValueError(f'train_length = {train}: at least 1 token')
   eps = {e: trf_bounds.share(e) for e in shares}
-  return Asked(eps, args.horizon, train, _window(args), args.logit_bound)
+  where, of = _space(args)
+  return Asked(eps, horizon, train, _window(args), args.logit_bound, where, of)
+
+
+def _space(args: argparse.Namespace) -> tuple[Space | None, Shapes | None]:
+  """Where the keys are, and the shapes in it."""
+  where, given = space.of(args.geometry), [args.train, args.test]
+  if where is None:
+    if given != [None, None]:
+      raise ValueError(
+        '--train and --test are shapes of another --geometry than a line, such '
+        'as grid:2; of a line give --train_length and --horizon'
+      )
+    return None, None
+  for flag in OF_A_LINE:
+    if getattr(args, flag) is not None:
+      raise ValueError(
+        f'--{flag} is of a line of tokens, and {where.label} is none: leave it '
+        f'out{"; give --train=SIZE --test=SIZE" if flag in LENGTHS else ""}'
+      )
+  if None in given:
+    if given != [None, None]:
+      raise ValueError('--train and --test go together: give both sizes')
+    if args.logit_bound is not None:
+      raise ValueError(
+        f'--logit_bound in {where.label} is for the share of far keys: give '
+        '--train and --test'
+      )
+    return where, None
+  return where, shapes.of(where, *given)
 
 
 def _window(args: argparse.Namespace) -> ErrorBound | None:

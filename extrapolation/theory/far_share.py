@@ -20,3 +20,8 @@ def interval(
   """
   x = special.logit(np.asarray(F, np.float64))
   return special.expit(x - osc), special.expit(x + osc)
+
+
+def printed(F: float, M: float) -> list[float]:
+  """The interval of logits of at most M, to the digits that are printed."""
+  return [float(f'{x:.9g}') for x in interval(F, 2 * M)]

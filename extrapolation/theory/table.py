@@ -21,6 +21,11 @@ def write(records: list[dict]) -> None:
     for record in records
     for i, head in enumerate(record['heads'], 1)
   ]
+  as_csv(rows)
+
+
+def as_csv(rows: list[dict]) -> None:
+  """Writes rows, which need not have the same columns, to stdout."""
   columns = list(dict.fromkeys(key for row in rows for key in row))
   out = csv.DictWriter(sys.stdout, columns, lineterminator='\n')
   out.writeheader()
@@ -44,8 +49,8 @@ def _flat(head: dict) -> dict:
   why = tight['argument']
   row |= dict(tight_argument=None if why == head['argument'] else why)
   row |= {f'tight_{eps}': w for eps, w in tight['window'].items()}
-  for eps, ends in head['trf'].items():
-    row |= _ends(ends, f'low_{eps}', f'high_{eps}')
+  for eps, found in head['trf'].items():
+    row |= ends(found, f'low_{eps}', f'high_{eps}')
   seen, far = head['horizon'], head['far']
   row |= dict(horizon=seen['n'], far_mass=seen['far_mass'])
   row |= dict(exponent=seen['exponent'])
@@ -53,7 +58,7 @@ def _flat(head: dict) -> dict:
   if far is not None:
     low, high = far['share'] or (None, None)
     row |= dict(far_mean=far['mean'], share_low=low, share_high=high)
-    row |= _ends(far['n_half'], 'n_half_low', 'n_half_high')
+    row |= ends(far['n_half'], 'n_half_low', 'n_half_high')
     row |= {f'reach_{key}': x for key, x in far['reach'].items()}
   if 'window' in head:
     row |= dict(window=head['window']['any_length'])
@@ -61,13 +66,14 @@ def _flat(head: dict) -> dict:
   return row
 
 
-def _ends(ends: dict, *names: str) -> dict:
-  values = ends.values()
+def ends(found: dict, *names: str) -> dict:
+  """Both ends of a bracket as columns."""
+  values = found.values()
   values = ['inf', 'inf'] if {*values} == {None} else values
   return dict(zip(names, values, strict=True))
 
 
-def _tightness(record: dict) -> list[str]:
+def tightness(record: dict) -> list[str]:
   """A row for heads in a row that are alike, and the composed answer."""
   rows, why, first = [], {}, 1
   for key, group in itertools.groupby(record['heads'], _key):
@@ -78,7 +84,7 @@ def _tightness(record: dict) -> list[str]:
       'heads': f'{first}-{last}' if last > first else str(first),
       'part': part,
       'tightness': f'if {condition}' if condition else verdict,
-      f'window {" / ".join(e for e, _ in windows)}': _joined(
+      f'window {" / ".join(e for e, _ in windows)}': joined(
         number(w) for _, w in windows
       ),
     })  # fmt: skip
@@ -106,48 +112,58 @@ def _text(record: dict, train: int) -> str:
   if record['parameters']:
     title += f'   parameters: {", ".join(record["parameters"])}'
   if any(head['tightness']['part'] for head in heads):
-    return '\n'.join([title, '', *_tightness(record)])
+    return '\n'.join([title, '', *tightness(record)])
   names = dict.fromkeys(eps for head in heads for eps in head['trf'])
   rows = [_row(head, train, ' / '.join(names)) for head in heads]
-  for row, old, head in zip(
-    rows, record.get('before', ()), heads, strict=False
-  ):
-    margins = dict.fromkeys(_margin(x) for x in (old, head))
-    row |= dict(before=_verdict(old), margin=' -> '.join(margins))
-  parts = [title, '', _table(rows)]
+  parts = [title, '', of_heads(trained(rows, record))]
   if all(head['far'] for head in heads):
     n = heads[0]['horizon']['n']
     parts += ['', f'keys beyond {train} of {n}; reach in nats']
-    parts += ['', _table([_far_row(head) for head in heads])]
-  arguments = dict.fromkeys(head['argument'] for head in heads)
-  parts.append('')
+    parts += ['', of_heads([_far_row(head) for head in heads])]
+  return '\n'.join([*parts, '', *reasons(heads)])
+
+
+def trained(
+  rows: list[dict[str, str | None]], record: dict
+) -> list[dict[str, str | None]]:
+  """Rows with what was before training, of a run."""
+  before = record.get('before', ())
+  for row, old, head in zip(rows, before, record['heads'], strict=False):
+    margins = dict.fromkeys(_margin(x) for x in (old, head))
+    row |= dict(before=verdict(old), margin=' -> '.join(margins))
+  return rows
+
+
+def reasons(heads: list[dict]) -> list[str]:
+  """Why, of up to two kinds of heads, and what is missing."""
+  out, arguments = [], dict.fromkeys(head['argument'] for head in heads)
   for text in list(arguments)[: 1 if len(arguments) > 2 else 2]:
     first = next(i for i, h in enumerate(heads, 1) if h['argument'] == text)
-    parts.append(f'head {first}: {text}' if len(arguments) > 1 else text)
+    out.append(f'head {first}: {text}' if len(arguments) > 1 else text)
   notes = dict.fromkeys(head['note'] for head in heads if head['note'])
-  return '\n'.join([*parts, *(f'note: {note}' for note in notes)])
+  return [*out, *(f'note: {note}' for note in notes)]
 
 
-def _table(rows: list[dict[str, str | None]]) -> str:
+def of_heads(rows: list[dict[str, str | None]]) -> str:
   """One row where all are alike; without columns that no head has."""
   alike = len(rows) > 1 and all(row == rows[0] for row in rows)
   labels = [f'1-{len(rows)}'] if alike else map(str, range(1, len(rows) + 1))
-  shown = [dict(head=i) | row for i, row in zip(labels, rows, strict=False)]
-  columns = [k for k in shown[0] if any(row[k] for row in shown)]
-  return table.text(shown, columns)
+  out = [dict(head=i) | row for i, row in zip(labels, rows, strict=False)]
+  columns = [k for k in out[0] if any(row[k] for row in out)]
+  return table.text(out, columns)
 
 
 def _row(head: dict, train: int, eps: str) -> dict[str, str | None]:
   seen, window = head['horizon'], head.get('window', {})
   n, below, fields = seen['n'], seen['trf'], head['trf'].values()
   return {
-    'verdict': _verdict(head),
-    f'TRF {eps}': _joined(bracket(ends) for ends in fields),
-    'exponent': _shown(seen['exponent']),
-    f'beyond {train}': _shown(seen['far_mass']),
-    f'TRF below {n}': below and _joined(number(j) for j in below.values()),
-    'window': _shown(window.get('any_length')),
-    f'window below {n}': _shown(window.get('below')),
+    'verdict': verdict(head),
+    f'TRF {eps}': joined(map(bracket, fields)),
+    'exponent': shown(seen['exponent']),
+    f'beyond {train}': shown(seen['far_mass']),
+    f'TRF below {n}': below and joined(number(j) for j in below.values()),
+    'window': shown(window.get('any_length')),
+    f'window below {n}': shown(window.get('below')),
   }
 
 
@@ -156,24 +172,25 @@ def _far_row(head: dict) -> dict[str, str | None]:
   train, share = far['train'], far['share']
   at = (f'reach {t}' for t in (train - 1, train, n - 1))
   return {
-    f'mean beyond {train}': _shown(far['mean']),
+    f'mean beyond {train}': shown(far['mean']),
     'share, given M': share and '..'.join(number(x, 3) for x in share),
     f'n_half({train})': bracket(far['n_half'], 'never'),
-    **dict(zip(at, map(_shown, far['reach'].values()), strict=True)),
+    **dict(zip(at, map(shown, far['reach'].values()), strict=True)),
   }
 
 
-def _shown(x: float | None) -> str | None:
+def shown(x: float | None) -> str | None:
+  """A number as it is printed, if there is one."""
   return None if x is None else number(x)
 
 
-def _joined(cells: Iterable[str]) -> str | None:
+def joined(cells: Iterable[str]) -> str | None:
   """a / b / c, or one of them where all are infinite."""
   cells = list(cells)
   return 'infinite' if {*cells} == {'infinite'} else ' / '.join(cells) or None
 
 
-def _verdict(head: dict) -> str:
+def verdict(head: dict) -> str:
   """The condition says more."""
   return f'iff {head["condition"]}' if head['condition'] else head['verdict']
 

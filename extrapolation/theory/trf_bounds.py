@@ -31,6 +31,7 @@ from extrapolation.theory.enclosures import (
   sums,
 )
 from extrapolation.theory.errors import NotProved
+from extrapolation.theory.expression import slope
 from extrapolation.theory.expression.graph import Graph, Node, nodes, rebuild
 
 # Exactly so many digits, and so small an exponent, as is quickly written out.
@@ -75,14 +76,35 @@ def receptive(
   Raises:
     NotProved: unknown, or conditional on parameters without a value.
   """
+  return summed(root, eps, verdict)[0]
+
+
+def summed(
+  root: Node,
+  eps: Sequence[Fraction],
+  verdict: convergence.Verdict | None = None,
+) -> tuple[list[Bracket], flint.arb]:
+  """`receptive` and what encloses B, which may be infinite.
+
+  Raises:
+    NotProved: as `receptive`.
+  """
   verdict = verdict or convergence.judge(root)
   if verdict.verdict == 'diverges':
-    return [INFINITE] * len(eps)
+    return [INFINITE] * len(eps), flint.arb.pos_inf()
   if verdict.verdict != 'converges':
     raise NotProved(
       f'no receptive field: {verdict.verdict}, {verdict.argument}'
     )
-  return trf(root, verdict.log_depth, eps)
+  smallest = min(eps, default=Fraction(1, 1000))
+  enclosed = tails(
+    finite_sum.without_constant(root), verdict.log_depth, smallest
+  )
+  fields = of_tails(enclosed, eps)
+  constant = root.data[0] if root.op == 'add' else Fraction(0)
+  with sums.precision():
+    unit = getattr(enclosed, 'unit', flint.arb(1)) * ball.number(constant).exp()
+    return fields, enclosed.beyond(0) * unit
 
 
 def trf(
@@ -100,7 +122,12 @@ def trf(
     NotProved: no bound of the tail was found.
   """
   root = finite_sum.without_constant(root)
-  enclosed, out = tails(root, log_depth, min(eps)), []
+  return of_tails(tails(root, log_depth, min(eps)), eps)
+
+
+def of_tails(enclosed: Tails, eps: Sequence[Fraction]) -> list[Bracket]:
+  """n(eps) of weights by their tails; see `trf`."""
+  out = []
   if not enclosed.beyond(0) > 0:
     raise NotProved('no lower bound above 0 of the total was found')
   while True:
@@ -124,7 +151,8 @@ def _one(eps: Fraction) -> int:
 
 def tails(root: Node, log_depth: int, smallest: Fraction) -> Tails:
   """An object whose `beyond(j)` encloses T_j; T_0 is B. See `trf`."""
-  form = closed_form.recognise(root)
+  root = slope.collected(root)
+  form = closed_form.recognise(root) or closed_form.sloped(root)
   if form is not None:
     return form
   n = finite_sum.length(root)
@@ -143,7 +171,9 @@ class _Classes:
     graph = Graph()
     (t,) = (n for n in nodes(root) if n.op == 't')
     parts = [
-      rebuild(graph, root, {t: graph.total([(m, graph.t), (r, graph.one)])})
+      slope.collected(
+        rebuild(graph, root, {t: graph.total([(m, graph.t), (r, graph.one)])})
+      )
       for r in range(m)
     ]
     self.programs = [ball.Program(p) for p in parts]

@@ -23,6 +23,7 @@ SPECS = [
   ('tree:2', '3', '8'),
   ('tree:3', '2', '6'),
   ('tree:2:leaf', '3', '8'),
+  ('tree:2:vertex', '3', '10'),
 ]
 
 
@@ -118,7 +119,7 @@ def test_a_path_is_both_directions_of_a_line():
   want, _ = table(geometry.parse('both'), (9,))
   np.testing.assert_array_equal(table(path, (9,))[0], want)
   np.testing.assert_array_equal(table(geometry.parse('grid'), (1, 9))[0], want)
-  assert path.query((9,)) == 4
+  assert path.query((9,)) == 4 and path.only == (9,)
 
 
 def test_equal_texts_are_one_object():

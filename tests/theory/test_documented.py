@@ -24,11 +24,21 @@ FLAGS = (
   f'--eps={EPS}', '--heads=2', '--horizon=64', '--train_length=8',
   '--logit_bound=1', '--window_error=0.5',
 )  # fmt: skip
+IN_SPACE = (
+  f'--eps={EPS}', '--heads=2', '--geometry=grid', '--train=4x4', '--test=6x8',
+  '--logit_bound=1',
+)  # fmt: skip
 
 
 def documented():
   text = DOCS.read_text().split('## Numbers that are printed')[1]
   columns = text[text.index('In CSV') : text.index('All are proved')]
+  return table_of(text), {*re.findall(r'`(\w+)`', columns)}
+
+
+def documented_in_space():
+  text = DOCS.read_text().split('## Numbers in a space')[1].split('\n## ')[0]
+  columns = text[text.index('The columns of CSV') : text.index('`--all`')]
   return table_of(text), {*re.findall(r'`(\w+)`', columns)}
 
 
@@ -52,8 +62,8 @@ def paths(value, path=''):
     yield path
 
 
-def out_of(capsys, args, form):
-  main.main([args, *FLAGS, f'--format={form}'])
+def out_of(capsys, args, form, flags=FLAGS):
+  main.main([args, *flags, f'--format={form}'])
   return capsys.readouterr().out
 
 
@@ -66,6 +76,24 @@ def test_fields(capsys, tmp_path):
     for path in paths(json.loads(out_of(capsys, args, 'json')))
   }
   assert printed - {''} == documented()[0]
+
+
+def test_fields_in_a_space(capsys, tmp_path):
+  about = dict(name='alibi', H=2, hyper={}, train_length=8, init={}, final={})
+  (tmp_path / 'rpe.json').write_text(json.dumps(about))
+  printed = {
+    path
+    for args in (ARGS[0], f'--workdir={tmp_path}')
+    for path in paths(json.loads(out_of(capsys, args, 'json', IN_SPACE)))
+  }
+  absent = {'shapes', 'tightness.window'}  # null of a head, and {}
+  assert printed - {'', *absent} == documented_in_space()[0] - absent
+
+
+def test_columns_in_a_space(capsys):
+  rows = csv.DictReader(io.StringIO(out_of(capsys, ARGS[0], 'csv', IN_SPACE)))
+  printed = {name.replace(EPS, 'EPS') for name in rows.fieldnames}
+  assert printed == documented_in_space()[1]
 
 
 @pytest.mark.parametrize('args', ARGS)

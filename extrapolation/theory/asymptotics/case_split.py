@@ -36,7 +36,9 @@ class Atom:
     free = sorted(e.free_symbols, key=str)
     if len(free) == 1 and e.is_polynomial(*free) and sp.degree(e) == 1:
       slope = e.coeff(free[0], 1)
-      bound = sp.nsimplify(-(e - slope * free[0]) / slope)
+      bound = sp.expand(-(e - slope * free[0]) / slope)
+      if bound.has(sp.Float):
+        bound = sp.nsimplify(bound)  # makes log(sqrt(2)) of log(2)/2
       relation = relation if slope > 0 else FLIP[relation]
       return f'{free[0]} {relation} {_text(bound)}'
     if e.is_polynomial(*free):

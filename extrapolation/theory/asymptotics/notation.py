@@ -1,10 +1,24 @@
 """Expansions and numbers written in the letters of the formula."""
 
+import re
+from collections.abc import Callable
+from typing import Any
+
 import sympy as sp
 
 from extrapolation.theory.asymptotics.monomial import Expansion, Monomial
-from extrapolation.theory.asymptotics.sign_oracle import Expr
+from extrapolation.theory.asymptotics.sign_oracle import Expr, rational
 from extrapolation.theory.asymptotics.transseries import HardyField
+from extrapolation.theory.expression.graph import Node, nodes
+
+FUNCTIONS: dict[str, Callable] = {
+  'mul': sp.Mul,
+  'pow': sp.Pow,
+  'log': sp.log,
+  'floor': sp.floor,
+  'lt': lambda x: sp.Lt(x, 0),
+  'select': lambda when, then, other: then if when == sp.true else other,
+}
 
 
 def show(field: HardyField, x: Expansion) -> str:
@@ -24,6 +38,29 @@ def show(field: HardyField, x: Expansion) -> str:
   if len(x.terms) > 3 or not x.exact:
     terms.append('...')
   return ' + '.join(terms).replace('+ -', '- ') or '0'
+
+
+def exponential(root: Node) -> str:
+  """e^root at a whole t > 0, such as `4 t` and `2^t`; `n(t)` if it is long."""
+  t = sp.Symbol('t', integer=True, positive=True)
+  values: dict[Node, Any] = {}
+  for node in nodes(root):
+    args = [values[a] for a in node.args]
+    if node.op == 't':
+      values[node] = t
+    elif node.op == 'const':
+      values[node] = rational(node.data)
+    elif node.op == 'add':
+      constant, coefficients = node.data
+      parts = map(sp.Mul, map(rational, coefficients), args)
+      values[node] = sp.Add(rational(constant), *parts)
+    elif node.op in FUNCTIONS:
+      values[node] = FUNCTIONS[node.op](*args)
+    else:
+      return 'n(t)'
+  text = str(sp.exp(values[root]).rewrite(sp.Pow))
+  text = re.sub(r'(?<=\d)\*(?=[a-z])', ' ', text).replace('**', '^')
+  return text if len(text) < 40 else 'n(t)'
 
 
 def brief(x: Expr | int) -> str:

@@ -55,6 +55,14 @@ def whole(x: arb) -> fmpq:
   return fmpq(n)
 
 
+def ends(x: arb) -> tuple[float, float]:
+  """Bounds of a ball in float64."""
+  if x.is_exact() and not x.is_finite():
+    return float(x), float(x)
+  low, high = float(x.lower()), float(x.upper())
+  return math.nextafter(low, -math.inf), math.nextafter(high, math.inf)
+
+
 def positive(x: arb) -> arb:
   """The part of a ball that is >= 0, of a quantity that is."""
   if x >= 0 or not x.is_finite():

@@ -1,6 +1,7 @@
 r"""Tails in closed form, at any precision: the bracket closes at any size.
 
-  a - m t                     geometric     T_j = e^(a - m j) / (1 - e^-m)
+  a - m t                     geometric     T_j = e^(a - m j) / (1 - e^-m),
+                                            m a fraction, or such as k - log 2
   a - p log(c + r t), p > 1   Hurwitz zeta  T_j = e^a r^-p zeta(p, j + c / r)
 
 A formula is recognised as the exact expression that it is, not by its values.
@@ -11,38 +12,74 @@ import math
 from fractions import Fraction
 
 import flint
-from flint import arb
+from flint import arb, fmpq
 
-from extrapolation.theory.enclosures.ball import number
-from extrapolation.theory.expression.graph import Node
+from extrapolation.theory.enclosures.ball import (
+  PRECISION,
+  Balls,
+  Program,
+  number,
+)
+from extrapolation.theory.expression import slope
+from extrapolation.theory.expression.graph import Graph, Node
 
 # Of a guess: 10^1000 tokens, beyond which no bracket is sought.
 MOST_BITS = 3330
 
 
-@dataclasses.dataclass(frozen=True)
-class Geometric:
+class Exponential:
   """Tail of exp(-m t); a constant factor drops out of every share."""
 
-  rate: Fraction
+  def m(self) -> arb:
+    """Encloses the rate, to the working precision."""
+    raise NotImplementedError
 
   def beyond(self, j: int, bits: int = 0) -> arb:
     """Encloses T_j, up to that factor."""
     with flint.ctx.workprec(96 + 2 * max(bits, j.bit_length())):
-      m = number(self.rate)
+      m = self.m()
       return (-m * j).exp() / (1 - (-m).exp())
 
   def guess(self, eps: Fraction) -> int:
     """Near n(eps), without proof."""
-    return int(-math.log(eps) / self.rate)
+    with flint.ctx.workprec(PRECISION):
+      return int(-math.log(eps) / float(self.m()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometric(Exponential):
+  """Of a rate that is a fraction."""
+
+  rate: Fraction
+
+  def m(self) -> arb:
+    """Encloses the rate."""
+    return number(self.rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sloped(Exponential):
+  """Of a rate that is none, such as k - log 2."""
+
+  rate: Program
+
+  def m(self) -> arb:
+    """Encloses the rate."""
+    return arb(self.rate(fmpq(0), Balls))
 
 
 @dataclasses.dataclass(frozen=True)
 class Zeta:
-  """Tail of (shift + t)^-power."""
+  """Tail of (shift + t)^-power; slope^-power is the unit of its weights."""
 
   power: Fraction
   shift: Fraction
+  slope: Fraction = Fraction(1)
+
+  @property
+  def unit(self) -> arb:
+    """What T_j is a multiple of."""
+    return number(self.slope) ** number(-self.power)
 
   def beyond(self, j: int, bits: int = 0) -> arb:
     """Encloses T_j."""
@@ -78,6 +115,17 @@ def recognise(root: Node) -> Geometric | Zeta | None:
   return _zeta(-c, inner.args[0])
 
 
+def sloped(root: Node) -> Sloped | None:
+  """The closed form of a slope times t, if it is seen to be negative."""
+  a = slope.factor(root)
+  if a is None or root.op == 't':
+    return None
+  rate = Program(Graph(rounds=False).neg(a))
+  with flint.ctx.workprec(PRECISION):
+    out = Sloped(rate)
+    return out if out.m() > 0 else None
+
+
 def _zeta(p: Fraction, x: Node) -> Zeta | None:
   """x = c + r t, or t itself."""
   if x.op != 'add' or [a.op for a in x.args] != ['t']:
@@ -85,4 +133,4 @@ def _zeta(p: Fraction, x: Node) -> Zeta | None:
   shift, (slope,) = x.data
   if slope <= 0 or shift <= 0:
     return None
-  return Zeta(p, shift / slope)
+  return Zeta(p, shift / slope, slope)

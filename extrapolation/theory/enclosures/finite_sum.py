@@ -40,11 +40,11 @@ class Floats:
   """
 
   def __init__(self, root: Node, n: int):
-    low, high = _log_weights(root, n)
+    low, high = log_weights(root, np.arange(n, dtype=np.float64))
     top = np.max(high)
     if top == -np.inf:
       raise UndefinedTotal(f'every weight below {n} tokens is 0')
-    a, b = _weights(low, top, -1), _weights(high, top, 1)
+    a, b = weights(low, top, -1), weights(high, top, 1)
     self.top, self.weights = float(top), (a, b)
     self.low, self.high = _tails(a, -1), _tails(b, 1)
     if not self.low[0] > 0:
@@ -62,10 +62,17 @@ class Floats:
     return arb(float(self.low[j])).union(arb(float(self.high[j])))
 
 
-def _log_weights(root: Node, n: int) -> tuple[np.ndarray, np.ndarray]:
-  """Bounds of b(t), t < n."""
-  t = np.arange(n, dtype=np.float64)
-  low, high = float_intervals.log_weights(root, t)
+def log_weights(
+  root: Node, t: Float[np.ndarray, ' d'], error: float = 0.0
+) -> tuple[Float[np.ndarray, ' d'], Float[np.ndarray, ' d']]:
+  """Bounds of b at distances, which have a relative error if they are no
+  whole numbers.
+
+  Raises:
+    UndefinedTotal: an infinite or undefined weight.
+    NotProved: too many weights that float64 does not settle.
+  """
+  low, high = float_intervals.log_weights(root, t, error=error)
   with np.errstate(invalid='ignore'):  # infinities that are exact are settled
     settled = (low == high) | (high - low < 2 * SETTLED)
   top = np.max(low, initial=-np.inf, where=settled)
@@ -73,26 +80,23 @@ def _log_weights(root: Node, n: int) -> tuple[np.ndarray, np.ndarray]:
   (rest,) = np.nonzero(~settled | (low == np.inf))
   if len(rest) > MOST:
     raise NotProved(
-      f'float64 does not settle {len(rest)} of the {n} weights, and at most '
-      f'{MOST} are read with more digits; a shorter horizon can be proved'
+      f'float64 does not settle {len(rest)} of the {len(t)} weights, and at '
+      f'most {MOST} are read with more digits; a shorter horizon can be proved'
     )
   program = Program(root)
   with flint.ctx.workprec(PRECISION):
     for i in rest:
-      x = program.at(int(i))
-      finite(x, int(i))
-      low[i], high[i] = _outward(x)
+      x = program.at(_distance(t[i], error))
+      finite(x, int(t[i]))
+      low[i], high[i] = ball.ends(x)
   return low, high
 
 
-def _outward(x: arb) -> tuple[float, float]:
-  if x == arb.neg_inf():
-    return -np.inf, -np.inf
-  ends = float(x.lower()), float(x.upper())
-  return np.nextafter(ends[0], -np.inf), np.nextafter(ends[1], np.inf)
+def _distance(t: np.float64, error: float) -> arb | int:
+  return int(t) if t == int(t) else arb(float(t), float(t) * error)
 
 
-def _weights(b: np.ndarray, top: float, side: int) -> np.ndarray:
+def weights(b: np.ndarray, top: float, side: int) -> np.ndarray:
   """exp(b - top) rounded down (side -1) or up (1)."""
   d = b - top
   with np.errstate(all='ignore'):
@@ -140,9 +144,10 @@ class Exact:
         raise UndefinedTotal(
           'every weight is 0: there is no total to take a share of'
         )
+      self.top = top.mid()
       tails = [total]
       for t in range(n - 1, -1, -1):
-        total = total + finite(b[t] - top.mid(), t)
+        total = total + finite(b[t] - self.top, t)
         tails.append(total)
     self.tails = tails[::-1]
 
@@ -150,6 +155,11 @@ class Exact:
     """Encloses T_j."""
     del bits
     return self.tails[min(j, self.n)]
+
+  @property
+  def unit(self) -> arb:
+    """What T_j is a multiple of."""
+    return self.top.exp()
 
   @functools.cached_property
   def _exact(self) -> list | None:

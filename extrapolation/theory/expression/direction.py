@@ -12,6 +12,7 @@ from extrapolation.theory.expression.float_intervals import Interval, Rules
 from extrapolation.theory.expression.graph import Node, tape
 
 REACH = 2.0**64  # distances from 0 on, more than float32 has whole numbers
+LARGEST = 2.0**128  # of a parameter without a value, more than float32 holds
 Known = tuple[Interval, int | None]  # range and direction
 # Those that rise with each of their arguments; truth rises from false to true.
 RISING = frozenset(
@@ -27,6 +28,9 @@ def never_rises(root: Node) -> bool:
     args = [known[p] for p in positions]
     if op == 't':
       known.append(((0.0, REACH), 1))
+    elif op == 'param':  # ~ marks one that may be negative
+      low = -LARGEST if data.startswith('~') else 0.0
+      known.append(((low, LARGEST), 0))
     else:
       bounds = rules(op, data, [bounds for bounds, _ in args])
       known.append((bounds, _direction(op, data, args)))

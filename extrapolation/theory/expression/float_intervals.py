@@ -33,17 +33,25 @@ ANY: Interval = (-math.inf, math.inf)
 
 
 def log_weights(
-  root: Node, t: Float[np.ndarray, ' d'], rounded: bool = True
+  root: Node,
+  t: Float[np.ndarray, ' d'],
+  rounded: bool = True,
+  error: float = 0.0,
 ) -> tuple[Float[np.ndarray, ' d'], Float[np.ndarray, ' d']]:
-  """Bounds of b(t); both the plain float64 value if it is not `rounded`."""
+  """Bounds of b(t); both the plain float64 value if it is not `rounded`.
+
+  error: relative, of the distances themselves where they are not whole.
+  """
   steps, rules, parts = tape(root), Rules(rounded), []
   for i in range(0, max(len(t), 1), CHUNK):
     x, out = t[i : i + CHUNK], []
+    off = error * (x != np.floor(x))
+    ends = (x * (1 - off), x * (1 + off)) if error else (x, x)
     for op, args, data in steps:
       if op == 'param':
         raise value_missing(data)
       values = [out[a] for a in args]
-      out.append((x, x) if op == 't' else rules(op, data, values))
+      out.append(ends if op == 't' else rules(op, data, values))
     parts.append([np.broadcast_to(end, x.shape) for end in out[-1]])
   low, high = (np.concatenate(x) for x in zip(*parts, strict=True))
   return low.astype(np.float64), high.astype(np.float64)
