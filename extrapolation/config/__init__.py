@@ -26,7 +26,7 @@ from extrapolation.config.sections import (
   Sweep,
   Train,
 )
-from extrapolation.config.spaces import cells, positions, size
+from extrapolation.config.spaces import cells, places, positions, size
 from extrapolation.config.spaces import of as geometry_of
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
   'keys_or_error',
   'load',
   'override',
+  'places',
   'positions',
   'size',
   'targets_per_window',

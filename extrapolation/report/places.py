@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from extrapolation.output import html, size_plot
+from extrapolation.report import space_vs_measured
 from extrapolation.report.summary import Run, spread
 
 CAPTIONS = (
@@ -66,3 +67,32 @@ def pieces(runs: Sequence[Run], rows: Sequence[dict]) -> Iterator[Markup]:
     if all(math.isfinite(float(row[value])) for row in rows):
       yield html.text(f'{caption}; {what}.', 'note')
       yield html.table(by_encoding(rows, value, digits))
+  if runs[0].config.model.kind == 'encoder':
+    yield from _theory(runs)
+
+
+def _theory(runs: Sequence[Run]) -> Iterator[Markup]:
+  of = space_vs_measured.encodings(runs)
+  geometry = runs[0].config.model.geometry
+  yield html.heading('What theory predicts in this space, and what came')
+  yield html.text(
+    f'Theory judges each encoding in geometry {geometry}, with the parameters '
+    'that were learned: is the sum of the weights of all keys of a query '
+    'finite, and what share of it lies beyond the training shape in the '
+    'largest one (far mass, mean of heads), where content says nothing. The '
+    'rise is that of the loss from the training size to the largest one.'
+  )
+  yield html.items([space_vs_measured.sentence(of)])
+  yield html.table(
+    [
+      {
+        'encoding': e.name,
+        'verdict': e.verdict,
+        'far mass': '-' if math.isnan(e.far) else f'{e.far:.3g}',
+        'rise (nats)': spread(e.rises, 4),
+        'argument': e.argument,
+      }
+      for e in sorted(of, key=lambda e: e.rise)
+    ],
+    wrapped=('verdict', 'argument'),
+  )
