@@ -155,9 +155,9 @@ class Space:
     """
     if self.log_count is None:
       return Verdict('converges', None, f'{self.keys}: a finite sum')
-    found = convergence.judge(self.mass(b))
-    if found.verdict == 'unknown':
-      return found
+    verdict = convergence.judge(self.mass(b))
+    if verdict.verdict == 'unknown':
+      return verdict
     # What decides by the order of distances alone takes that b is monotone.
     if not self.geometry.exact and not direction.never_rises(b):
       return Verdict('unknown', None, f'{DECIDES}; that is not proved of it')
@@ -166,7 +166,7 @@ class Space:
       said = f'b never rises, and there are {said}'
     n = self.growth
     said += ': ' if n == '1' else f'; with b + ln({n}) as b: '
-    return dataclasses.replace(found, argument=said + found.argument)
+    return dataclasses.replace(verdict, argument=said + verdict.argument)
 
   def tight(self, head: Head) -> Tightness:
     """The verdict on a head of attention."""
@@ -177,9 +177,9 @@ class Space:
     if head.b is None or through:
       why = head.why_not or f'order enters through {through}, not weights'
       return Tightness(NOT_JUDGED, None, self.not_judged(why))
-    found = of_sum(self.judge(head.b))
-    if found.verdict in (NOT, UNKNOWN) or limits.own_weight_is_positive(head.b):
-      return found
+    known = of_sum(self.judge(head.b))
+    if known.verdict in (NOT, UNKNOWN) or limits.own_weight_is_positive(head.b):
+      return known
     return unknown('a finite weight above 0 of the query itself')
 
   def summed(

@@ -61,8 +61,8 @@ def _shapes(of: shapes.Shapes | None) -> dict | None:
   return dict(
     train=sizes.write(of.train),
     test=sizes.write(of.test),
-    train_keys=int(of.near.sum()),
-    test_keys=int(of.all.sum()),
+    keys_train=int(of.near.sum()),
+    keys_test=int(of.all.sum()),
   )
 
 

@@ -51,8 +51,8 @@ def _flat(head: dict, shapes: dict | None) -> dict:
   tight, why = head['tightness'], head['tightness']['argument']
   row |= dict(tight=tight['verdict'], tight_if=tight['condition'])
   row |= dict(tight_argument=None if why == head['argument'] else why)
-  for eps, found in head['trf'].items():
-    row |= table.ends(found, f'low_{eps}', f'high_{eps}')
+  for eps, limits in head['trf'].items():
+    row |= table.ends(limits, f'low_{eps}', f'high_{eps}')
   row |= dict(total=head['total'])
   if shapes is not None:
     far = head['shapes'] or {}

@@ -49,8 +49,8 @@ def _flat(head: dict) -> dict:
   why = tight['argument']
   row |= dict(tight_argument=None if why == head['argument'] else why)
   row |= {f'tight_{eps}': w for eps, w in tight['window'].items()}
-  for eps, found in head['trf'].items():
-    row |= ends(found, f'low_{eps}', f'high_{eps}')
+  for eps, limits in head['trf'].items():
+    row |= ends(limits, f'low_{eps}', f'high_{eps}')
   seen, far = head['horizon'], head['far']
   row |= dict(horizon=seen['n'], far_mass=seen['far_mass'])
   row |= dict(exponent=seen['exponent'])
@@ -66,9 +66,9 @@ def _flat(head: dict) -> dict:
   return row
 
 
-def ends(found: dict, *names: str) -> dict:
+def ends(limits: dict, *names: str) -> dict:
   """Both ends of a bracket as columns."""
-  values = found.values()
+  values = limits.values()
   values = ['inf', 'inf'] if {*values} == {None} else values
   return dict(zip(names, values, strict=True))
 

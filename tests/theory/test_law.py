@@ -264,9 +264,8 @@ def test_every_test_that_the_page_names_is_there():
   root = pathlib.Path(__file__).parents[2]
   page = (root / 'docs' / 'theory.md').read_text()
   here = pathlib.Path(__file__)
-  files = (
-    here.with_name(f'test_{x}.py') for x in ('law', 'tightness', 'scored')
-  )
+  kinds = 'law', 'tightness', 'scored', 'space_laws', 'shapes'
+  files = (here.with_name(f'test_{x}.py') for x in kinds)
   own = ''.join(path.read_text() for path in files)
   names = set(re.findall(r'`(test_\w+)`', page))
   assert len(names) > 8 and all(f'def {name}(' in own for name in names)

@@ -27,7 +27,7 @@ def test_an_encoding(capsys):
     '4 t keys at distance t'
   )
   assert record['shapes'] == dict(
-    train='4x8', test='16x16', train_keys=32, test_keys=256
+    train='4x8', test='16x16', keys_train=32, keys_test=256
   )
   assert record['composed']['verdict'] == 'not tight'
   for head in record['heads']:
@@ -100,7 +100,7 @@ def test_csv(capsys):
   assert [row['subject'] for row in rows] == ['alibi'] * 2 + ['kerple_log'] * 2
   assert {row['keys'] for row in rows} == {'4 t keys at distance t'}
   assert rows[2]['condition'] == 'r1 > 2' and rows[2]['line_if'] == 'r1 > 1'
-  assert rows[0]['test_keys'] == '256' and float(rows[0]['far_mass']) < 1
+  assert rows[0]['keys_test'] == '256' and float(rows[0]['far_mass']) < 1
   assert rows[2]['far_mass'] == '' and rows[2]['train'] == '4x8'
 
 
