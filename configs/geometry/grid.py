@@ -15,19 +15,19 @@ else. A bidirectional encoder of three layers is trained at 512 cells, 16 x 32
 or 2 x 256, and scored on the same cells within up to 9,216. One slope, k = 1,
 in all heads; 3 seeds; 9 encodings x 3 seeds x 2 = 54 runs.
 
-Known before any run (docs/theory.md): verdict, and share of the weights beyond
+Known before any run (`theory --geometry=grid --train --test`): verdict, and share of the weights beyond
 the training shape in the largest one, query in the middle, where content says
 nothing:
 
                        strip                    square
-  alibi                converges  0             converges  9e-4
-  type2                converges  2e-9          converges  0.055
-  exp_sqrt             converges  1.5e-4        converges  0.513
-  type1                converges  0.0055        diverges   0.380
-  log_over_square      converges  0.026         diverges   0.584
-  harmonic, 2.5        converges  8e-4          converges  0.246
-  harmonic, 1.5        converges  0.073         diverges   0.656
-  harmonic, 1          diverges   0.378         diverges   0.805
+  alibi                converges  3e-56         converges  3e-4
+  type2                converges  2e-9          converges  0.033
+  exp_sqrt             converges  1.6e-4        converges  0.439
+  type1                converges  0.0061        diverges   0.347
+  log_over_square      converges  0.028         diverges   0.553
+  harmonic, 2.5        converges  8e-4          converges  0.201
+  harmonic, 1.5        converges  0.077         diverges   0.635
+  harmonic, 1          diverges   0.387         diverges   0.797
   none                 diverges   0.944         diverges   0.944
 
 Predicted, of the excess over the optimum at 9,216 less that at 512 cells:

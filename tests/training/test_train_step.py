@@ -9,6 +9,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from immutabledict import immutabledict
 
 from extrapolation import config, training
 
@@ -24,6 +25,8 @@ COMPILED = '/jax/core/compile/backend_compile_duration'
 
 
 def changed(section, **values):
+  if 'rpe' in values:  # has hyperparameters of its own
+    values = dict(rpe_args=immutabledict()) | values
   part = dataclasses.replace(getattr(BASE, section), **values)
   return dataclasses.replace(BASE, **{section: part})
 
