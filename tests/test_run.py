@@ -22,9 +22,9 @@ def test_another_config_is_refused_and_nothing_changes(tmp_path):
   folder = str(tmp_path / 'a')
   runs.claim(folder, config.override(config.base(), {})).close()
   before = (tmp_path / 'a' / 'config.json').read_bytes()
-  other = config.override(config.base(), {'train.T': '8', 'model.rpe': 'alibi'})
+  other = config.override(config.base(), {'train.T': '8', 'model.rpe': 'type1'})
   with pytest.raises(
-    ValueError, match="model.rpe: 'type2' -> 'alibi'; train.T: 512 -> 8"
+    ValueError, match="model.rpe: 'type2' -> 'type1'; train.T: 512 -> 8"
   ):
     runs.claim(folder, other)
   assert (tmp_path / 'a' / 'config.json').read_bytes() == before

@@ -21,10 +21,11 @@ def make(H: int, *, slope: float = 0.0, sides: bool = False) -> base.RPE:
     raise ValueError(
       f'H = {H}: alibi of two sides needs an even number of heads'
     )
-  k = base.steepness(H // 2, slope)
+  base.check_slope(slope)
 
   def bias(distance: Num[Array, ' d'], params: base.Params):
     del params
+    k = base.steepness(H // 2, slope)
     t = distance.astype(jnp.float32)
     before = jnp.where(t >= 0, -k * t, -jnp.inf)
     behind = jnp.where(t <= 0, k * t, -jnp.inf)

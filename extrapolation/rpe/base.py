@@ -154,16 +154,16 @@ def slopes(H: int) -> Float[Array, 'H 1']:
   return jnp.asarray([2.0**-e for e in exponents], jnp.float32)[:, None]
 
 
-def steepness(H: int, slope: float) -> Float[Array, 'H 1']:
-  """Head scales k_h: `slopes`, or one slope > 0 of all heads; 0 is none.
-
-  Raises:
-    ValueError: a slope below 0.
-  """
+def check_slope(slope: float) -> None:
+  """Raises ValueError unless it is 0, which is none, or one of all heads."""
   if not 0 <= slope < math.inf:
     raise ValueError(
       f'slope = {slope}: one of all heads is > 0; 0 gives each its own'
     )
+
+
+def steepness(H: int, slope: float) -> Float[Array, 'H 1']:
+  """Head scales k_h: `slopes`, or one slope > 0 of all heads; 0 is none."""
   return jnp.full((H, 1), slope, jnp.float32) if slope else slopes(H)
 
 
@@ -174,7 +174,7 @@ def scaled(
 
   k_h are those of `steepness`: ALiBi's, or one `slope` in every head.
   """
-  steepness(H, slope)  # of a user's mistake
+  check_slope(slope)
 
   def bias(distance: Num[Array, ' d'], params: Params):
     del params

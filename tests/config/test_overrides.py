@@ -80,7 +80,7 @@ def test_another_encoding_begins_with_its_own_hyperparameters():
     config.base(), {'model.rpe': 'window', 'model.rpe_args.width': '9'}
   )
   assert config.override(e, {'seed': '1'}).model.rpe_args['width'] == 9
-  assert config.override(e, {'model.rpe': 'alibi'}).model.rpe_args == {}
+  assert config.override(e, {'model.rpe': 'none'}).model.rpe_args == {}
 
 
 @pytest.mark.parametrize(
