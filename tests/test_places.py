@@ -249,3 +249,12 @@ def test_commands_of_texts_refuse_a_run_on_places(grid):
     with pytest.raises(ValueError) as error:
       evaluate.evaluate(folder, **changes)
     assert said in str(error.value) and '\n' not in str(error.value)
+
+
+def test_theory_of_a_run_is_of_its_space(grid, capsys):
+  from extrapolation.theory import __main__ as theory
+
+  folder, _ = grid
+  theory.main([f'--workdir={folder}', '--train=6x6', '--test=10x10'])
+  out = capsys.readouterr().out
+  assert '4 t keys at distance t' in out and 'beyond 6x6 of 10x10' in out

@@ -128,9 +128,13 @@ def read(path: pathlib.Path) -> sparse.csr_array:
   """The lengths of the edges in a file.
 
   Raises:
-    ValueError: what is no edge; names the line.
-    OSError: no such file.
+    ValueError: no such file, or what is no edge; names the line.
   """
+  if not path.is_file():
+    raise ValueError(
+      f'geometry graph: there is no file {str(path)!r}; give one edge a line, '
+      '`u v` or `u v length`'
+    )
   if path.suffix == '.npy':
     return sparse.csr_array(np.load(path, allow_pickle=False))
   edges: dict[tuple[int, int], float] = {}

@@ -1,10 +1,12 @@
+import math
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
 from extrapolation.geometry import base
 
-MOST = 1 << 26  # vertices
+MOST = 1 << 24  # coordinates of all vertices
 
 
 def make(r: int = 2, at: str = 'root') -> base.Geometry:
@@ -26,12 +28,8 @@ def make(r: int = 2, at: str = 'root') -> base.Geometry:
   def places(size: base.Size) -> np.ndarray:
     """Ancestors [T, depth + 2]: the level, and the vertex above at each."""
     (depth,) = size
+    _check(r, depth)
     levels = np.array([r**k for k in range(depth + 1)])
-    if levels.sum() > MOST:
-      raise ValueError(
-        f'a tree of r = {r} and depth {depth} has {levels.sum():,} vertices; '
-        f'at most {MOST:,} are computed: take a smaller depth'
-      )
     level = np.repeat(np.arange(depth + 1), levels)
     within = np.concatenate([np.arange(n) for n in levels])
     up = level[:, None] - np.arange(depth + 1)
@@ -48,6 +46,21 @@ def make(r: int = 2, at: str = 'root') -> base.Geometry:
     log_count=lambda distance: COUNTS[at](distance, r),
     query=lambda size: PLACES[at](r, size[0]),
     source='balanced and regular trees; growth by r^n',
+  )
+
+
+def _check(r: int, depth: int) -> None:
+  """Raises ValueError for a tree whose coordinates are too many."""
+  if depth > MOST or (r > 1 and depth > math.log2(MOST)):
+    many = 'too many'
+  else:
+    n = vertices(r, depth)
+    if n * (depth + 2) <= MOST:
+      return
+    many = f'{n:,}'
+  raise ValueError(
+    f'a tree of r = {r} and depth {depth:,} has {many} vertices, each with the '
+    f'path to its root; at most {MOST:,} numbers are kept: take a smaller depth'
   )
 
 

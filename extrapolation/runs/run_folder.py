@@ -200,6 +200,8 @@ def write_rpe(
   values = {k: np.asarray(v)[rows].tolist() for k, v in values.items()}
   about = dict(name=rpe.name_of(c.rpe), H=c.H, hyper=dict(c.rpe_args))
   about |= dict(train_length=e.train.T, run=identity.run_id(e))
+  if c.kind == 'encoder':
+    about |= dict(geometry=c.geometry)
   if 'fingerprint' not in known:
     _keep_source(path.parent, c.rpe)
     about |= dict(fingerprint=fingerprint.take(_encodings(e.model)))

@@ -56,7 +56,7 @@ def parser() -> flags.Parser:
     '--geometry',
     metavar='NAME',
     help='the space of the keys, such as both, grid:2, grid:norm=max, tree:2, '
-    'tree:2:leaf, graph:FILE (default: a causal line)',
+    'tree:2:leaf, graph:FILE (default: a causal line, or that of --workdir)',
   )
   out.add_argument(
     '--train',
@@ -186,6 +186,8 @@ def run(args: argparse.Namespace) -> tuple[list[dict], int]:
   from extrapolation.theory import answer, arguments, space_answer, trained
   from extrapolation.theory.expression.graph import value_missing
 
+  if args.workdir and args.geometry is None:  # that of an encoder
+    args.geometry = trained.about(args.workdir).get('geometry')
   asked = arguments.asked(args)
   record = answer.record if asked.space is None else space_answer.record
   if args.workdir:

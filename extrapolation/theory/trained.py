@@ -6,7 +6,7 @@ parameters in the formula's own units, with a leading axis of layers when every
 layer has its own; `final` is absent until training has ended. Beside them, of
 clocks and heats, "rates": {"init", "final": per layer and head {"low", "high",
 "heat"}}, see `rpe.rates`, and of scores that mix heads, "mixes": {"init",
-"final": per layer {parameter: values}}.
+"final": per layer {parameter: values}}. Of an encoder, "geometry" is its text.
 """
 
 import pathlib

@@ -176,6 +176,7 @@ def test_pieces_of_a_graph_are_hidden_or_far():
     ('tree:2:top', "at = 'top'; there are: root, leaf, vertex"),
     ('both:3', 'both takes 0 values: none'),
     ('graph', 'needs a file of edges'),
+    ('graph:/no/such/file', "there is no file '/no/such/file'"),
   ],
 )
 def test_a_bad_geometry_is_one_line(text, said):
