@@ -27,7 +27,7 @@ LAYOUTS = {
 }
 # kerple_log learns its bias, within the step; type2 hands in a table.
 CASES = [('type2' if name == 'seq' else 'kerple_log', name) for name in LAYOUTS]
-CASES += [('type2', 'pmap')]
+CASES += [pytest.param('type2', 'pmap', marks=pytest.mark.slow)]
 VALIDATED = ('data, fsdp and seq', 'pmap')
 
 RNG = np.random.default_rng(0)
