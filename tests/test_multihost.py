@@ -6,10 +6,11 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
-from extrapolation import cli, train
+from extrapolation import cli, config, train
 from extrapolation.parallel import multihost, peers
 from extrapolation.runs import read_metrics
 from tests import group
@@ -69,8 +70,9 @@ def runs(tmp_path_factory):
 
 
 def test_two_processes_equal_one_device(runs):
-  done = runs.alone('one', '--config.parallel.fsdp=1')
-  assert done.returncode == 0, done.stderr
+  with jax.enable_x64(True):
+    e = config.load(f'{runs.path}/tiny.py', {'parallel.fsdp': '1'})
+    train.train(e, f'{runs.path}/one')
   one, two = runs.arrays('one'), runs.arrays('two')
   assert one.keys() == two.keys() and any(k.startswith('opt') for k in one)
   for name, x in one.items():
