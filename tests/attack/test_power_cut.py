@@ -59,9 +59,7 @@ def _train_on(disk_root, monkeypatch):
   return e, disk
 
 
-@pytest.mark.parametrize(
-  'every', [2, pytest.param(1, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize('every', [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_power_cut_at_any_moment_loses_nothing_promised(
   tmp_path, monkeypatch, capsys, every
 ):

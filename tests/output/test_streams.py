@@ -71,7 +71,7 @@ def test_a_letter_that_cannot_be_shown_is_replaced(env, trained):
 
 
 @pytest.mark.parametrize(
-  'env', [C, pytest.param(ASCII, marks=pytest.mark.slow)]
+  'env', [ASCII, pytest.param(C, marks=pytest.mark.slow)]
 )
 def test_nor_can_one_in_an_error(env):
   """By the command that starts first: all write their errors in one way."""
