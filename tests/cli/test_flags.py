@@ -59,11 +59,11 @@ def one_line(code, out, err, said):
 
 
 def test_help_says_how_the_command_is_started_line_by_line(monkeypatch, capsys):
+  name = 'extrapolation.receptive_field'
   monkeypatch.setattr(sys, 'argv', ['a', '--help'])
+  monkeypatch.delitem(sys.modules, f'{name}.__main__', raising=False)
   with pytest.raises(SystemExit) as ended:
-    runpy.run_module(
-      'extrapolation.receptive_field', run_name='__main__', alter_sys=True
-    )
+    runpy.run_module(name, run_name='__main__', alter_sys=True)
   assert not ended.value.code
   out = capsys.readouterr().out
   assert 'usage: python -m extrapolation.receptive_field [-h]' in out
