@@ -13,7 +13,7 @@ import pytest
 from extrapolation import cli, config, evaluate, generate, runs, train
 from extrapolation.cli import compilation_cache, paths
 from extrapolation.data import folder_cache
-from tests.test_train import command
+from tests.commands import command
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 
 from extrapolation.output import exit_codes
 from extrapolation.runs import read_metrics
-from tests.test_train import command
+from tests.commands import command
 
 ROOT = pathlib.Path(__file__).parents[2]
 
