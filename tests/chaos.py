@@ -158,3 +158,36 @@ def summary(folder: pathlib.Path) -> dict:
     path.parent.name: len(list(path.iterdir()))
     for path in sorted(folder.glob('*/.claims'))
   }
+
+
+def verify_log(log: str, names, steps: int, every: int, behind: int) -> int:
+  """Holds a log of (run, step, claim, process, time) lines to the promise.
+
+  One worker at a time: in the order of time, claims of a run only grow. Each
+  step once: within a claim steps follow each other, and a new claim begins at
+  a checkpoint, one every so many steps or of a notice, less than `behind` steps
+  back. Returns how often a run was taken up by another process.
+  """
+  taken, runs, saved = 0, {}, set()
+  lines = [line.split() for line in log.splitlines()]
+  for name, *rest in sorted(lines, key=lambda line: float(line[4])):
+    step, claim, pid = map(int, rest[:3])
+    before = runs.setdefault(name, [])
+    if not before:
+      assert step == 0, f'{name} began at {step}'
+    else:
+      last, number, by = before[-1]
+      assert claim >= number, f'{name}: claim {claim} wrote after {number}'
+      assert (pid == by) or claim > number
+      if (pid, claim) == (by, number) or (pid == by and step == last + 1):
+        assert step == last + 1, f'{name}: {step} after {last}'
+      else:  # the last checkpoint may not be that of the last step
+        taken += 1
+        if step == last + 1:  # after a notice, which saves at any step
+          saved.add((name, step))
+        assert step % every == 0 or (name, step) in saved
+        assert last - behind < step <= last + 1
+    before.append((step, claim, pid))
+  assert sorted(runs) == sorted(names)
+  assert all(run[-1][0] == steps - 1 for run in runs.values())
+  return taken

@@ -14,17 +14,9 @@ import numpy as np
 from extrapolation import config
 from extrapolation.runs import checkpoint, checkpoint_reader, commit
 from tests import conftest
+from tests.commands import CONFIG
 
 ROOT = pathlib.Path(__file__).parent.parent
-CONFIG = """
-import json, pathlib
-from ml_collections import ConfigDict
-def get_config():
-  path = pathlib.Path(__file__).with_name('tiny.json')
-  c = ConfigDict(json.loads(path.read_text()))
-  c.eval.lengths, c.sweep.seeds = (8, 16), (0,)
-  return c
-"""
 
 
 class Runs:

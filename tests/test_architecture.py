@@ -5,6 +5,7 @@ folder. `python tests/test_architecture.py` prints the plan.
 """
 
 import ast
+import functools
 import pathlib
 from collections.abc import Iterable, Mapping
 
@@ -76,6 +77,7 @@ def imports(path: pathlib.Path, known: Iterable[str]) -> set[str]:
   return {name for name in found if name in known and '.' in name}
 
 
+@functools.cache  # read by every test here
 def arrows() -> Arrows:
   """The modules that each module imports."""
   known = files()

@@ -115,21 +115,14 @@ def test_another_folder_to_write_in(trained_copy, tmp_path):
     evaluate.evaluate(str(trained_copy), out=str(tmp_path / 'file'))
 
 
-@pytest.mark.parametrize(
-  'key, value',
-  [
-    ('train.log_every', '3'), ('train.checkpoint_every', '3'),
-    ('train.keep', '1'), ('train.valid_every', '0'),
-    ('data.cache', '{tmp}/elsewhere'),
-  ],
-)  # fmt: skip
-def test_what_changes_no_result_may_differ_on_resume(
-  trained_copy, tmp_path, key, value
-):
+def test_what_changes_no_result_may_differ_on_resume(trained_copy, tmp_path):
+  changes = {'train.log_every': '3', 'train.checkpoint_every': '3'}
+  changes |= {'train.keep': '1', 'train.valid_every': '0'}
+  changes |= {'data.cache': f'{tmp_path}/elsewhere'}
   e = runs.load_config(str(trained_copy))
   for step in ('4', '6'):
     shutil.rmtree(trained_copy / 'checkpoints' / step)
-  other = config.override(e, {key: value.format(tmp=tmp_path)})
+  other = config.override(e, changes)
   train.train(other, str(trained_copy))
   assert runs.load(str(trained_copy)).step == 6
   assert [r['step'] for r in runs.read_metrics(str(trained_copy))][-1] == 6

@@ -1,10 +1,12 @@
 """What an installation contains: the checkout, its configs and its commit."""
 
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -45,19 +47,42 @@ def build(checkout: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
   return to / 'site'
 
 
-def ask(site: pathlib.Path, code: str, **env: str) -> str:
+def ask(site: pathlib.Path, code: str) -> str:
   done = subprocess.run(
     [sys.executable, '-c', code], cwd=site.parent, text=True,
-    capture_output=True, env=os.environ | {'PYTHONPATH': str(site), **env},
+    capture_output=True, env=os.environ | {'PYTHONPATH': str(site)},
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
   return done.stdout.strip()
 
 
 PROVENANCE = """
+import os
 from extrapolation import runs
-print(runs.provenance()['commit'])
+was = dict(os.environ)
+for env in {envs!r}:
+  os.environ.clear()
+  os.environ.update(was | env)
+  print(runs.provenance()['commit'])
 """
+TOLD = """
+import json
+from extrapolation import config, runs
+from extrapolation.prediction import law
+for name in {names}: config.load(name)
+read = law.read()
+print(json.dumps(dict(
+  rpe=config.load('demo:alibi').model.rpe,
+  same=config.load('configs/demo.py') == config.load('demo'),
+  law=[str(read.path), read.digest],
+  commit=runs.provenance()['commit'],
+)))
+"""
+
+
+def commit(site: pathlib.Path, *envs: dict[str, str]) -> list[str]:
+  """What a process says of its commit, in environments one after the other."""
+  return ask(site, PROVENANCE.format(envs=envs or ({},))).split()
 
 
 @pytest.fixture(scope='module')
@@ -71,58 +96,57 @@ def sites(checkout, tmp_path_factory):
   return first, build(checkout, folder / 'second')
 
 
+@pytest.fixture(scope='module')
+def told(sites, checkout) -> dict[str, Any]:
+  """What one process says of the second build."""
+  names = [path.stem for path in (checkout / 'configs').glob('*.py')]
+  out = json.loads(ask(sites[1], TOLD.format(names=names)))
+  assert [p.name for p in sites[1].iterdir()] == ['extrapolation']
+  return out
+
+
 def test_what_was_deleted_is_not_installed(sites):
   first, second = sites
   assert (first / 'extrapolation' / 'rpe' / 'tmp_deleted.py').exists()
   assert not (second / 'extrapolation' / 'rpe' / 'tmp_deleted.py').exists()
 
 
-def test_configs_are_installed_and_found_by_name(sites, checkout):
-  site = sites[1]
-  names = [path.stem for path in (checkout / 'configs').glob('*.py')]
-  code = (
-    'from extrapolation import config\n'
-    f'for name in {names}: config.load(name)\n'
-    'print(config.load("demo:alibi").model.rpe, '
-    'config.load("configs/demo.py") == config.load("demo"))'
-  )
-  assert ask(site, code) == 'alibi True'
-  assert [p.name for p in site.iterdir()] == ['extrapolation']
+def test_configs_are_installed_and_found_by_name(told):
+  assert told['rpe'] == 'alibi' and told['same']
 
 
-def test_the_law_is_installed(sites, checkout):
+def test_the_law_is_installed(told, sites, checkout):
   code = (
     'from extrapolation.prediction import law; read = law.read(); '
     'print(read.path, read.digest)'
   )
-  site = sites[1]
-  want = site / 'extrapolation' / 'prediction' / 'law.json'
+  want = sites[1] / 'extrapolation' / 'prediction' / 'law.json'
   there = checkout / 'results' / 'law' / 'law.json'
-  path, digest = ask(site, code).split()
+  path, digest = told['law']
   assert path == str(want)
   assert ask(checkout, code).split() == [str(there), digest]
 
 
 def test_the_commit_of_an_installation_is_that_of_its_build(
-  sites, checkout, tmp_path
+  told, sites, checkout, tmp_path
 ):
   first, site = sites
   want = git(checkout, 'describe', '--always')
-  assert ask(first, PROVENANCE) == want  # the module was not tracked
-  assert ask(site, PROVENANCE) == want
+  assert commit(first) == [want]  # the module was not tracked
+  assert told['commit'] == want
   other = tmp_path / 'other'  # another project, whose environment it is in
   shutil.copytree(site, other / 'site')
   git(other, 'init', '-q')
   (other / 'a').touch()
   git(other, 'add', 'a')
   git(other, 'commit', '-qm', 'other')
-  assert ask(other / 'site', PROVENANCE) == want
+  assert commit(other / 'site') == [want]
   (other / 'site/extrapolation/runs/_built.py').unlink()  # of before
-  assert ask(other / 'site', PROVENANCE) == 'unknown'
+  assert commit(other / 'site') == ['unknown']
 
 
 def test_a_checkout_is_asked_and_needs_no_git(checkout, tmp_path):
   want = git(checkout, 'describe', '--always')
-  assert ask(checkout, PROVENANCE) == want
-  assert ask(checkout, PROVENANCE, GIT_DIR=str(tmp_path)) == want
-  assert ask(checkout, PROVENANCE, PATH=str(tmp_path)) == 'unknown'
+  nowhere = str(tmp_path)
+  said = commit(checkout, {}, {'GIT_DIR': nowhere}, {'PATH': nowhere})
+  assert said == [want, want, 'unknown']

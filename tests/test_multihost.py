@@ -2,12 +2,11 @@
 
 import pathlib
 import random
-import socket
 import subprocess
 import sys
-import threading
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -17,102 +16,6 @@ from extrapolation.runs import read_metrics
 from tests import group
 
 ROOT = pathlib.Path(__file__).parent.parent
-LOCAL = [sys.executable, 'launch/local.py']
-
-
-def difference(a, b):
-  return '; '.join(config.differences(a, b))
-
-
-def meet(port, abouts, n=None, timeout=10.0, ids=None):
-  """What becomes of processes 0.. that say `abouts`: an address or an error."""
-  n = n or len(abouts)
-  outcomes = {}
-
-  def one(i, about):
-    line = peers.Lifeline(f'localhost:{port}', n, i)
-    try:
-      if i == 0:
-        line.gather(about, difference, 'there:1', timeout)
-        outcomes[i] = 'there:1'
-      else:
-        outcomes[i] = line.join(about, timeout)
-    except (OSError, ValueError) as e:
-      outcomes[i] = e
-
-  threads = [
-    threading.Thread(target=one, args=(i, about))
-    for i, about in zip(ids or range(n), abouts, strict=False)
-  ]
-  for t in threads:
-    t.start()
-  for t in threads:
-    t.join()
-  return outcomes
-
-
-@pytest.fixture
-def port():
-  return peers.free_port(random.randrange(10_000, 30_000))
-
-
-def test_all_get_the_address_when_all_are_there(port):
-  assert meet(port, [{'a': 1}] * 3) == dict.fromkeys(range(3), 'there:1')
-
-
-def test_who_is_missing_is_named_to_those_who_came(port):
-  outcomes = meet(port, [{}, {}], n=4, timeout=1.0)
-  for i in (0, 1):
-    assert isinstance(outcomes[i], peers.LostError)
-    assert '2 of 4 processes came within 1 s' in str(outcomes[i])
-    assert 'missing: process 2, 3' in str(outcomes[i])
-
-
-def test_process_0_missing_is_named(port):
-  outcomes = meet(port, [{}], n=2, timeout=1.0, ids=[1])
-  assert isinstance(outcomes[1], peers.LostError)
-  assert 'missing: process 0' in str(outcomes[1])
-
-
-def test_another_config_is_refused_in_all_and_named(port):
-  ours, theirs = {'config': {'B': 4}}, {'config': {'B': 8}}
-  outcomes = meet(port, [ours, ours, theirs])
-  for i in (0, 2):
-    assert isinstance(outcomes[i], ValueError)
-    assert 'process 2 differs from process 0' in str(outcomes[i])
-    assert 'config.B: 4 -> 8' in str(outcomes[i])
-
-
-def test_two_with_one_number_are_refused(port):
-  outcomes = meet(port, [{}, {}, {}], n=3, ids=[0, 1, 1])
-  assert 'two processes say --process_id=1' in str(outcomes[0])
-
-
-def test_strangers_at_the_door_do_no_harm(port):
-  def knock():
-    time.sleep(0.2)
-    for data in (b'GET / HTTP/1.0\r\n\n', b'', b'{}\n', b'[1]\n'):
-      with socket.create_connection(('localhost', port)) as s:
-        s.sendall(data)
-
-  knocker = threading.Thread(target=knock)
-  knocker.start()
-  done = {}
-  late = threading.Thread(
-    target=lambda: done.update(meet(port, [{}], n=2, ids=[0]))
-  )
-  late.start()
-  knocker.join()
-  assert meet(port, [{}], n=2, ids=[1]) == {1: 'there:1'}
-  late.join()
-  assert done == {0: 'there:1'}
-
-
-def test_a_port_in_use_is_named(port):
-  with socket.create_server(('', port)):
-    outcomes = meet(port, [{}], n=2, ids=[0])
-  assert f'port {port} cannot be used' in str(outcomes[0])
-  assert not isinstance(outcomes[0], peers.LostError)
 
 
 @pytest.mark.parametrize(
@@ -157,69 +60,6 @@ def test_the_code_of_all_processes_is_compared():
   assert {'train.py', 'model/network.py', 'parallel/multihost.py'} <= {*code}
 
 
-def test_the_launcher_says_what_it_would_run():
-  out = subprocess.run(
-    [*LOCAL, '--processes=2', '--devices=3', '--port=99', '--dry_run', '--',
-     'python', '-m', 'extrapolation.train', '--workdir=a b'],
-    capture_output=True, text=True, cwd=ROOT, check=True,
-  ).stdout  # fmt: skip
-  assert out.splitlines() == [
-    'env JAX_NUM_CPU_DEVICES=3 JAX_PLATFORMS=cpu python -m extrapolation.train '
-    f"'--workdir=a b' --coordinator=localhost:99 --num_processes=2 "
-    f'--process_id={i}'
-    for i in (0, 1)
-  ]
-  out = subprocess.run(
-    [*LOCAL, '--processes=2', '--devices=2', '--gpus', '--dry_run', '--', 'x'],
-    capture_output=True, text=True, cwd=ROOT, check=True,
-  ).stdout  # fmt: skip
-  assert 'CUDA_VISIBLE_DEVICES=0,1 x' in out.splitlines()[0]
-  assert 'CUDA_VISIBLE_DEVICES=2,3 x' in out.splitlines()[1]
-
-
-CHILD = """
-import pathlib, sys, time
-me = sys.argv[-1].split('=')[1]
-marks = pathlib.Path(sys.argv[1])
-mine = marks / f'{me}-{len(list(marks.glob(me + "-*")))}'
-mine.write_text(' '.join(sys.argv))
-code = {codes}[int(me)]
-again = not mine.name.endswith('-0')
-if code is None and not again:
-  time.sleep(100)
-print('hello', flush=True)
-sys.exit(0 if again else code)
-"""
-
-
-@pytest.mark.parametrize(
-  'codes, code, tries',
-  [
-    ([75, 75], 0, 2),  # preempted
-    ([69, 1], 1, 1),  # the error counts, not who lost its peer to it
-    ([69, 69], 0, 2),
-    ([None, 2], 2, 1),  # one that would not end is ended
-    ([0, 0], 0, 1),
-  ],
-)
-def test_the_launcher_tries_again_what_may_succeed(
-  tmp_path, codes, code, tries
-):
-  (tmp_path / 'child.py').write_text(CHILD.replace('{codes}', repr(codes)))
-  (tmp_path / 'marks').mkdir()
-  done = subprocess.run(
-    [*LOCAL, '--processes=2', '--retries=1', '--', sys.executable,
-     f'{tmp_path}/child.py', f'{tmp_path}/marks'],
-    capture_output=True, text=True, cwd=ROOT,
-    timeout=25,  # told before it is killed, at 30 s
-  )  # fmt: skip
-  assert done.returncode == code, done.stdout
-  assert len(list((tmp_path / 'marks').glob('1-*'))) == tries
-  assert '[1] hello' in done.stdout
-  ports = {p.read_text().split()[2] for p in (tmp_path / 'marks').iterdir()}
-  assert len(ports) == tries
-
-
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
   """A run of two processes with two devices each, in float64."""
@@ -230,8 +70,9 @@ def runs(tmp_path_factory):
 
 
 def test_two_processes_equal_one_device(runs):
-  done = runs.alone('one', '--config.parallel.fsdp=1')
-  assert done.returncode == 0, done.stderr
+  with jax.enable_x64(True):
+    e = config.load(f'{runs.path}/tiny.py', {'parallel.fsdp': '1'})
+    train.train(e, f'{runs.path}/one')
   one, two = runs.arrays('one'), runs.arrays('two')
   assert one.keys() == two.keys() and any(k.startswith('opt') for k in one)
   for name, x in one.items():
@@ -322,7 +163,8 @@ def test_a_death_ends_the_other_at_once_with_a_message(runs, victim):
 
 
 @pytest.mark.parametrize('victim', ONE_OF_TWO)
-def test_a_notice_while_the_group_forms_ends_both_to_be_run_again(victim, port):
+def test_a_notice_while_the_group_forms_ends_both_to_be_run_again(victim):
+  port = peers.free_port(random.randrange(10_000, 30_000))
   code = f"""
 import argparse, jax, sys
 from extrapolation.parallel import multihost, peers

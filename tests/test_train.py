@@ -2,13 +2,7 @@
 
 import dataclasses
 import json
-import os
-import pathlib
 import re
-import signal
-import subprocess
-import sys
-import time
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +10,9 @@ import numpy as np
 import pytest
 
 from extrapolation import config, runs, train, training
+from tests.commands import command
 
-ROOT = pathlib.Path(__file__).parent.parent
 V = 257  # bytes, and the end of a text
-OFTEN = dict(train__checkpoint_every=3, train__valid_every=0)
 
 
 def with_(c, **overrides):
@@ -49,15 +42,6 @@ def plain(trained):
   return final(trained)
 
 
-@pytest.fixture(scope='module')
-def longer(trained, tmp_path_factory):
-  """A config of 150 steps, long enough to be killed in, and its plain run."""
-  c = with_(runs.load_config(str(trained)), train__steps=150, **OFTEN)
-  folder = tmp_path_factory.mktemp('longer') / 'run'
-  train.train(c, str(folder))
-  return c, folder
-
-
 def test_a_run_is_a_folder_that_says_all(tiny, tmp_path, capsys):
   workdir = tmp_path / 'run'
   last = train.train(tiny, str(workdir))
@@ -85,11 +69,6 @@ def test_rpe_json_is_in_units_of_the_formula(trained):
   assert about['init'] != about['final']
 
 
-def test_loss_falls_on_text_that_can_be_learnt(longer):
-  rows = runs.read_metrics(str(longer[1]))
-  assert rows[-1]['loss'] < 0.65 * np.log(V)
-
-
 def test_half_precision_trains_in_every_form(tiny, tmp_path, trained):
   c = with_(tiny, model__dtype='bfloat16', model__scan=True, model__remat=True)
   row = train.train(c, str(tmp_path / 'short'))
@@ -108,7 +87,7 @@ class Killed(Exception):
   """Stands for a kill at a given step."""
 
 
-@pytest.fixture(scope='module', params=[0.0, 0.3])
+@pytest.fixture(scope='module')
 def with_dropout(request, trained, tmp_path_factory):
   """A config with more or less dropout, and the folder of its plain run."""
   c = runs.load_config(str(trained))
@@ -120,7 +99,16 @@ def with_dropout(request, trained, tmp_path_factory):
   return c, folder
 
 
-@pytest.mark.parametrize('at', [1, 3, 5])
+# Before the first checkpoint, between two and after one.
+WHEN = [(0.3, 1), (0.3, 5), (0.0, 3)]
+MORE = [(0.3, 3), (0.0, 1), (0.0, 5)]
+
+
+@pytest.mark.parametrize(
+  'with_dropout, at',
+  WHEN + [pytest.param(*x, marks=pytest.mark.slow) for x in MORE],
+  indirect=['with_dropout'],
+)
 def test_an_interrupted_run_ends_with_the_same_bits(
   with_dropout, tmp_path, monkeypatch, at
 ):
@@ -230,103 +218,6 @@ def test_another_config_in_the_same_folder_is_refused(
   with pytest.raises(ValueError, match='optim.lr: 0.01 -> 0.5'):
     train.train(c, str(trained_copy))
   assert_same_bits(final(trained_copy), plain)
-
-
-CONFIG = """
-import json, pathlib
-from ml_collections import ConfigDict
-def get_config():
-  path = pathlib.Path(__file__).with_name('tiny.json')
-  c = ConfigDict(json.loads(path.read_text()))
-  c.eval.lengths, c.sweep.seeds = (8, 16), (0,)
-  return c
-"""
-
-
-def command(tiny, tmp_path, *argv):
-  (tmp_path / 'tiny.py').write_text(CONFIG)
-  (tmp_path / 'tiny.json').write_text(json.dumps(tiny.to_dict()))
-  return [sys.executable, '-m', 'extrapolation.train',
-          f'--config={tmp_path}/tiny.py', *argv]  # fmt: skip
-
-
-def kill_at_random(c, plain, tmp_path, kills: int):
-  """Kills a training process `kills` times, at moments spread over its life."""
-  workdir = tmp_path / 'killed'
-  argv = command(c, tmp_path, f'--workdir={workdir}')
-  rng = np.random.default_rng(0)
-  done = 0
-  for _ in range(kills):
-    child = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.DEVNULL,
-                             stdout=subprocess.DEVNULL)  # fmt: skip
-    # Wait until it trains, then kill it a few steps, or a save, later.
-    seen = _size(workdir)
-    while child.poll() is None and _size(workdir) == seen:
-      time.sleep(0.002)
-    time.sleep(rng.uniform(0, 0.3))
-    if child.poll() is None:
-      child.send_signal(signal.SIGKILL)
-      done += 1
-    child.wait()
-  end = subprocess.run(
-    argv, cwd=ROOT, capture_output=True, text=True, check=False
-  )
-  assert end.returncode == 0, end.stderr
-  assert_same_bits(final(workdir), final(plain))
-  rows = runs.read_metrics(str(workdir))
-  assert [r['step'] for r in rows] == list(range(1, c.train.steps + 1))
-  return done
-
-
-def _size(workdir):
-  path = workdir / 'metrics.jsonl'
-  return os.path.getsize(path) if path.exists() else 0
-
-
-def test_kill_9_and_resume(longer, tmp_path):
-  assert kill_at_random(*longer, tmp_path, kills=2) == 2
-
-
-# What is compiled would not fit the disk either.
-NO_CACHE = os.environ | {'JAX_ENABLE_COMPILATION_CACHE': 'false'}
-FULL = """
-import resource, signal, sys
-from extrapolation import cli, train
-from extrapolation.runs import checkpoint
-save = checkpoint.Checkpoints.save
-def full(self, step, *args, **kw):
-  if step == 4:  # from here on no file can grow beyond 4 KiB
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 12, 1 << 12))
-  return save(self, step, *args, **kw)
-checkpoint.Checkpoints.save = full
-cli.run(train.main, sys.argv[1:])
-"""
-
-
-@pytest.mark.slow
-def test_a_disk_that_fills_up_ends_the_run_and_costs_no_bit(
-  tiny, tmp_path, plain, capsys
-):
-  argv = command(tiny, tmp_path, f'--workdir={tmp_path / "full"}')
-  argv = argv[3:]  # without python -m extrapolation.train
-  done = subprocess.run(
-    [sys.executable, '-c', FULL, *argv], cwd=ROOT, capture_output=True,
-    text=True, check=False, env=NO_CACHE,
-  )  # fmt: skip
-  assert done.returncode == 2, done.stderr
-  assert 'File too large' in done.stderr
-  assert 'last good checkpoint: step 2' in done.stderr
-  train.train(tiny, str(tmp_path / 'full'))
-  assert 'after step 2' in capsys.readouterr().out
-  assert_same_bits(final(tmp_path / 'full'), plain)
-
-
-@pytest.mark.slow
-def test_kill_9_ten_times_and_resume(tiny, tmp_path):
-  c = with_(tiny, train__steps=600, **OFTEN)
-  train.train(c, str(tmp_path / 'plain'))
-  assert kill_at_random(c, tmp_path / 'plain', tmp_path, kills=10) == 10
 
 
 @pytest.mark.parametrize(

@@ -85,8 +85,8 @@ def bomb(path, size):
 def test_bombs(tmp_path, monkeypatch, suffix, source):
   monkeypatch.setattr(unpacking, 'FREE', 1 << 20, raising=False)
   (tmp_path / 'text').mkdir()
-  path = bomb(tmp_path / 'text' / f'a.{suffix}', 64 << 20)
-  assert path.stat().st_size < 1 << 18
+  path = bomb(tmp_path / 'text' / f'a.{suffix}', 16 << 20)
+  assert path.stat().st_size < 1 << 16
   source = dict(files=f'files:{path}', tfds='tfds:books')[source]
   refused(source, tmp_path, str(path), VARIABLE, manual_dir=str(path.parent))
 

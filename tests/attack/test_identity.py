@@ -35,7 +35,11 @@ def test_swapped_steps_are_found(trained_copy, capsys):
 
 @pytest.mark.parametrize(
   'key, value',
-  [('seed', 1), ('optim.lr', 2e-2), ('model.rpe', 'kerple_power')],
+  [
+    ('seed', 1),
+    ('model.rpe', 'kerple_power'),
+    pytest.param('optim.lr', 2e-2, marks=pytest.mark.slow),
+  ],
 )
 def test_a_checkpoint_of_another_run_is_refused(
   trained_copy, tmp_path, key, value

@@ -59,8 +59,9 @@ def _train_on(disk_root, monkeypatch):
   return e, disk
 
 
+@pytest.mark.parametrize('every', [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_power_cut_at_any_moment_loses_nothing_promised(
-  tmp_path, monkeypatch, capsys
+  tmp_path, monkeypatch, capsys, every
 ):
   (tmp_path / 'disk').mkdir()
   _, disk = _train_on(tmp_path / 'disk', monkeypatch)
@@ -68,7 +69,7 @@ def test_a_power_cut_at_any_moment_loses_nothing_promised(
   capsys.readouterr()
   assert disk.note == 6 and len(disk.moments) > 60
   seen = {False: set(), True: set()}
-  for moment in disk.moments:
+  for moment in disk.moments[::every]:
     for eager in seen:
       found = disk.after_power_cut(moment, eager, tmp_path / 'found')
       seen[eager].add(_sound(found / 'run', moment.note, capsys))

@@ -10,6 +10,7 @@ import pytest
 
 from extrapolation import rpe
 from extrapolation.attention import attend, blockwise, reference, rows, tiles
+from tests.model import small
 
 NAMES = ('output', 'dq', 'dk', 'dv', 'dbias')
 
@@ -136,7 +137,7 @@ def test_bfloat16_operands_accumulate_in_float32(T):
   compare(got, definition(q, k, v, bias, g), value=4e-3, gradient=4e-3)
 
 
-@pytest.mark.parametrize('name', rpe.names())
+@pytest.mark.parametrize('name', small.by_form())
 def test_every_encoding(name):
   T, H = 600, 2
   encoding = rpe.get(name, H)

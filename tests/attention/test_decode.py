@@ -15,6 +15,7 @@ from extrapolation.attention import (
   attend,
   decode,
 )
+from tests.model import small
 
 B, H, K, T = 2, 3, 4, 29
 
@@ -56,7 +57,7 @@ def decoded(q, k, v, bias, window, first=0, turn=unturned):
   return jnp.moveaxis(o, 0, 1)
 
 
-@pytest.mark.parametrize('name', rpe.names())
+@pytest.mark.parametrize('name', small.by_form())
 def test_a_cache_equals_the_full_prefix_for_every_encoding(name):
   encoding = rpe.get(name, H)
   bias = encoding.bias(jnp.arange(T), encoding.init(jax.random.key(1)))
@@ -68,8 +69,16 @@ def test_a_cache_equals_the_full_prefix_for_every_encoding(name):
   np.testing.assert_allclose(got, want, atol=2e-6)
 
 
-@pytest.mark.parametrize('window', [1, 7, 2 * T, (7, 1, 30)])
-@pytest.mark.parametrize('first', [0, 5, 20])
+# A ring that is full before the first token, in the middle and never.
+RINGS = [(1, 5), (7, 0), (7, 20), (2 * T, 5), ((7, 1, 30), 0), ((7, 1, 30), 20)]
+MORE = [(w, n) for w in (1, 7, 2 * T, (7, 1, 30)) for n in (0, 5, 20)]
+
+
+@pytest.mark.parametrize(
+  'window, first',
+  RINGS
+  + [pytest.param(*x, marks=pytest.mark.slow) for x in MORE if x not in RINGS],
+)
 def test_a_ring_equals_the_window(window, first):
   q, k, v = operands(1)
   widest = max(window) if isinstance(window, tuple) else window

@@ -71,7 +71,10 @@ def compare(
     assert tuple(name in f.as_text() for name in names) == used
 
 
-@pytest.mark.parametrize('shape', [(2, 1, 1), (2, 1, 2), (1, 1, 2)])
+@pytest.mark.parametrize(
+  'shape',
+  [(2, 1, 1), (1, 1, 2), pytest.param((2, 1, 2), marks=pytest.mark.slow)],
+)
 def test_outside_of_jit(shape):
   """Where axes of length 1 must be taken over as well."""
   arrays = [jnp.asarray(x) for x in inputs(0, 2, 10, 2, 4, dtype=float)[:4]]

@@ -1,6 +1,7 @@
 """Mistakes in flags are one line, with the flag that was meant."""
 
 import importlib
+import runpy
 import subprocess
 import sys
 
@@ -57,13 +58,16 @@ def one_line(code, out, err, said):
   assert said in err
 
 
-def test_help_says_how_the_command_is_started_line_by_line():
-  done = subprocess.run(
-    [sys.executable, '-m', 'extrapolation.receptive_field', '--help'],
-    capture_output=True, text=True, check=True,
-  )  # fmt: skip
-  assert 'usage: python -m extrapolation.receptive_field [-h]' in done.stdout
-  assert '\n  --workdir=runs/a,runs/b,runs/c --out=fields ' in done.stdout
+def test_help_says_how_the_command_is_started_line_by_line(monkeypatch, capsys):
+  name = 'extrapolation.receptive_field'
+  monkeypatch.setattr(sys, 'argv', ['a', '--help'])
+  monkeypatch.delitem(sys.modules, f'{name}.__main__', raising=False)
+  with pytest.raises(SystemExit) as ended:
+    runpy.run_module(name, run_name='__main__', alter_sys=True)
+  assert not ended.value.code
+  out = capsys.readouterr().out
+  assert 'usage: python -m extrapolation.receptive_field [-h]' in out
+  assert '\n  --workdir=runs/a,runs/b,runs/c --out=fields ' in out
 
 
 @pytest.mark.parametrize(

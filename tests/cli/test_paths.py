@@ -13,7 +13,7 @@ import pytest
 from extrapolation import cli, config, evaluate, generate, runs, train
 from extrapolation.cli import compilation_cache, paths
 from extrapolation.data import folder_cache
-from tests.test_train import command
+from tests.commands import command
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -77,7 +77,10 @@ WEIRD = (
 )
 
 
-@pytest.mark.parametrize('name', WEIRD)
+@pytest.mark.parametrize(
+  'name',
+  ['/'.join(WEIRD), *(pytest.param(x, marks=pytest.mark.slow) for x in WEIRD)],
+)
 def test_a_run_lives_in_a_folder_of_any_name(name, tiny, tmp_path):
   folder = str(tmp_path / name / 'run')
   e = config.override(tiny, {'eval.lengths': '8', 'train.valid_every': '0'})
@@ -86,7 +89,12 @@ def test_a_run_lives_in_a_folder_of_any_name(name, tiny, tmp_path):
   assert runs.load(folder).step == 6
   assert evaluate.evaluate(folder)
   names = {p.name for p in tmp_path.iterdir()}
-  assert names == {name, 'text', 'cache'}, 'it was written elsewhere'
+  first, *deeper = name.split('/')
+  assert names == {first, 'text', 'cache'}, 'it was written elsewhere'
+  path = tmp_path / first
+  for part in deeper:
+    assert [p.name for p in path.iterdir()] == [part]
+    path /= part
 
 
 def test_a_config_lies_anywhere_or_is_named(tmp_path, monkeypatch):

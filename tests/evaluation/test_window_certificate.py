@@ -1,5 +1,6 @@
 """What a window can cost is bounded by what its queries saw."""
 
+import functools
 import inspect
 import re
 import types
@@ -17,12 +18,17 @@ from tests.model import small
 T, H, N = 40, 4, 2
 TOKENS = jax.random.randint(jax.random.key(1), (2, T + 1), 0, small.V)
 SAMPLE = np.asarray(TOKENS[:1])
+NAMES = ('alibi', 'type1', 'harmonic')
 
 
-@pytest.fixture(params=['alibi', 'type1', 'harmonic'])
-def trained(request):
+def slow(case):
+  values = case if isinstance(case, tuple) else (case,)
+  return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def trained(name):
   """A model whose logits tell keys apart, but bound something yet."""
-  m = small.make(request.param, N=N, H=H)
+  m = small.make(name, N=N, H=H)
   params = m.init(jax.random.key(0))
   for layer in params['layers'].values():
     layer['qkv']['kernel'] *= 1.2
@@ -37,10 +43,9 @@ def lost(m, params, window, tokens=TOKENS):
   return window_certificate.lost(seen, tails, window)
 
 
-@pytest.mark.parametrize('window', [(1,) * H, (3, 5, 8, 13), (T,) * H])
-def test_no_output_moves_by_more_than_the_bound(trained, window):
-  m, params = trained
-  moved = []
+@functools.cache  # one for all encodings that are a table
+def moved_by(network, window):
+  """(params, bias, tokens) -> |o - o_w| / max |v| of every layer."""
 
   def attend(q, k, v, bias, layer):
     del layer
@@ -49,19 +54,30 @@ def test_no_output_moves_by_more_than_the_bound(trained, window):
     )
     o = reference.attend(q, k, v, near)[0]
     far = jnp.linalg.norm(reference.attend(q, k, v, bias)[0] - o, axis=-1)
-    moved.append(far / jnp.linalg.norm(v, axis=-1).max((0, 1)))
-    return o
+    return o, far / jnp.linalg.norm(v, axis=-1).max((0, 1))
 
-  m.hidden(params, TOKENS[:, :-1], attend=attend)
-  most = np.asarray(lost(m, params, window))
-  moved = np.asarray(moved)
+  return jax.jit(lambda *args: network.hidden(*args, attend=attend)[1])
+
+
+MIXED = (3, 5, 8, 13)
+CASES = [(name, MIXED) for name in NAMES]
+CASES += [('alibi', (1,) * H), ('alibi', (T,) * H)]
+MORE = [(name, (n,) * H) for name in NAMES[1:] for n in (1, T)]
+
+
+@pytest.mark.parametrize('name, window', [*CASES, *map(slow, MORE)])
+def test_no_output_moves_by_more_than_the_bound(name, window):
+  m, params = trained(name)
+  bias = m.bias(params, T)
+  moved = moved_by(m.network, window)(params, bias, TOKENS[:, :-1])
+  most, moved = np.asarray(lost(m, params, window)), np.asarray(moved)
   assert (moved <= most + 1e-6).all()
   assert most.max() <= 2
   if min(window) == T:
     assert most.max() == 0
   else:
     assert moved.max() > 0.01
-  if window == (3, 5, 8, 13):  # and it is not blind
+  if window == MIXED:  # and it is not blind
     assert np.quantile(most[most > 0], 0.1) < 1.9
 
 
@@ -83,17 +99,29 @@ def test_the_log_of_the_sum_is_that_of_the_definition():
   )
 
 
-def test_a_number_of_keys_is_that_number(trained):
-  run = types.SimpleNamespace(model=trained[0])  # nothing else is asked for
+def test_a_number_of_keys_is_that_number():
+  m, _ = trained('alibi')
+  run = types.SimpleNamespace(model=m)  # nothing else is asked for
   windows = inspect.unwrap(window_certificate.windows)
   assert windows('7', run, T) == ((7,) * H, None)
   assert windows(str(T + 5), run, T) == ((T,) * H, None)
   assert windows('full', run, T) == ((T,) * H, None)
 
 
-@pytest.mark.parametrize('error', [0.98, 0.5, 0.01])
-def test_certified_windows_keep_the_error_and_need_no_more(trained, error):
-  m, params = trained
+# Windows of one or two keys, of some, and of nearly all.
+ERRORS = [
+  ('alibi', 0.98),
+  ('type1', 0.5),
+  ('harmonic', 0.5),
+  ('harmonic', 0.01),
+]
+MORE = [(name, error) for name in NAMES for error in (0.98, 0.5, 0.01)]
+MORE = [x for x in MORE if x not in ERRORS]
+
+
+@pytest.mark.parametrize('name, error', [*ERRORS, *map(slow, MORE)])
+def test_certified_windows_keep_the_error_and_need_no_more(name, error):
+  m, params = trained(name)
   windows = window_certificate._certified(m, params, SAMPLE, T, error).keys
   p = lost(m, params, windows, TOKENS[:1])
   assert float(p.max()) <= error * (1 + 1e-5)
@@ -137,10 +165,6 @@ BOUNDED = (
   'type1@randomized+alibi@stop:step=5',
   'alibi@forget:gate=bias/harmonic*ssmax:whole=true+none',
 )
-
-
-def slow(spec):
-  return pytest.param(spec, marks=pytest.mark.slow)
 
 
 def composed(spec):

@@ -26,8 +26,15 @@ LAYOUTS = {
   'in parts, some of the devices': dict(fsdp=2, data=2, accumulate=2),
 }
 # kerple_log learns its bias, within the step; type2 hands in a table.
-CASES = [('type2' if name == 'seq' else 'kerple_log', name) for name in LAYOUTS]
-CASES += [('type2', 'pmap')]
+CASES = [
+  ('type2' if name == 'seq' else 'kerple_log', name)
+  for name in LAYOUTS
+  if name != 'data'  # which other layouts have too
+]
+CASES += [  # one more table, and one axis alone
+  pytest.param(*case, marks=pytest.mark.slow)
+  for case in (('type2', 'pmap'), ('kerple_log', 'data'))
+]
 VALIDATED = ('data, fsdp and seq', 'pmap')
 
 RNG = np.random.default_rng(0)
@@ -129,7 +136,7 @@ def test_weights_count_and_not_shards():
 
 def test_fsdp_holds_a_sixth_of_the_state_at_most():
   _, part = trained('kerple_log', **LAYOUTS['fsdp'])
-  _, whole = trained('kerple_log', **LAYOUTS['data'])
+  _, whole = trained('kerple_log', data=1)
   assert part <= whole / 6
 
   base = config.Experiment(parallel=config.Parallel(data=1, fsdp=8))

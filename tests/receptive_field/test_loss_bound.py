@@ -21,7 +21,10 @@ def rows(name, scale, widths, **kw):
   return window_check.check(m, params, small.batch(N, windows=3), widths)
 
 
-@pytest.mark.parametrize('name', ['alibi', 'harmonic', 'kerple_log'])
+@pytest.mark.parametrize(
+  'name',
+  ['kerple_log', 'harmonic', pytest.param('alibi', marks=pytest.mark.slow)],
+)
 def test_the_loss_moves_by_no_more_than_the_bound(name):
   """Where attention adds little to the residual stream it says something."""
   found = rows(name, 1e-3, [4, 16, 40])

@@ -5,7 +5,25 @@ t = 0, 1, 2, ..; shifts such as t + 3 only keep early terms defined and do not
 change convergence. w is the weight, exp of the formula.
 """
 
+import time
+
+from extrapolation.theory import convergence
+from extrapolation.theory.expression.formula import Formula
+
 C, D = 'converges', 'diverges'
+SECONDS = 3  # of the processor, for a verdict on any formula below
+
+
+def judge(text):
+  return convergence.judge(Formula(text).read())
+
+
+def judge_in_seconds(text):
+  start = time.process_time()
+  found = judge(text)
+  assert time.process_time() - start < SECONDS, text
+  return found
+
 
 P_SERIES = 'Knopp par. 14: sum 1/t^p converges iff p > 1'
 BERTRAND = 'Knopp par. 14, Bertrand: sum 1/(t ln^q t) converges iff q > 1'

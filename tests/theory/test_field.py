@@ -108,26 +108,27 @@ def test_any_convergent_function_is_bracketed_within_a_thousandth(text):
     assert (b.high - b.low) * 1000 <= b.low
 
 
-N = 10**7
-T = np.arange(N, dtype=np.float64)
+N = 2 * 10**6
 PLAIN = {
-  '-2*log(1+t)': -2 * np.log1p(T),
-  '-1.05*log(1+t)': -1.05 * np.log1p(T),
-  '-log(t+1)-2*log(log(t+3))': -np.log1p(T) - 2 * np.log(np.log(T + 3)),
-  '-2*log(1+floor(t/8))': -2 * np.log1p(np.floor(T / 8)),
-  '-2*log(t+1)+sin(t)': -2 * np.log1p(T) + np.sin(T),
-  '-2*log(abs(t-100)+1)': -2 * np.log1p(np.abs(T - 100)),
-  '-3*log(1+floor(sqrt(t)))': -3 * np.log1p(np.floor(np.sqrt(T))),
+  '-2*log(1+t)': lambda t: -2 * np.log1p(t),
+  '-1.05*log(1+t)': lambda t: -1.05 * np.log1p(t),
+  '-log(t+1)-2*log(log(t+3))': lambda t: (
+    -np.log1p(t) - 2 * np.log(np.log(t + 3))
+  ),
+  '-2*log(1+floor(t/8))': lambda t: -2 * np.log1p(np.floor(t / 8)),
+  '-2*log(t+1)+sin(t)': lambda t: -2 * np.log1p(t) + np.sin(t),
+  '-2*log(abs(t-100)+1)': lambda t: -2 * np.log1p(np.abs(t - 100)),
+  '-3*log(1+floor(sqrt(t)))': lambda t: -3 * np.log1p(np.floor(np.sqrt(t))),
 }
 
 
 @pytest.mark.parametrize('text', PLAIN)
-def test_against_a_sum_of_ten_million_terms(text):
+def test_against_a_sum_of_two_million_terms(text):
   """B - T_N is the plain sum, pairwise in float64."""
   root = Formula(text).read()
   log_depth = convergence.judge(root).log_depth
   (bracket,) = trf_bounds.trf(root, log_depth, [Fraction(1, 50)])
-  w = np.exp(PLAIN[text])
+  w = np.exp(PLAIN[text](np.arange(N, dtype=np.float64)))
   plain = float(np.sum(w))
   found = trf_bounds.tails(root, log_depth, Fraction(1, 1000)).beyond
   with sums.precision():
@@ -191,7 +192,7 @@ def test_enclosures_hold_a_head_summed_at_random(p, q, r, j):
   if q < 0:
     text, q = text.replace('-q', '+q'), -q
   values = dict(p=Fraction(p), q=Fraction(q), r=Fraction(r))
-  root, n = Formula(text).read(values), 500
+  root, n = Formula(text).read(values), 200
   found = sums.Sums(root)
   with sums.precision():
     part = found.beyond(j) - found.beyond(j + n)

@@ -16,7 +16,14 @@ from extrapolation.theory.errors import UndefinedWeight
 from extrapolation.theory.expression.formula import Formula
 from extrapolation.theory.time_limit import limit
 from tests.theory import symbolic
-from tests.theory.battery import BATTERY, CONDITIONS, C, D
+from tests.theory.battery import (
+  BATTERY,
+  CONDITIONS,
+  C,
+  D,
+  judge,
+  judge_in_seconds,
+)
 
 FAST = {'alibi', 'exp_sqrt', 'kerple_power', 'linear', 'log_power', 'power',
         'type2', 'window'}  # fmt: skip
@@ -24,19 +31,15 @@ POWER = {'bertrand': 0, 'type1': 1, 'log_over_square': 1}  # margin p - 1
 KEY = jax.random.key(0)
 
 
-def judge(text):
-  return convergence.judge(Formula(text).read())
-
-
 @pytest.mark.parametrize(('text', 'expected', 'why'), BATTERY)
 def test_battery(text, expected, why):
-  found = judge(text)
+  found = judge_in_seconds(text)
   assert found.verdict == expected, (why, found)
 
 
 @pytest.mark.parametrize(('text', 'expected', 'why'), CONDITIONS)
 def test_conditions(text, expected, why):
-  found = judge(text)
+  found = judge_in_seconds(text)
   assert (found.condition or found.verdict) == expected, (why, found)
 
 
