@@ -109,7 +109,7 @@ setup(
     'gpt2': ['tiktoken>=0.9'],  # tokenizer gpt2
     # hf:, .parquet, .arrow, .zst, and tokenizer.json
     'hf': ['huggingface_hub>=0.30', 'pyarrow>=18', 'tokenizers>=0.20'],
-    # task:texture, task:digits
+    # data.source=texture, digits
     'images': ['scikit-image>=0.25', 'scikit-learn>=1.6'],
     'lint': ['pyrefly==1.4.1', 'ruff==0.17.6'],
     'notebook': ['ipykernel', 'nbclient'],  # to test launch/colab.ipynb
@@ -123,6 +123,8 @@ setup(
       'pytest-cov>=6',
       'pytest-timeout>=2.3',
       'pytest-xdist>=3.6',
+      'scikit-image>=0.25',
+      'scikit-learn>=1.6',
       'setuptools>=77',  # builds what tests/test_install.py looks into
       'tiktoken>=0.9',
       'tokenizers>=0.20',
