@@ -140,6 +140,8 @@ def test_an_encoder_decoder_is_scored_by_length(tmp_path):
   folder = str(tmp_path / 'run')
   train.train(experiment(COPY), folder)
   rows = evaluate.evaluate(folder)
+  evaluate.evaluate(folder, sizes=('9', '6'))  # the same again
+  assert len(table.read(f'{folder}/eval/test-nonoverlap.csv')) == 2
   assert [row['length'] for row in rows] == [6, 9]
   assert all(row['optimum'] == 0 and row['nll'] > 0 for row in rows)
 
@@ -159,6 +161,14 @@ def test_a_classifier_reads_pictures_of_other_sizes(tmp_path):
   assert [row['length'] for row in rows] == [16, 48]
   assert all(row['tokens'] == 5 for row in rows)
   assert all(math.isnan(row['optimum']) for row in rows)
+
+
+def test_sizes_of_one_number_are_reported(tmp_path):
+  changes = dict(sweep=dict(rpe='none', grid='model.cross=none,backward'))
+  rows = sweep.sweep(experiment(COPY, changes), str(tmp_path))
+  assert len(rows) == 4
+  page = (tmp_path / 'report.html').read_text()
+  assert 'cross=backward' in page and 'trained at 6, copy' in page
 
 
 def test_the_page_of_a_sweep_has_the_loss_by_size(tmp_path):

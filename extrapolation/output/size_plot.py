@@ -44,7 +44,8 @@ def sizes(
   axes[0].set_ylabel(NAMES.get(value, value))
   if value == 'excess':
     axes[0].set_yscale('symlog', linthresh=0.01)
-    axes[0].axhline(0, color='0.6', lw=0.8, zorder=0)
+    least = min(float(row[value]) for row in rows)
+    axes[0].set_ylim(bottom=min(1.5 * least, -0.003))
   axes[-1].legend(
     fontsize=8, frameon=False, loc='center left', bbox_to_anchor=(1.0, 0.5)
   )

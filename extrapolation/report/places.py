@@ -34,13 +34,15 @@ def title(rows: Sequence[dict]) -> str:
 
 def by_encoding(rows: Sequence[dict], value: str, digits: int) -> list[dict]:
   """A row per encoding, a column per size: `median [min..max]` of seeds."""
-  sizes = {row['size']: row['length'] for row in rows}
+  sizes = {str(row['size']): row['length'] for row in rows}
   lines = []
   for name in dict.fromkeys(row['rpe'] for row in rows):
     line = {'encoding': name}
     for size in sorted(sizes, key=lambda size: sizes[size]):
       seeds = [
-        float(r[value]) for r in rows if (r['rpe'], r['size']) == (name, size)
+        float(r[value])
+        for r in rows
+        if (r['rpe'], str(r['size'])) == (name, size)
       ]
       line[size] = spread(seeds, digits)
     lines.append(line)

@@ -71,7 +71,7 @@ def _theory(run: Run) -> tuple[str, str, float]:
   e = run.config
   where = space.of(config.geometry_of(e.model))
   assert where is not None  # an encoder reads no causal line
-  largest = max(run.rows, key=lambda row: row['length'])['size']
+  largest = str(max(run.rows, key=lambda row: row['length'])['size'])
   named = [_places(e, text) for text in (e.train.size, largest)]
   of_shapes = None
   if where.geometry.only is None and named[0] != named[1]:

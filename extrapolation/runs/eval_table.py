@@ -115,8 +115,9 @@ def alike(row: dict, other: dict) -> bool:
   return all(_cell(row, key) == _cell(other, key) for key in keys)
 
 
-def _key(row: dict, names: Sequence[str]) -> tuple:
-  return tuple(_cell(row, name) for name in names)
+def _key(row: dict, names: Sequence[str]) -> tuple[str, ...]:
+  # As text: a size of one number is read back from CSV as a number.
+  return tuple(str(_cell(row, name)) for name in names)
 
 
 def _cell(row: dict, name: str) -> int | str:
