@@ -85,6 +85,11 @@ def evaluate(
     OSError: no checkpoint, or none that is sound.
   """
   e = runs.load_config(workdir)
+  if 'lengths' in changes and e.model.kind != 'decoder':
+    raise ValueError(
+      f'lengths = {changes["lengths"]} are of a text, and this run, of kind '
+      f'{e.model.kind}, reads places: give --sizes, such as {e.train.size}'
+    )
   e = dataclasses.replace(e, eval=dataclasses.replace(e.eval, **changes))
   s = e.eval
   kernel, hyper = rpe.parse(encoding)
@@ -103,9 +108,13 @@ def evaluate(
     about_encoding = f'{r.config.model.label} (trained: {e.model.label})'
   window_certificate.check(r.model, r.params, s.window)
   if source:
+    asked.check_other(source, e)
     r = r.on(
       multihost.every(lambda: _other(workdir, s, source, separator, field))
     )
+    if e.model.kind != 'decoder':
+      there = dataclasses.replace(e.data, source=source)
+      asked.checked(r.text(), dataclasses.replace(e, data=there))
   text, longest = r.text(), max(s.lengths)
   for record, params in r.model.rpe_rows(r.params):
     rpe_check.check(record, e.model.H, longest, params)

@@ -214,6 +214,7 @@ def test_what_does_not_fit_is_one_line_before_any_folder(
   'changes, said',
   [
     (dict(train=dict(size='')), 'needs train.size'),
+    (dict(train=dict(T=7)), 'train.size = 6x6 has 36 places: leave'),
     (dict(train=dict(size='6')), "train.size = '6': grid has the axes height"),
     (dict(eval=dict(sizes=('6x6', 'big'))), "eval.sizes = 'big'"),
     (dict(eval=dict(sizes=('6x6', '6x6'))), 'one is there twice'),
@@ -255,6 +256,10 @@ def test_commands_of_texts_refuse_a_run_on_places(grid):
     (dict(window='8'), 'eval.window = 8 is for windows of a text, and task'),
     (dict(protocol='sliding:2'), 'eval.protocol = sliding:2'),
     (dict(sizes=('9x5', '5x9')), 'add 5x5'),
+    (dict(lengths=(8,)), 'give --sizes, such as 6x6'),
+    (dict(source='sample'), '--source=sample is a text, and this run'),
+    (dict(source='tree'), 'has places of tree; set model.geometry'),
+    (dict(source='ising:states=3'), 'has 4 ids, and the vocabulary of the run'),
   ):
     with pytest.raises(ValueError) as error:
       evaluate.evaluate(folder, **changes)

@@ -65,6 +65,11 @@ class Experiment:
       return
     asked = e.sizes or (train.size,)
     T, lengths = spaces.lengths(m, train.size, asked, e.probe)
+    if train.T not in (T, Train().T):
+      raise ValueError(
+        f'train.T = {train.T}, and train.size = {train.size} has {T} places: '
+        'leave train.T out, which follows from the size'
+      )
     of_size = dataclasses.replace(train, T=T)
     object.__setattr__(self, 'train', of_size)
     of_sizes = dataclasses.replace(e, sizes=asked, lengths=lengths)

@@ -3,7 +3,7 @@
 from extrapolation.data import tasks
 from extrapolation.data.cells import Cells
 from extrapolation.data.dataset import BY_DOCUMENT, WINDOWS, Dataset
-from extrapolation.data.drawn import Drawn
+from extrapolation.data.drawn import Drawn, is_task
 from extrapolation.data.examples import Answers, Examples
 from extrapolation.data.generated import Generated
 from extrapolation.data.pipeline import batches
@@ -24,6 +24,7 @@ __all__ = [
   'Generated',
   'Tokenizer',
   'batches',
+  'is_task',
   'load_tokenizer',
   'prepare',
   'tasks',

@@ -175,10 +175,16 @@ def make(
   task = tasks.parse(source)
   symbols = ''.join(chr(FIRST + i) for i in range(task.V))
   own = tokenizers.symbols.make(symbols, 0)
-  if tokenizer != 'bytes' and tokenizers.given(tokenizer) != own:
+  given = None if tokenizer == 'bytes' else tokenizers.given(tokenizer)
+  if tokenizer != 'bytes' and given is None:
     raise ValueError(
       f"{source} has ids of its own, not tokens of '{tokenizer}'; leave "
       'data.tokenizer = bytes'
+    )
+  if given is not None and given != own:
+    raise ValueError(
+      f'{source} has {own.V} ids, and the vocabulary of the run {given.V}, of '
+      'another task; give it the same hyperparameters'
     )
   splits = {
     split: dict(bytes=0, documents=0, tokens=0, tokens_sha256=digest)

@@ -86,7 +86,9 @@ def one_size(
   if jax.process_count() == 1:
     params, table = jax.device_put((params, table), layout.sharding())
   loop = progress.Loop(
-    f'{e.model.label} {name}', len(numbers), shown=not jax.process_index()
+    f'{run.config.model.label} {name}',
+    len(numbers),
+    shown=not jax.process_index(),
   )
   sums: dict[str, Any] = dict(nats=0.0, best=0.0, right=0.0, asked=0)
   least, places = asked.within(e), None

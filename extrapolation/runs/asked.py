@@ -63,6 +63,15 @@ def checked(text: data.Dataset, e: config.Experiment) -> data.Dataset:
   return sized
 
 
+def check_other(source: str, e: config.Experiment) -> None:
+  """Raises ValueError unless a run can be scored on another source."""
+  if e.model.kind != 'decoder' and not data.is_task(source):
+    raise ValueError(
+      f'--source={source} is a text, and this run, of kind {e.model.kind}, '
+      f'reads a task: give one of {", ".join(data.tasks.names())}'
+    )
+
+
 def decoder(e: config.Experiment, what: str) -> None:
   """Raises ValueError unless a model reads a text from left to right."""
   if e.model.kind != 'decoder':
