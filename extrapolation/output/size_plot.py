@@ -46,9 +46,16 @@ def sizes(
     axes[0].set_yscale('symlog', linthresh=0.01)
     least = min(float(row[value]) for row in rows)
     axes[0].set_ylim(bottom=min(1.5 * least, -0.003))
+  lines = {
+    line.get_label(): line
+    for ax in axes
+    for line in ax.get_lines()
+    if line.get_label() in names
+  }
   axes[-1].legend(
-    fontsize=8, frameon=False, loc='center left', bbox_to_anchor=(1.0, 0.5)
-  )
+    [lines[name] for name in names], names,
+    fontsize=8, frameon=False, loc='center left', bbox_to_anchor=(1.0, 0.5),
+  )  # fmt: skip
   figure.save(page, path)
 
 
