@@ -3,18 +3,17 @@
 import dataclasses
 import hashlib
 import pathlib
-import platform
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt
+from jaxtyping import Float32
 
-from extrapolation.data import tasks, tokenizers
+from extrapolation.data import tasks, tokenizers, without_text
 from extrapolation.data.cells import Cells
-from extrapolation.data.dataset import Dataset
 from extrapolation.data.expected import Expected
 from extrapolation.data.generated import endless
+from extrapolation.data.without_text import WithoutText
 
 if TYPE_CHECKING:
   import grain
@@ -29,9 +28,13 @@ FIRST = 0x4E00  # of the characters that ids are called by in tokenizer.json
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Drawn(Dataset):
+class Drawn(WithoutText):
   """A task in place of a text; `at` says of which size its examples are."""
 
+  ASKED = (
+    'draws examples on places and has no text to read; it is scored by size: '
+    'evaluate --sizes=..'
+  )
   _task: tasks.Task | None = None
   size: 'Size' = ()
 
@@ -102,21 +105,6 @@ class Drawn(Dataset):
     """The first n examples of a split, with their optimum."""
     return self.read(range(n), self.size, self.size, stream=split)
 
-  def tokens(self, split: str) -> UInt[np.ndarray, ' n']:
-    raise self._no_text()
-
-  def offsets(self, split: str) -> Int64[np.ndarray, ' d']:
-    raise self._no_text()
-
-  def _no_text(self) -> ValueError:
-    return ValueError(
-      f'{self.manifest["source"]} draws examples on places and has no text to '
-      'read; it is scored by size: evaluate --sizes=..'
-    )
-
-  def bytes(self, split: str) -> int:
-    return 0
-
   def summary(self, T: int = 0) -> str:
     """The task, its vocabulary, what its best answer costs; an example."""
     task, size = self.task, self.size or _size(self.task)
@@ -186,19 +174,7 @@ def make(
       f'{source} has {own.V} ids, and the vocabulary of the run {given.V}, of '
       'another task; give it the same hyperparameters'
     )
-  splits = {
-    split: dict(bytes=0, documents=0, tokens=0, tokens_sha256=digest)
-    for split, digest in _digests(task).items()
-  }
-  manifest: dict[str, Any] = dict(
-    source=source,
-    part_sources=[source],
-    inputs=[],
-    parts=[dict(weight=1.0, documents=0, tokens=0)],
-    splits=splits,
-    tokenizer=dict(name=own.name),
-    python=platform.python_version(),
-  )
+  manifest = without_text.manifest(source, own, _digests(task))
   if expect is not None:
     Expected.of(expect).check(manifest)
   return Drawn(pathlib.Path(), manifest, own, 'contiguous', _task=task)

@@ -2,17 +2,13 @@
 
 import dataclasses
 import pathlib
-import platform
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from jaxtyping import Int64, UInt
-
-from extrapolation.data import probes, tokenizers
-from extrapolation.data.dataset import Dataset
+from extrapolation.data import probes, tokenizers, without_text
 from extrapolation.data.examples import Batch, Examples, tokenizer_of
 from extrapolation.data.expected import Expected
+from extrapolation.data.without_text import WithoutText
 
 if TYPE_CHECKING:
   import grain
@@ -64,9 +60,13 @@ def make(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Generated(Dataset):
+class Generated(WithoutText):
   """Examples of a probe in place of a text; only their answers count."""
 
+  ASKED = (
+    'draws examples and has no text to read; give another one with '
+    '--source=.., or ask for its answers: evaluate'
+  )
   _examples: Examples | None = None
 
   @classmethod
@@ -74,19 +74,7 @@ class Generated(Dataset):
     cls, source: str, examples: Examples, tokenizer: tokenizers.Tokenizer
   ) -> 'Generated':
     """A data set whose manifest says which generator draws it."""
-    splits = {
-      split: dict(bytes=0, documents=0, tokens=0, tokens_sha256=digest)
-      for split, digest in examples.digests.items()
-    }
-    manifest: dict[str, Any] = dict(
-      source=source,
-      part_sources=[source],
-      inputs=[],
-      parts=[dict(weight=1.0, documents=0, tokens=0)],
-      splits=splits,
-      tokenizer=dict(name=tokenizer.name),
-      python=platform.python_version(),
-    )
+    manifest = without_text.manifest(source, tokenizer, examples.digests)
     return cls(
       pathlib.Path(), manifest, tokenizer, 'contiguous', _examples=examples
     )
@@ -95,18 +83,6 @@ class Generated(Dataset):
   def examples(self) -> tuple[Examples, ...]:
     assert self._examples is not None  # `of` gave them
     return (self._examples,)
-
-  def tokens(self, split: str) -> UInt[np.ndarray, ' n']:
-    raise self._no_text()
-
-  def offsets(self, split: str) -> Int64[np.ndarray, ' d']:
-    raise self._no_text()
-
-  def _no_text(self) -> ValueError:
-    return ValueError(
-      f'{self.manifest["source"]} draws examples and has no text to read; give '
-      'another one with --source=.., or ask for its answers: evaluate'
-    )
 
   def batches(
     self,
@@ -133,9 +109,6 @@ class Generated(Dataset):
     """The first examples of a split, as many as `targets` tokens are long."""
     (one,) = self.examples
     return one.read(range(max(targets // T, 1)), T, stream=split).batch
-
-  def bytes(self, split: str) -> int:
-    return 0
 
   def summary(self, T: int = 0) -> str:
     """The probe, its vocabulary, its room, and one example of length T."""
