@@ -15,6 +15,9 @@ else. A bidirectional encoder of three layers is trained at 512 cells, 16 x 32
 or 2 x 256, and scored on the same cells within up to 9,216. One slope, k = 1,
 in all heads; 3 seeds; 9 encodings x 3 seeds x 2 = 54 runs.
 
+Looked at before this was written: one run of alibi on the square, seed 0, up to
+48 x 48, in which steps were chosen.
+
 Known before any run (`theory --geometry=grid --train --test`): verdict, and
 share of the weights beyond the training shape in the largest one, query in the
 middle, where content says nothing:

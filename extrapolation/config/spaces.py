@@ -62,15 +62,15 @@ def check_keys(c: Space) -> None:
   if c.kind != 'encoder':
     return
   g = of(c)
-  if g.sees is not None and c.geometry == 'line':
+  if g.sees is not None and g.signed is not None:
     raise ValueError(
-      'model.geometry = line is causal, which model.kind=decoder is for; an '
-      'encoder has both, grid, tree or graph'
+      f'model.geometry = {c.geometry} is causal, which model.kind=decoder is '
+      'for; an encoder has both, grid, tree or graph'
     )
-  if g.name == 'cross':
+  if g.key_places is not None:
     raise ValueError(
-      'model.geometry = cross is between two texts: model.kind=encoder_decoder '
-      'with model.cross=forward or backward'
+      f'model.geometry = {c.geometry} is between two texts: '
+      'model.kind=encoder_decoder with model.cross=forward or backward'
     )
   if c.patch and not (g.shift_invariant and len(g.axes) == 2):
     raise ValueError(

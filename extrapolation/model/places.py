@@ -1,7 +1,5 @@
 """The input of an encoder: ids or patches of a shape as vectors."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -57,8 +55,3 @@ class Places(nnx.Module):
     x = ids.astype(jnp.float32) / max(embed.num_embeddings - 1, 1)
     x = x.reshape(len(ids), h, p, w, p)
     return self.patches(jnp.moveaxis(x, 2, 3).reshape(len(ids), h * w, p * p))
-
-
-def cells(c: config.Network, space: Space) -> int:
-  """How many ids an example of a space has: those of its patches."""
-  return math.prod(space.size) * c.patch**2 if c.patch else len(space.places)

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer, Num
+from jaxtyping import Array, Float, Integer, Num
 
 from extrapolation import attention, geometry
 from extrapolation.geometry import Geometry, Size, derived
@@ -42,12 +42,8 @@ class Space:
   @property
   def distances(self) -> Num[Array, ' n']:
     """What the entries of a table of this shape are for."""
-    longest = (
-      self.size
-      if self.queries is None
-      else (max(self.size[0], self.queries[0]),)
-    )
-    return self.geometry.values(self.geometry.table_length(longest))
+    n = self.geometry.table_length(self.size)
+    return self.geometry.values(n)
 
   @property
   def positions(self) -> Integer[np.ndarray, '*T']:
@@ -61,13 +57,11 @@ class Space:
     v: Float[Array, 'B S H K'],
     bias: Any,
     layer: Any = None,
-    *,
-    hidden: Bool[Array, 'B S'] | None = None,
   ) -> Float[Array, 'B T H K']:
     """Attention of every query over the keys that it sees."""
     del layer
     return attention.attend_places(
-      q, k, v, bias, self.geometry, self.places, self.keys, hidden=hidden
+      q, k, v, bias, self.geometry, self.places, self.keys
     )
 
 

@@ -229,6 +229,7 @@ def test_layers_in_a_loop_are_the_same_encoder():
     (dict(pool='mean'), "model.pool = 'mean' is for model.kind=encoder"),
     (dict(cross='forward'), 'is for model.kind=encoder_decoder'),
     (dict(kind='encoder'), 'model.geometry = line is causal'),
+    (dict(kind='encoder', geometry=' line'), 'line is causal'),
     (dict(kind='encoder', geometry='cross'), 'is between two texts'),
     (dict(kind='encoder', geometry='both', patch=2), 'patches are of pictures'),
     (dict(kind='encoder', geometry='tree', table='3'), 'along coordinates'),

@@ -10,6 +10,8 @@ from scipy import interpolate
 from extrapolation.data import tasks
 from extrapolation.data.tasks import canvas, digits, texture
 
+EXTRA = 'the extra `images`, which `test` has too, is not installed'
+
 
 @pytest.mark.parametrize(
   'spec, package', [('texture', 'skimage'), ('digits', 'sklearn')]
@@ -24,7 +26,7 @@ def test_a_package_that_is_missing_is_one_line(monkeypatch, spec, package):
 
 
 def test_levels_are_as_frequent_and_parts_are_the_picture():
-  data = pytest.importorskip('skimage.data')
+  data = pytest.importorskip('skimage.data', reason=EXTRA)
   for name, along in (('brick', 0), ('coins', 1)):
     parts = [texture._part(name, 4, split) for split in texture.ENDS]
     ids = np.concatenate(parts, along)
@@ -41,7 +43,7 @@ def test_levels_are_as_frequent_and_parts_are_the_picture():
 
 
 def test_every_picture_is_there_without_a_download(monkeypatch):
-  pytest.importorskip('skimage')
+  pytest.importorskip('skimage', reason=EXTRA)
   monkeypatch.setitem(sys.modules, 'pooch', None)
   monkeypatch.delenv('PYTEST_CURRENT_TEST')  # it skips where it needs pooch
   texture._part.cache_clear()
@@ -54,7 +56,7 @@ def test_every_picture_is_there_without_a_download(monkeypatch):
 
 
 def test_crops_lie_in_their_part_around_the_smallest():
-  pytest.importorskip('skimage')
+  pytest.importorskip('skimage', reason=EXTRA)
   task = tasks.parse('texture')
   for split in texture.ENDS:
     part = texture._part('brick', 16, split)
@@ -83,7 +85,7 @@ def test_a_crop_is_in_all_larger_ones(length):
 
 
 def test_digits_are_split_once():
-  load = pytest.importorskip('sklearn.datasets').load_digits
+  load = pytest.importorskip('sklearn.datasets', reason=EXTRA).load_digits
   parts = [digits._digits(split) for split in digits.SHARES]
   assert [len(p.classes) for p in parts] == [1198, 299, 300]
   together = np.concatenate([p.pictures.reshape(-1, 64) for p in parts])
@@ -92,7 +94,7 @@ def test_digits_are_split_once():
 
 
 def test_digits_of_the_test_come_in_order_and_of_the_training_at_random():
-  pytest.importorskip('sklearn')
+  pytest.importorskip('sklearn', reason=EXTRA)
   task, of = tasks.parse('digits'), digits._digits('test')
   for number in (0, 7, 300 + 7):
     e = task.draw(number, (8, 8), within=(8, 8), stream='test', seed=number)
@@ -111,7 +113,7 @@ def test_digits_of_the_test_come_in_order_and_of_the_training_at_random():
 @pytest.mark.parametrize('size', [(8, 8), (16, 12), (5, 23), (96, 96)])
 def test_digits_at_another_size_are_interpolated(size):
   """Linearly between centres, as scipy's interpolator does; ends are held."""
-  pytest.importorskip('sklearn')
+  pytest.importorskip('sklearn', reason=EXTRA)
   picture = digits._digits('train').pictures[3]
   centres = np.arange(8) + 0.5
   f = interpolate.RegularGridInterpolator((centres, centres), picture)
@@ -124,8 +126,8 @@ def test_digits_at_another_size_are_interpolated(size):
 
 
 def test_a_split_that_there_is_not():
-  pytest.importorskip('skimage')
-  pytest.importorskip('sklearn')
+  pytest.importorskip('skimage', reason=EXTRA)
+  pytest.importorskip('sklearn', reason=EXTRA)
   for name, size in (('texture', (16, 32)), ('digits', (8, 8))):
     with pytest.raises(ValueError, match='has the splits train, valid, test'):
       tasks.parse(name).draw(0, size, within=size, stream='mixture', seed=0)
