@@ -101,6 +101,16 @@ def test_a_map_has_its_targets_where_they_are(grid):
   assert asked[1:-1, 1:-1].any()
   assert not asked[[0, -1]].any() and not asked[:, [0, -1]].any()
   assert row['length'] == 36
+  text = runs.load(folder).text()
+  at = []
+  for n in range(64):  # in the order of by_hand
+    weights = text.read([n], (6, 6), (6, 6), stream='test')[0].weights[0]
+    at += np.flatnonzero(weights).tolist()
+  nats = by_hand(folder, '6x6')
+  excess = nats[:, 0] - nats[:, 1]
+  for place in {*at[: len(nats)]}:
+    chosen = [x for x, i in zip(excess, at, strict=False) if i == place]
+    np.testing.assert_allclose(mean.ravel()[place], np.mean(chosen), rtol=1e-4)
 
 
 def test_rows_of_other_sizes_stay_in_the_table(grid):

@@ -170,6 +170,12 @@ def test_a_rotation_on_a_grid_is_axial():
   np.testing.assert_allclose(score((2, 8), (4, 4)), same, atol=1e-5)
   assert not np.allclose(score((2, 5), (5, 1)), same, atol=1e-3)
   assert not np.allclose(score((2, 5), (4, 2)), same, atol=1e-3)
+  plain = rpe.get('rotary', 2).rotate
+  at = jnp.array([[2, 5]])
+  whole = rotate(q, k, at)[0]
+  for i, share in enumerate((slice(0, 4), slice(4, 8))):
+    want = plain(q[..., share], k[..., share], at[:, i])[0]
+    np.testing.assert_allclose(whole[..., share], want, atol=1e-6)
 
 
 @pytest.mark.parametrize('kernel', ['alibi', 't5:bidirectional=true'])
