@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from extrapolation import attention
 from extrapolation.attention import window_bound
 
 
@@ -39,3 +40,44 @@ def test_a_norm_has_a_gradient_at_zero():
   x = jnp.asarray([[3.0, 4.0], [0.0, 0.0]])
   grad = jax.grad(lambda x: window_bound.norm(x).sum())(x)
   np.testing.assert_allclose(grad, [[0.6, 0.8], [0, 0]], atol=1e-6)
+
+
+def worst_case(T: int, windows: tuple[int, ...]) -> tuple:
+  """Operands for which the bounds are equalities, at the last query.
+
+  Its keys beyond the window have the largest logit there is, those within the
+  least, and values are at opposite ends of a ball.
+  """
+  a = jnp.asarray([2.0, 0.0, 0.0, 1.0])
+  e = jnp.asarray([0.0, 3.0, -4.0, 0.0])
+  beyond = jnp.arange(T - 1, -1, -1)[:, None] >= jnp.asarray(windows)
+  side = jnp.where(beyond, 1.0, -1.0)[None, :, :, None]
+  q = jnp.broadcast_to(a, (1, T, len(windows), 4))
+  bias = -0.05 * jnp.arange(T) * jnp.asarray([[1.0], [2.0]])
+  return q, side * a, side * e, bias
+
+
+def test_bounds_are_attained_where_theory_says_so():
+  """Theorems 1 and 2, equality cases: no smaller bound would hold."""
+  T, windows, z = 24, (5, 9), 2.5  # z = a.a / sqrt(4)
+  q, k, v, bias = worst_case(T, windows)
+  whole = attention.attend(q, k, v, bias)
+  o, lse = attention.attend_with_lse(q, k, v, bias, window=windows)
+  osc = window_bound.oscillation_bound(q, k)[0, -1]
+  m = window_bound.query_bound(q, k)[0, -1]
+  np.testing.assert_allclose(osc, 2 * z, rtol=1e-6)
+  np.testing.assert_allclose(m, z, rtol=1e-6)
+  tails = []
+  for h, w in enumerate(windows):
+    e = np.exp(np.asarray(bias[h], float))
+    tail, near = e[w:].sum(), e[:w].sum()
+    share = tail * np.exp(z) / (tail * np.exp(z) + near * np.exp(-z))
+    tails.append(np.log(tail))
+    before = window_bound.dropped(np.log(tail), np.log(near), osc[h])
+    after = window_bound.dropped_seen(np.log(tail), lse[0, -1, h], m[h])
+    np.testing.assert_allclose([before, after], share, rtol=1e-5)
+  m, radius = window_bound.query_bound(q, k), window_bound.ball(v)[1]
+  bound = window_bound.moved(lse, m, radius, jnp.asarray(tails), windows)
+  apart = window_bound.norm(whole - o)
+  np.testing.assert_allclose(bound[0, -1], apart[0, -1], rtol=1e-5)
+  assert jnp.all(apart <= bound * (1 + 1e-5))
