@@ -1,0 +1,115 @@
+"""Tables and figures of the study from its sweeps, however far it is.
+
+  python launch/study_results.py --workdir=runs/study --out=results/study
+
+Writes into --out perplexity.csv and reach.csv, a row per run and length,
+needles.csv, a row per run and cell of its probe, and a figure per question; and
+prints, in Markdown, the table of each question with what it is judged by.
+Nothing is trained; what has no finished run is left out.
+"""
+
+import pathlib
+import sys
+from collections.abc import Iterator, Sequence
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the same code as `python -m` runs here
+
+from extrapolation import cli  # noqa: E402
+from extrapolation.cli import flags, paths  # noqa: E402
+from extrapolation.output import table  # noqa: E402
+from launch.studies import (  # noqa: E402
+  figures,
+  probe_answers,
+  sweeps,
+  text_answers,
+)
+from launch.studies.sweeps import Sweep  # noqa: E402
+from launch.studies.text_answers import Answer  # noqa: E402
+
+# Columns that say the same in every row, or what is in others.
+DROPPED = (
+  'split', 'protocol', 'crosses_documents', 'within_documents', 'bytes',
+  'window', 'window_error', 'window_error_mean', 'seconds', 'targets',
+)  # fmt: skip
+
+
+def tables(out: pathlib.Path, read: Sequence[Sweep]) -> Iterator[pathlib.Path]:
+  """Writes all rows of all runs; yields what it wrote."""
+  for name, of in (
+    ('perplexity.csv', 'rows'), ('reach.csv', 'reaches'),
+    ('needles.csv', 'cells'),
+  ):  # fmt: skip
+    rows = [
+      dict(question=s.question, corpus=s.corpus)
+      | {k: v for k, v in row.items() if k not in DROPPED}
+      for s in read
+      for run in s.finished
+      for row in getattr(run, of)
+    ]
+    if rows:
+      table.write(out / name, rows)
+      yield out / name
+
+
+def answers(
+  out: pathlib.Path, by_question: dict[str, list[Sweep]]
+) -> Iterator[tuple[str, Answer]]:
+  """Title and answer of every question that has runs; draws its figure."""
+  get = by_question.get
+  if of := get('far_mass'):
+    figures.far_mass(out / 'a-far_mass.png', of)
+    yield 'a', text_answers.far_mass(of)
+  if of := get('retrieval'):
+    figures.retrieval(out / 'b-retrieval.png', of[0])
+    yield 'b', probe_answers.retrieval(of)
+    longest = probe_answers.lengths(of[0])[-1]
+    yield 'b, reach', probe_answers.reaches(of[0], longest)
+  if (text := get('both')) and (needles := get('retrieval')):
+    figures.both(out / 'c-both.png', text[0], needles[0])
+    yield 'c', probe_answers.both(text[0], needles[0])
+  if of := get('settings'):
+    figures.settings(out / 'd-settings.png', of[0])
+    yield 'd', text_answers.settings(of)
+  if of := get('one_head'):
+    figures.one_head(out / 'e-one_head.png', of[0])
+    yield 'e', text_answers.one_head(of)
+  every = [s for of in by_question.values() for s in of]
+  figures.out_of_sample(out / 'f-out_of_sample.png', every)
+  yield 'f', text_answers.out_of_sample(every)
+  if of := get('rate'):
+    figures.rate(out / 'g-rate.png', of[0])
+    yield 'g', text_answers.rate(of)
+
+
+def markdown(rows: Sequence[dict[str, str]]) -> str:
+  """Rows as a table of Markdown."""
+  columns = list(dict.fromkeys(key for row in rows for key in row))
+  lines = [columns, ['---'] * len(columns)]
+  lines += [[row.get(key, '-') for key in columns] for row in rows]
+  return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def main(argv: list[str]) -> None:
+  parser = flags.Parser(__doc__)
+  add = parser.add_argument
+  add('--workdir', type=paths.path, required=True, metavar='DIR')
+  add('--out', type=paths.path, required=True, metavar='DIR')
+  args = parser.parse_args(argv)
+  out = pathlib.Path(args.out)
+  read = [s for s in sweeps.read(pathlib.Path(args.workdir)) if s.finished]
+  out.mkdir(parents=True, exist_ok=True)
+  wrote = list(tables(out, read))
+  by_question: dict[str, list[Sweep]] = {}
+  for s in read:
+    by_question.setdefault(s.question, []).append(s)
+    print(f'{s.question} {s.corpus}: {len(s.finished)} of {len(s.runs)} runs')
+  for title, (rows, said) in answers(out, by_question):
+    print(f'\n## {title}\n\n{markdown(rows)}\n')
+    print('\n'.join(f'* {line}' for line in said))
+  for path in (*wrote, *sorted(out.glob('*.png'))):
+    print(f'wrote {path}')
+
+
+if __name__ == '__main__':
+  cli.run(main, prints=True)
