@@ -238,7 +238,8 @@ def main(argv: list[str]) -> int:
       break
     report(f'round {call.number}, {call.folder.name}: {call.left} runs')
     code = run(command(call, overrides, args.workers))
-    if code in (*exit_codes.AGAIN, exit_codes.INTERRUPTED):
+    # Less than 0 is a signal that came before the sweep could catch it.
+    if code in (*exit_codes.AGAIN, exit_codes.INTERRUPTED) or code < 0:
       report('stopped; the same command goes on from here')
       return code
     if code:

@@ -2,6 +2,7 @@
 
 import itertools
 import pathlib
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -183,7 +184,9 @@ def test_what_is_finished_is_skipped(data, calls, started, monkeypatch):
   assert len(started) == 2 and done.hours(1) == 0
 
 
-@pytest.mark.parametrize('code', [exit_codes.RETRY, exit_codes.INTERRUPTED])
+@pytest.mark.parametrize(
+  'code', [exit_codes.RETRY, exit_codes.INTERRUPTED, -signal.SIGTERM]
+)
 def test_a_notice_ends_the_study(data, started, monkeypatch, code):
   codes = iter([0, code])
   monkeypatch.setattr(study, 'run', lambda words: next(codes))
