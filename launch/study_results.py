@@ -1,11 +1,14 @@
 """Tables and figures of the study from its sweeps, however far it is.
 
   python launch/study_results.py --workdir=runs/study --out=results/study
+  python launch/study_results.py --workdir=runs/study --out=results/study \
+    --page=results/STUDY.md
 
 Writes into --out perplexity.csv and reach.csv, a row per run and length,
 needles.csv, a row per run and cell of its probe, and a figure per question; and
 prints, in Markdown, the table of each question with what it is judged by.
-Nothing is trained; what has no finished run is left out.
+--page puts them in a page as well, between the lines `<!-- table: a -->` and
+`<!-- end -->`. Nothing is trained; what has no finished run is left out.
 """
 
 import pathlib
@@ -17,7 +20,7 @@ sys.path.insert(0, str(ROOT))  # the same code as `python -m` runs here
 
 from extrapolation import cli  # noqa: E402
 from extrapolation.cli import flags, paths  # noqa: E402
-from extrapolation.output import table  # noqa: E402
+from extrapolation.output import files, table  # noqa: E402
 from launch.studies import (  # noqa: E402
   figures,
   probe_answers,
@@ -57,6 +60,7 @@ def answers(
 ) -> Iterator[tuple[str, Answer]]:
   """Title and answer of every question that has runs; draws its figure."""
   get = by_question.get
+  yield 'runs', (_counts(by_question), [])
   if of := get('far_mass'):
     figures.far_mass(out / 'a-far_mass.png', of)
     yield 'a', text_answers.far_mass(of)
@@ -82,6 +86,21 @@ def answers(
     yield 'g', text_answers.rate(of)
 
 
+def _counts(by_question: dict[str, list[Sweep]]) -> list[dict[str, str]]:
+  """What there is: a row per sweep."""
+  return [
+    {
+      'config': f'`{s.question}.py`',
+      'corpus': s.corpus or '-',
+      'runs': f'{len(s.finished)} of {len(s.runs)}',
+      'encodings': f'{len(s.labels)} of {len(s.made.predicted)}',
+      'commit': ', '.join(sorted({r.rows[0]['commit'] for r in s.finished})),
+    }
+    for of in by_question.values()
+    for s in of
+  ]
+
+
 def markdown(rows: Sequence[dict[str, str]]) -> str:
   """Rows as a table of Markdown."""
   columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -90,23 +109,45 @@ def markdown(rows: Sequence[dict[str, str]]) -> str:
   return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
+def paged(page: str, title: str, text: str) -> str:
+  """The page with a text between the marks of a title; as it is without them.
+
+  Raises:
+    ValueError: a mark that no `<!-- end -->` follows.
+  """
+  mark, end = f'<!-- table: {title} -->\n', '<!-- end -->'
+  before, there, after = page.partition(mark)
+  if not there:
+    return page
+  _, closed, after = after.partition(end)
+  if not closed:
+    raise ValueError(f'no {end} follows {mark.strip()}; add it to the page')
+  return f'{before}{mark}\n{text}\n\n{end}{after}'
+
+
 def main(argv: list[str]) -> None:
   parser = flags.Parser(__doc__)
   add = parser.add_argument
   add('--workdir', type=paths.path, required=True, metavar='DIR')
   add('--out', type=paths.path, required=True, metavar='DIR')
+  add('--page', type=paths.path, metavar='FILE', help='to put tables in')
   args = parser.parse_args(argv)
-  out = pathlib.Path(args.out)
+  out, page = pathlib.Path(args.out), ''
+  if args.page:
+    page = pathlib.Path(args.page).read_text()
   read = [s for s in sweeps.read(pathlib.Path(args.workdir)) if s.finished]
   out.mkdir(parents=True, exist_ok=True)
   wrote = list(tables(out, read))
   by_question: dict[str, list[Sweep]] = {}
   for s in read:
     by_question.setdefault(s.question, []).append(s)
-    print(f'{s.question} {s.corpus}: {len(s.finished)} of {len(s.runs)} runs')
   for title, (rows, said) in answers(out, by_question):
-    print(f'\n## {title}\n\n{markdown(rows)}\n')
-    print('\n'.join(f'* {line}' for line in said))
+    text = '\n'.join([markdown(rows), '', *(f'* {line}' for line in said)])
+    print(f'\n## {title}\n\n{text.strip()}')
+    page = paged(page, title, text.strip())
+  if args.page:
+    files.write_text(args.page, page)
+    wrote.append(pathlib.Path(args.page))
   for path in (*wrote, *sorted(out.glob('*.png'))):
     print(f'wrote {path}')
 

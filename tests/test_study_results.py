@@ -167,3 +167,13 @@ def test_markdown_has_every_column():
   assert text.splitlines() == [
     '| a | b |', '| --- | --- |', '| 1 | - |', '| 2 | 3 |',
   ]  # fmt: skip
+
+
+def test_tables_of_a_page_are_replaced_and_nothing_else():
+  page = 'x\n<!-- table: a -->\nold\n<!-- end -->\ny <!-- end -->'
+  new = study_results.paged(page, 'a', '| 1 |')
+  assert new == 'x\n<!-- table: a -->\n\n| 1 |\n\n<!-- end -->\ny <!-- end -->'
+  assert study_results.paged(new, 'a', '| 1 |') == new
+  assert study_results.paged(page, 'b', '| 1 |') == page
+  with pytest.raises(ValueError, match='no <!-- end --> follows'):
+    study_results.paged('<!-- table: a -->\n', 'a', '')

@@ -40,32 +40,45 @@ def lacks(s: Sweep, label: str, n: int, t: int) -> float | None:
 
 
 def retrieval(sweeps: Sequence[Sweep]) -> Answer:
-  """b: accuracy in two slices, and reach beside its prediction."""
+  """b: what lacks in nats, and margin and accuracy, in both slices."""
   (s,) = sweeps
-  all_lengths = lengths(s)
-  longest = all_lengths[-1]
+  first, *_, longest = lengths(s)
   rows: Rows = []
   for label in s.labels:
     row = {'encoding': f'`{label}`'}
-    for n in all_lengths[1:]:
-      row[f'held, {n:,}'] = _short(values(s, label, n, HELD, 'accuracy'))
-    for n in all_lengths[1:]:
-      row[f'far end, {n:,}'] = _short(values(s, label, n, n - 1, 'accuracy'))
+    near, far = (longest, HELD), (longest, longest - 1)
+    row['held: lacks'] = _nats(lacks(s, label, *near))
+    row[f'margin at {first}'] = _short(values(s, label, first, HELD, 'margin'))
+    row[f'at {longest:,}'] = _short(values(s, label, *near, 'margin'))
+    row['far end: lacks'] = _nats(lacks(s, label, *far))
+    row['margin'] = _short(values(s, label, *far, 'margin'))
+    row['accuracy'] = _short(values(s, label, *far, 'accuracy'))
     rows.append(row)
-  said = []
-  for what, n, t, value in (
-    ('held, window grows: margin', longest, HELD, 'margin'),
-    (f'far end of {FAR}: accuracy', FAR, FAR - 1, 'accuracy'),
-  ):
-    known = [x for x in s.labels if lacks(s, x, n, t) is not None]
-    if len(known) < 4:
-      continue
-    points = [
-      [(lacks(s, x, n, t) or 0.0, y) for y in values(s, x, n, t, value)]
-      for x in known
-    ]
-    said.append(f'{what} at {n:,} with the nats that lack: rho {rho(points)}')
-  return rows, said + reaches(s, longest)[1]
+  said = [
+    f'{what} at {n:,} with the nats that lack: rho '
+    f'{_with_lacks(s, n, t, value)}'
+    for what, n, t, value in (
+      ('held: margin', longest, HELD, 'margin'),
+      ('far end: accuracy', FAR, FAR - 1, 'accuracy'),
+      ('far end: accuracy', longest, longest - 1, 'accuracy'),
+      ('far end: margin', longest, longest - 1, 'margin'),
+    )
+  ]
+  return rows, said
+
+
+def _with_lacks(s: Sweep, n: int, t: int, value: str) -> str:
+  """Rank correlation of a value with what lacks, over encodings."""
+  points = [
+    [(gap, y) for y in values(s, label, n, t, value)]
+    for label in s.labels
+    if (gap := lacks(s, label, n, t)) is not None
+  ]
+  return rho(points) if len(points) >= 4 else 'of too few'
+
+
+def _nats(x: float | None) -> str:
+  return '-' if x is None else f'{x:+.2f}'
 
 
 def reaches(s: Sweep, n: int) -> Answer:
