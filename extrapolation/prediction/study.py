@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Sequence
 
 from extrapolation import config, rpe
+from extrapolation.data import probes
 from extrapolation.output import table
 from extrapolation.prediction import weights
 from extrapolation.prediction.outcome import Outcome
@@ -133,7 +134,9 @@ def read(folder: str) -> Study:
   for label in dict.fromkeys(row['rpe'] for row in rows):
     own = [row for row in rows if row['rpe'] == label]
     of = weights_of(label, e.model, max(row['length'] for row in own))
-    if of.why:
+    if e.data.source.startswith(probes.PREFIX):
+      left_out[label] = 'its perplexity is of answers to a probe, not of text'
+    elif of.why:
       left_out[label] = of.why
     else:
       outcomes += _outcomes(path.name, label, e, own, of)

@@ -67,6 +67,12 @@ def test_a_perplexity_that_is_not_finite_is_named(tmp_path, capsys):
   assert 'none, seed 0: perplexity is not finite' in capsys.readouterr().err
 
 
+def test_answers_to_a_probe_are_no_text(tmp_path):
+  """A law of texts is not fitted on them; configs/probe.py is of needles."""
+  one = study.read(write(tmp_path / 'probe', curve('none', 1.0, 1.0, 2.0)))
+  assert one.outcomes == [] and 'answers to a probe' in one.left_out['none']
+
+
 def test_what_is_no_study_is_refused_in_one_line(tmp_path):
   absent, other = str(tmp_path / 'absent'), str(tmp_path / 'other')
   table_only = write(tmp_path / 'odd', [dict(rpe='none', length=64, ppl=1.0)])
