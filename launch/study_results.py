@@ -8,7 +8,9 @@ Writes into --out perplexity.csv and reach.csv, a row per run and length,
 needles.csv, a row per run and cell of its probe, and a figure per question; and
 prints, in Markdown, the table of each question with what it is judged by.
 --page puts them in a page as well, between the lines `<!-- table: a -->` and
-`<!-- end -->`. Nothing is trained; what has no finished run is left out.
+`<!-- end -->`. --far is a table of `extrapolation.probe` that asked the runs of
+question b in a longer window. Nothing is trained; what has no finished run is
+left out.
 """
 
 import pathlib
@@ -32,8 +34,8 @@ from launch.studies.text_answers import Answer  # noqa: E402
 
 # Columns that say the same in every row, or what is in others.
 DROPPED = (
-  'split', 'protocol', 'crosses_documents', 'within_documents', 'bytes',
-  'window', 'window_error', 'window_error_mean', 'seconds', 'targets',
+  'source', 'split', 'protocol', 'crosses_documents', 'within_documents',
+  'bytes', 'window', 'window_error', 'window_error_mean', 'seconds', 'targets',
 )  # fmt: skip
 
 
@@ -130,6 +132,7 @@ def main(argv: list[str]) -> None:
   add = parser.add_argument
   add('--workdir', type=paths.path, required=True, metavar='DIR')
   add('--out', type=paths.path, required=True, metavar='DIR')
+  add('--far', type=paths.path, metavar='FILE.csv', help='of longer windows')
   add('--page', type=paths.path, metavar='FILE', help='to put tables in')
   args = parser.parse_args(argv)
   out, page = pathlib.Path(args.out), ''
@@ -141,7 +144,12 @@ def main(argv: list[str]) -> None:
   by_question: dict[str, list[Sweep]] = {}
   for s in read:
     by_question.setdefault(s.question, []).append(s)
-  for title, (rows, said) in answers(out, by_question):
+  answered = list(answers(out, by_question))
+  if args.far:
+    cells = table.read(args.far)
+    figures.costs(out / 'b-costs.png', cells)
+    answered.append(('b, far', probe_answers.costs(cells)))
+  for title, (rows, said) in answered:
     text = '\n'.join([markdown(rows), '', *(f'* {line}' for line in said)])
     print(f'\n## {title}\n\n{text.strip()}')
     page = paged(page, title, text.strip())

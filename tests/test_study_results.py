@@ -128,6 +128,29 @@ def test_what_lacks_is_that_of_the_config():
   assert f'{lacks:.2f}' == line.split()[2] == '-3.35'
 
 
+def test_accuracy_is_counted_by_cost(tmp_path):
+  rows = [
+    dict(encoding=name, length=9216, distance=t, accuracy=a, cost=c)
+    for name, t, a, c in (
+      ('alibi', 1, 1.0, 2.0), ('alibi', 1, 0.5, 2.0), ('alibi', 9, 0.2, 30.0),
+      ('rotary', 1, 0.1, ''), ('rotary', 9, 0.0, ''),
+    )
+  ]  # fmt: skip
+  table, said = probe_answers.costs(rows)
+  assert table[0] == {
+    'encoding': '`alibi`',
+    '1': '0.75 (2.0)',
+    '9': '0.20 (30.0)',
+  }
+  assert table[1]['9'] == '0.00'
+  assert said == [
+    'cost 0 to 9 nats: accuracy 0.75, 2 cells',
+    'cost 20 to 99 nats: accuracy 0.20, 1 cells',
+  ]
+  figures.costs(tmp_path / 'b.png', rows)
+  assert (tmp_path / 'b.png').stat().st_size > 1000
+
+
 def test_good_at_both_takes_both():
   costs = {(L, L - 1): 5.0, (N, N - 1): 7.0}
   names = 'alibi', 'none', 'type1', 'harmonic'

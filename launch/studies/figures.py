@@ -32,7 +32,7 @@ def mark(ax: Axes, x: float, seeds: Sequence[float], i: int, name: str) -> None:
   y = median(seeds)
   ax.errorbar(
     [x], [y], [[y - min(seeds)], [max(seeds) - y]], color=f'C{i % 10}',
-    marker=MARKS[i // 10 % 8], ms=5.5, elinewidth=1, ls='', label=name,
+    marker=MARKS[i % 8], ms=6, mfc='none', elinewidth=1, ls='', label=name,
   )  # fmt: skip
 
 
@@ -127,6 +127,24 @@ def retrieval(path: str | os.PathLike, s: Sweep) -> None:
     title=f'reach at 50 % in {longest:,}',
   )  # fmt: skip
   names(page, axes)
+  figure.save(page, path)
+
+
+def costs(path: str | os.PathLike, cells: Sequence[dict]) -> None:
+  """b: accuracy against cost in a window beyond that of the sweep."""
+  page, (ax,) = panels(1, 5.2, 4.0)
+  known = [c for c in cells if isinstance(c['cost'], int | float)]
+  for i, name in enumerate(dict.fromkeys(c['encoding'] for c in known)):
+    own = [c for c in known if c['encoding'] == name]
+    for t in sorted({c['distance'] for c in own}):
+      at = [c for c in own if c['distance'] == t]
+      mark(ax, at[0]['cost'], [c['accuracy'] for c in at], i, name)
+  ax.axvspan(4.5, 5.6, color='0.9', lw=0, label='gap that was assumed')
+  ax.set(
+    xlabel='cost: gap for half of the attention (nats)', ylabel='accuracy',
+    title=f'needles in {cells[0]["length"]:,} tokens', ylim=(-0.03, 1.05),
+  )  # fmt: skip
+  names(page, [ax])
   figure.save(page, path)
 
 

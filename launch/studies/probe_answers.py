@@ -106,6 +106,34 @@ def reaches(s: Sweep, n: int) -> Answer:
   return rows, said
 
 
+def costs(cells: Sequence[dict]) -> Answer:
+  """Asked after training at a longer window: accuracy by distance and cost.
+
+  Args:
+    cells: rows of a table of a probe, all of one length.
+  """
+  distances = sorted({c['distance'] for c in cells})
+  rows: Rows = []
+  for label in dict.fromkeys(c['encoding'] for c in cells):
+    row = {'encoding': f'`{label}`'}
+    for t in distances:
+      own = [c for c in cells if (c['encoding'], c['distance']) == (label, t)]
+      cost = own[0]['cost']
+      nats = f' ({cost:.1f})' if isinstance(cost, int | float) else ''
+      row[f'{t:,}'] = f'{median([c["accuracy"] for c in own]):.2f}{nats}'
+    rows.append(row)
+  known = [c for c in cells if isinstance(c['cost'], int | float)]
+  said = []
+  for low, high in ((0, 9), (9, 14), (14, 20), (20, 99)):
+    seen = [c['accuracy'] for c in known if low <= c['cost'] < high]
+    if seen:
+      said.append(
+        f'cost {low} to {high} nats: accuracy {sum(seen) / len(seen):.2f}, '
+        f'{len(seen)} cells'
+      )
+  return rows, said
+
+
 def both(text: Sweep, needles: Sweep) -> Answer:
   """c: ratio on text, and accuracy at the far end, of one encoding."""
   rows, good = [], []
