@@ -26,6 +26,7 @@ from extrapolation.output import files, table  # noqa: E402
 from launch.studies import (  # noqa: E402
   figures,
   probe_answers,
+  probe_figures,
   sweeps,
   text_answers,
 )
@@ -67,12 +68,12 @@ def answers(
     figures.far_mass(out / 'a-far_mass.png', of)
     yield 'a', text_answers.far_mass(of)
   if of := get('retrieval'):
-    figures.retrieval(out / 'b-retrieval.png', of[0])
+    probe_figures.retrieval(out / 'b-retrieval.png', of[0])
     yield 'b', probe_answers.retrieval(of)
     longest = probe_answers.lengths(of[0])[-1]
     yield 'b, reach', probe_answers.reaches(of[0], longest)
   if (text := get('both')) and (needles := get('retrieval')):
-    figures.both(out / 'c-both.png', text[0], needles[0])
+    probe_figures.both(out / 'c-both.png', text[0], needles[0])
     yield 'c', probe_answers.both(text[0], needles[0])
   if of := get('settings'):
     figures.settings(out / 'd-settings.png', of[0])
@@ -147,7 +148,7 @@ def main(argv: list[str]) -> None:
   answered = list(answers(out, by_question))
   if args.far:
     cells = table.read(args.far)
-    figures.costs(out / 'b-costs.png', cells)
+    probe_figures.costs(out / 'b-costs.png', cells)
     answered.append(('b, far', probe_answers.costs(cells)))
   for title, (rows, said) in answered:
     text = '\n'.join([markdown(rows), '', *(f'* {line}' for line in said)])

@@ -12,7 +12,13 @@ from extrapolation.prediction import AtLength, Predicted, Record
 from extrapolation.report.summary import Run
 from extrapolation.runs import identity
 from launch import study_results
-from launch.studies import figures, probe_answers, sweeps, text_answers
+from launch.studies import (
+  figures,
+  probe_answers,
+  probe_figures,
+  sweeps,
+  text_answers,
+)
 from launch.studies.sweeps import Sweep
 
 L, N = 128, 512
@@ -147,7 +153,7 @@ def test_accuracy_is_counted_by_cost(tmp_path):
     'cost 0 to 9 nats: accuracy 0.75, 2 cells',
     'cost 20 to 99 nats: accuracy 0.20, 1 cells',
   ]
-  figures.costs(tmp_path / 'b.png', rows)
+  probe_figures.costs(tmp_path / 'b.png', rows)
   assert (tmp_path / 'b.png').stat().st_size > 1000
 
 
