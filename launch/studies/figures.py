@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from configs.study import matched
 from extrapolation.output import figure
 from extrapolation.report import scored
-from launch.studies.sweeps import Sweep, median, ratio
+from launch.studies.sweeps import Sweep, ratio
 
 MARKS = 'osD^vP*X'
 RATIO = 'ppl at the longest length / ppl at that of training'

@@ -1,9 +1,10 @@
 """Questions about needles: b and c of configs/study, as tables."""
 
 from collections.abc import Sequence
+from statistics import median
 
 from extrapolation.report.summary import Run
-from launch.studies.sweeps import Sweep, median, rho, spread
+from launch.studies.sweeps import Sweep, rho, spread
 from launch.studies.text_answers import Answer, Rows
 
 HELD = 1  # distance of the needle that stays

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Sequence
+from statistics import median
 
 from extrapolation.output import figure
 from launch.studies import probe_answers
 from launch.studies.figures import RATIO, mark, names, panels
-from launch.studies.sweeps import Sweep, median
+from launch.studies.sweeps import Sweep
 
 WIDEST = 1.2  # ratio of a panel that shows what is near 1
 

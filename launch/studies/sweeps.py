@@ -2,13 +2,12 @@
 
 import math
 import pathlib
-import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from extrapolation.prediction import Predicted, Record, record
 from extrapolation.report import rank_correlation as ranks
-from extrapolation.report import summary
+from extrapolation.report import summary, theory_vs_measured
 from extrapolation.report.summary import Run
 
 
@@ -56,8 +55,7 @@ class Sweep(NamedTuple):
 
 def ratio(run: Run) -> float:
   """ppl at the longest length over that at the training length."""
-  by_length = {row['length']: row['ppl'] for row in run.rows}
-  return by_length[max(by_length)] / by_length[run.config.train.T]
+  return theory_vs_measured.ratio(run.rows)[0]
 
 
 def read(workdir: pathlib.Path) -> Iterator[Sweep]:
@@ -75,10 +73,6 @@ def read(workdir: pathlib.Path) -> Iterator[Sweep]:
     question, _, corpus = folder.name.partition('-')
     runs = summary.read(str(folder))
     yield Sweep(question, corpus, runs, record.read(folder))
-
-
-def median(values: Sequence[float]) -> float:
-  return statistics.median(values)
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:

@@ -3,11 +3,13 @@
 import itertools
 import math
 from collections.abc import Sequence
+from statistics import median
 
 from configs.study import matched
+from extrapolation.prediction import text
 from extrapolation.report import rank_correlation as ranks
 from extrapolation.report import scored
-from launch.studies.sweeps import Sweep, median, ratio, rho, spread
+from launch.studies.sweeps import Sweep, ratio, rho, spread
 
 Rows = list[dict[str, str]]
 Answer = tuple[Rows, list[str]]
@@ -202,11 +204,7 @@ def _predicted(s: Sweep, label: str) -> dict[str, str]:
   if not one.has_ratio:
     return {'far mass': '-', 'predicted': one.order or '-'}
   at = one.lengths[-1]
-  mean, low, high = at.ratios
-  return {
-    'far mass': f'{at.far_mass:.3f}',
-    'predicted': f'{mean:.3f} [{low:.3f}..{high:.3f}]',
-  }
+  return {'far mass': f'{at.far_mass:.3f}', 'predicted': text.interval(at)}
 
 
 def _order(s: Sweep) -> str:
