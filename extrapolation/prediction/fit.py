@@ -87,10 +87,10 @@ def law(studies: Sequence[Study], folders: Sequence[str] = ()) -> Law:
     if x.learned:
       score = _score(form, at, [x])
       learned[x.encoding] = max(learned.get(x.encoding, 0.0), score)
-  excess: dict[str, list[float]] = {}
+  asked: dict[str, list[reach.Asked]] = {}
   for folder in folders:
-    for name, gaps in probe_table.excess(folder).items():
-      excess.setdefault(name, []).extend(gaps)
+    for name, cells in probe_table.asked(folder).items():
+      asked.setdefault(name, []).extend(cells)
   return Law(
     form=chosen['form'],
     at=at,
@@ -98,7 +98,7 @@ def law(studies: Sequence[Study], folders: Sequence[str] = ()) -> Law:
     learned=learned,
     seen=_seen(studies, fixed),
     errors=left_out.errors(fixed, fitted(form)),
-    gap=reach.fit(excess),
+    gap=reach.fit(asked),
     about=dict(
       meaning=form.meaning,
       forms=compared,

@@ -1,5 +1,8 @@
 """A law as tables for people: what it was fitted on, and what it misses."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from extrapolation.output import table
 from extrapolation.prediction.law import Law
 from extrapolation.prediction.text import error, formula, percent
@@ -8,6 +11,7 @@ RESIDUALS = (
   'study', 'encoding', 'length', 'far_mass', 'measured', 'predicted', 'residual'
 )  # fmt: skip
 MOST_ROWS = 10
+MOST_NAMES = 4  # of what is left out for one reason
 
 
 def law(of: Law) -> str:
@@ -47,12 +51,9 @@ def law(of: Law) -> str:
     'learned weights, from initial values: half-width x '
     f'{of.learned_factor:.2g} ({", ".join(of.learned) or "assumed"})',
     *(error(kind, one) for kind, one in of.errors.items()),
-    f'reach: {of.gap.source}',
-    *(
-      f'{one["study"]}, left out: {name}: {why}'
-      for one in about['studies']
-      for name, why in one['left_out'].items()
-    ),
+    f'reach: a gap of {of.gap.shift:+.2g} nats beyond what training taught, '
+    f'{of.gap.ends} ({of.gap.source})',
+    *(line for one in about['studies'] for line in _left_out(one)),
   ]
   return '\n'.join([
     table.text(studies, studies[0]),
@@ -67,3 +68,14 @@ def law(of: Law) -> str:
     '',
     table.text(rows[:MOST_ROWS], RESIDUALS),
   ])  # fmt: skip
+
+
+def _left_out(study: Mapping[str, Any]) -> Iterator[str]:
+  """A line for every reason: of which, or of how many, if they are many."""
+  by_why: dict[str, list[str]] = {}
+  for name, why in study['left_out'].items():
+    by_why.setdefault(why, []).append(name)
+  for why, names in by_why.items():
+    first = ', '.join(names[:MOST_NAMES])
+    rest = f' and {len(names) - MOST_NAMES} more' * (len(names) > MOST_NAMES)
+    yield f'{study["study"]}, left out: {first}{rest}: {why}'

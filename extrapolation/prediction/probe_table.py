@@ -1,39 +1,21 @@
-"""What probes measured: the reach at 50 % of each encoding and length."""
+"""What probes measured: which needles beyond the training length are kept."""
 
-import logging
 import pathlib
 import statistics
-from collections.abc import Sequence
 
 from extrapolation.output import table
-from extrapolation.prediction import reach, study, weights
+from extrapolation.prediction import reach, study
+from extrapolation.prediction.reach import Asked
 
-log = logging.getLogger(__name__)
-
-TABLE = 'probe-reach.csv'  # of a sweep's report
-NEEDED = ('encoding', 'length', 'reach', 'farthest')
-
-
-def reaches(rows: Sequence[dict]) -> dict[tuple[str, int], int]:
-  """{(encoding, length): measured reach in tokens, median over seeds}.
-
-  A length at which no distance is reached, or the farthest is, bounds no reach
-  and is left out; so is what a window hid.
-  """
-  seeds: dict[tuple[str, int], list[dict]] = {}
-  for row in rows:
-    if row.get('window', 'full') == 'full':
-      seeds.setdefault((row['encoding'], row['length']), []).append(row)
-  out = {}
-  for key, of in seeds.items():
-    reach = int(statistics.median(row['reach'] for row in of))
-    if 0 < reach < max(row['farthest'] for row in of):
-      out[key] = reach
-  return out
+TABLE = 'probe.csv'  # of a sweep's report
+NEEDED = 'encoding', 'length', 'distance', 'accuracy', 'chance'
 
 
-def excess(folder: str) -> dict[str, list[float]]:
-  """By encoding, gaps in nats beyond those that training had to teach.
+def asked(folder: str) -> dict[str, list[Asked]]:
+  """By encoding without learned weights, its cells beyond the training length.
+
+  One is kept if accuracy, median over seeds, is halfway between a guess and 1.
+  What a window hid is left out, and encodings whose weights are no formula.
 
   Args:
     folder: of a study; one without a table of probes has none.
@@ -49,15 +31,24 @@ def excess(folder: str) -> dict[str, list[float]]:
     raise ValueError(
       f'{path} is no table of probes: it lacks {", ".join(lacks)}'
     )
-  e, out = study.config_of(folder), {}
-  known: dict[str, weights.Weights] = {}
-  for (label, n), t in reaches(rows).items():
-    if label not in known:
-      longest = max(row['length'] for row in rows if row['encoding'] == label)
-      known[label] = study.weights_of(label, e.model, max(longest, e.train.T))
-    of = known[label]
-    if of.why or n <= e.train.T or t >= n:
+  e = study.config_of(folder)
+  seeds: dict[str, dict[tuple[int, int], list[float]]] = {}
+  for row in rows:
+    if row['length'] > e.train.T and row.get('window', 'full') == 'full':
+      half = (1 + row['chance']) / 2
+      of = seeds.setdefault(row['encoding'], {})
+      cell = row['length'], row['distance']
+      of.setdefault(cell, []).append(row['accuracy'] - half)
+  out = {}
+  for label, of in seeds.items():
+    longest = max(n for n, _ in of)
+    known = study.weights_of(label, e.model, longest)
+    if known.why or known.learned:
       continue
-    gap = reach.implied(of.heads, n, t) - reach.taught(of, e.train.T)
-    out.setdefault(label, []).append(gap)
+    taught = reach.taught(known, e.train.T)
+    needed = {n: reach.needed(known.heads, n) for n, _ in of}
+    out[label] = [
+      Asked(float(needed[n][t]) - taught, statistics.median(over) >= 0)
+      for (n, t), over in of.items()
+    ]
   return out

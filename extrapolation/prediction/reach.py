@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from extrapolation.prediction.conformal import interval
 from extrapolation.prediction.weights import Head, Weights
@@ -28,17 +28,32 @@ class Gap:
 
   Attributes:
     shift: the middle.
-    less, more: the ends of the interval, from the middle.
+    less, more: the ends of the interval, from the middle; None for no end.
     source: where these numbers are from.
   """
 
   shift: float = 0.0
-  less: float = HALF
-  more: float = HALF
+  less: float | None = HALF
+  more: float | None = HALF
   source: str = (
     'assumed, half a nat less or more: a fit takes probe tables of '
     f'{ENOUGH} encodings'
   )
+
+  def around(self, taught: float) -> tuple[float, float, float]:
+    """Middle and ends in nats, of a model that was taught so many."""
+    less, more = (np.inf if x is None else x for x in (self.less, self.more))
+    middle = taught + self.shift
+    return middle, middle - less, middle + more
+
+  @property
+  def ends(self) -> str:
+    """The interval in words."""
+    if self.less is not None and self.less == self.more:
+      return f'{self.less:.2g} nats less and more'
+    less, more = self.less, self.more
+    low = 'no lower end' if less is None else f'{less:.2g} nats less'
+    return f'{low}, {"no upper end" if more is None else f"{more:.2g} more"}'
 
 
 class Reach(NamedTuple):
@@ -72,9 +87,9 @@ def at(
   `heads` are those that answer, if other than were trained: through a window.
   """
   costs = [head.cost(n) for head in heads or of.heads]
-  middle = taught(of, L) + gap.shift
-  nats = middle, middle - gap.less, middle + gap.more
-  return Reach(*(max(_largest(c <= g) for c in costs) for g in nats))
+  nats = gap.around(taught(of, L))
+  seen = [np.where(np.isfinite(c), c, np.nan) for c in costs]
+  return Reach(*(max(_largest(c <= g) for c in seen) for g in nats))
 
 
 def _largest(which: Bool[np.ndarray, ' d']) -> int:
@@ -83,28 +98,73 @@ def _largest(which: Bool[np.ndarray, ' d']) -> int:
   return int(chosen[-1]) if len(chosen) else 0
 
 
-def implied(heads: Sequence[Head], n: int, reach: int) -> float:
-  """The gap in nats that a measured reach at length n needs."""
-  return float(min(head.cost(n)[reach] for head in heads))
+def needed(heads: Sequence[Head], n: int) -> Float[np.ndarray, ' n']:
+  """Delta_n(t) in nats, t = 0 .. n - 1, of the head where it costs least."""
+  return np.min([head.cost(n) for head in heads], axis=0)
 
 
-def fit(excess: Mapping[str, Sequence[float]]) -> Gap:
+class Asked(NamedTuple):
+  """A cell of a probe.
+
+  Attributes:
+    nats: of the gap that it needs, what training had not to teach.
+    kept: whether the needle was answered.
+  """
+
+  nats: float
+  kept: bool
+
+
+def thresholds(asked: Mapping[str, Sequence[Asked]]) -> tuple[float, float]:
+  """The ends of all gaps that judge cells best, encodings counted alike.
+
+  A gap g says that cells of at most g nats are kept, others lost. None of a
+  lost needle bounds it from below alone, and its upper end is infinite.
+  """
+  every = [(c, 1 / len(of)) for of in asked.values() for c in of]
+  nats = np.array([c.nats for c, _ in every])
+  edges = np.unique(nats)
+  # In units of one encoding; below the least cell, all are said to be lost.
+  gain = [(1 if c.kept else -1) * share for c, share in every]
+  steps = [np.sum(gain, where=nats == edge) for edge in edges]
+  right = np.cumsum([0.0, *steps])
+  (best,) = np.nonzero(right >= right.max() - 1e-9)
+  ends = np.array([-np.inf, *edges, np.inf])
+  return float(ends[best[0]]), float(ends[best[-1] + 1])
+
+
+def fit(asked: Mapping[str, Sequence[Asked]]) -> Gap:
   """The gap from what probes measured.
 
+  It is between the thresholds of all cells, in the middle where both are known.
+  The interval is jackknife+ over encodings, where one is missed by how far its
+  own thresholds are from those of the others: what cells do not tell apart is
+  within it, and a side on which most encodings lost nothing has no end.
+
   Args:
-    excess: by encoding, the gaps that its measured reach implied, each less
-      what training had to teach, in nats; one per length.
+    asked: by encoding, cells beyond the training length.
   """
-  if len(excess) < ENOUGH:
+  if len(asked) < ENOUGH:
     return Gap()
-  values = np.array([float(np.median(x)) for x in excess.values()])
-  without = [np.median(np.delete(values, i)) for i in range(len(values))]
-  missed = np.abs(values - without)
-  shift = float(np.median(values))
-  low, high = interval(np.array(without), missed, LEVEL)
+  names = list(asked)
+  own = np.array([thresholds({name: asked[name]}) for name in names])
+  without = np.array([
+    thresholds({k: v for k, v in asked.items() if k != name}) for name in names
+  ])  # fmt: skip
+  missed = np.maximum(own[:, 0] - without[:, 1], without[:, 0] - own[:, 1])
+  missed = np.maximum(missed, 0.0)
+  low, high = thresholds(asked)
+  least, _ = interval(without[:, 0], missed, LEVEL)
+  _, most = interval(without[:, 1], missed, LEVEL)
+  shift = (low + high) / 2 if np.isfinite(high) else low
+  if not np.isfinite(shift):
+    raise ValueError(
+      f'probes of {len(asked)} encodings kept no needle beyond the training '
+      'length: no gap can be fitted; train for longer'
+    )
   return Gap(
     shift,
-    max(shift - low, 0.0),
-    max(high - shift, 0.0),
-    f'fitted on probes of {len(values)} encodings',
+    max(shift - least, 0.0) if np.isfinite(least) else None,
+    max(most - shift, 0.0) if np.isfinite(most) else None,
+    f'fitted on probes of {len(asked)} encodings',
   )

@@ -74,13 +74,13 @@ def sizes(e: config.Experiment) -> dict[str, int]:
 
 
 def recorded() -> list[str]:
-  """The studies of this checkout: folders of results/ with a config alike.
+  """The studies of this checkout: folders in results/ that have a config.
 
   Raises:
     ValueError: there is none, as in an installed package.
   """
   root = pathlib.Path(__file__).parents[2] / 'results'
-  folders = sorted(str(path.parent) for path in root.glob(f'*/{TABLE}'))
+  folders = sorted(str(path.parent) for path in root.glob(f'**/{TABLE}'))
   if not (out := [folder for folder in folders if _has_config(folder)]):
     raise ValueError(
       f'no recorded studies in {root}; give --studies=DIR,.. of finished sweeps'
@@ -91,18 +91,23 @@ def recorded() -> list[str]:
 def read_all(folders: Sequence[str]) -> list[Study]:
   """The studies in folders; a run that is in several counts in the first.
 
+  The id of a run says nothing of its text: one of another corpus is another.
+
   Raises:
     ValueError: as `read`.
   """
-  out, known = [], {}
+  out: list[Study] = []
+  known: dict[tuple[str, str], str] = {}
   for folder in folders:
     one = read(folder)
-    again = {x.run: known[x.run] for x in one.outcomes if x.run in known}
+    in_ = {x.run: known.get((x.run, x.corpus), '') for x in one.outcomes}
     left_out = one.left_out | {
-      f'run {run}': f'it is in {study}, too' for run, study in again.items()
+      f'run {run}': f'it is in {study}, too'
+      for run, study in in_.items()
+      if study
     }
-    rest = [x for x in one.outcomes if x.run not in known]
-    known |= {x.run: one.name for x in rest if x.run}
+    rest = [x for x in one.outcomes if not in_[x.run]]
+    known |= {(x.run, x.corpus): one.name for x in rest if x.run}
     out.append(dataclasses.replace(one, outcomes=rest, left_out=left_out))
   return out
 

@@ -8,6 +8,7 @@ from typing import Any
 from extrapolation.output import table
 from extrapolation.prediction.form import FORMS
 from extrapolation.prediction.predicted import AtLength, Predicted
+from extrapolation.prediction.reach import Gap
 from extrapolation.prediction.record import Record
 
 MOST = 4  # lengths in a table; all are in prediction.json
@@ -88,15 +89,14 @@ def _caption(of: Record, shown: Sequence[int]) -> list[str]:
   text = any(one.has_ratio for one in of.predicted)
   at = L if len(trained) > 1 else f'{L} tokens'
   errors = '; '.join(map(error, law['errors'], law['errors'].values()))
-  gap = law['gap']
-  more = f' {gap["shift"]:+.2g} nats' if gap['shift'] else ''
+  gap = Gap(**law['gap'])
+  more = f' {gap.shift:+.2g} nats' if gap.shift else ''
   lines = [
     f'far mass: share of the weights beyond {at}, mean over heads '
     f'and over the positions of a window of {shown[-1]:,}, from the formula.',
     f'reach: distance in tokens, in a window of {shown[-1]:,}, at which a '
     'needle still holds half of attention, with the logit gap that training '
-    f'must have taught{more}; [..]: {gap["less"]:.2g} nats less, '
-    f'{gap["more"]:.2g} more ({gap["source"]}).',
+    f'must have taught{more}; [..]: {gap.ends} ({gap.source}).',
   ]
   if text:
     lines[1:1] = [

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from extrapolation.output import figure
-from extrapolation.prediction.reach import HALF
 from extrapolation.probe import reach, text
 
 SLICES = 7  # lines of a slice
@@ -135,7 +134,7 @@ def _reach(ax: Axes, reaches: Sequence[dict]) -> None:
     )
     ax.fill_between(x, low, high, color='C1', alpha=0.2, lw=0)
     ax.plot(x, [r['predicted'] for r in judged], 's--', color='C1', ms=4,
-            label=f'predicted, {HALF:g} nats less and more')  # fmt: skip
+            label='predicted, with its interval')  # fmt: skip
   y = np.array([row['reach'] for row in reaches])
   ends = [[row[k] for row in reaches] for k in ('low', 'high')]
   # A resolved interval holds the value; one of a gap may not.

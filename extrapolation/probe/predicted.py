@@ -15,6 +15,7 @@ from extrapolation.theory import TheoryError, subjects
 from extrapolation.theory.expression.graph import Node
 
 ENDS = 'predicted', 'predicted_low', 'predicted_high'
+GAP = 'gap', 'gap_low', 'gap_high'  # nats; None for no end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,24 +87,30 @@ def costs(
 
 
 def reaches(
-  of: Known, windows: Mapping[int, Sequence[int] | None], T: int
+  of: Known,
+  windows: Mapping[int, Sequence[int] | None],
+  T: int,
+  gap: reach.Gap,
 ) -> dict[int, dict]:
   """By length, the reach that is predicted of a training length T.
 
   That of half of the attention, in the best head, for the gap in nats that
-  training had to teach, and for half a nat less and more; no number where
-  theory does not judge, and `why`. What a window hides is not reached, and what
-  it leaves is diluted by the keys in it alone.
+  training had to teach and what models have beyond it; no number where theory
+  does not judge, and `why`. What a window hides is not reached, and what it
+  leaves is diluted by the keys in it alone.
 
   Args:
     windows: of each length, the keys that each head sees; None is all.
+    gap: of a law.
   """
   if why := of.weights.why:
-    none = dict.fromkeys((*ENDS, 'gap'))
+    none = dict.fromkeys((*ENDS, *GAP))
     return {n: {**none, 'why': why} for n in windows}
-  assumed, out = reach.Gap(), {}
-  gap = reach.taught(of.weights, T) + assumed.shift
+  ends = gap.around(reach.taught(of.weights, T))
+  nats = (x if np.isfinite(x) else None for x in ends)
+  shown = dict(zip(GAP, nats, strict=True))
+  out = {}
   for n, keys in windows.items():
-    said = reach.at(of.weights, n, T, assumed, of.through(keys))
-    out[n] = dict(zip(ENDS, said, strict=True), gap=gap, why='')
+    said = reach.at(of.weights, n, T, gap, of.through(keys))
+    out[n] = dict(zip(ENDS, said, strict=True)) | shown | dict(why='')
   return out

@@ -13,6 +13,7 @@ from extrapolation.evaluation import window_certificate
 from extrapolation.evaluation.window_certificate import Windows
 from extrapolation.output import progress
 from extrapolation.parallel import mesh, preemption
+from extrapolation.prediction import law
 from extrapolation.probe import answers, forward, predicted
 from extrapolation.probe.grid import Grid, Settings
 from extrapolation.rpe import check
@@ -141,7 +142,7 @@ def measure(
         row |= dict(cost=None if cost is None else float(cost[d]))
         rows.append(row | where)
   loop.close()
-  return Study(rows, predicted.reaches(known, keys, T), keys)
+  return Study(rows, predicted.reaches(known, keys, T, law.read().gap), keys)
 
 
 def _windows(

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from extrapolation.output import table
-from extrapolation.prediction.reach import HALF
 from extrapolation.probe import reach
 
 
@@ -44,8 +43,9 @@ def reaches(rows: Sequence[dict]) -> str:
   ]
   first = rows[0]
   said = first['why'] or (
-    f'where half of the attention is on the needle, for a gap of '
-    f'{first["gap"]:.2f} nats, {HALF:g} less and more'
+    'where half of the attention is on the needle, for a gap of '
+    f'{first["gap"]:.2f} nats [{nats(first["gap_low"])}..'
+    f'{nats(first["gap_high"])}]'
   )
   caption = (
     'reach at 50 %: the largest distance with accuracy '
@@ -65,6 +65,11 @@ def conditions(row: dict) -> str:
   n, spec = row['examples'], row.get('window', 'full')
   per_cell = f'{n} needle{"" if n == 1 else "s"} per cell'
   return per_cell if spec == 'full' else f'{per_cell}, window {spec}'
+
+
+def nats(x: float | str | None) -> str:
+  """An end of an interval; nothing where it has none."""
+  return f'{x:.2f}' if isinstance(x, float) else ''
 
 
 def span(value: int | str | None, low: int | None, high: int | None) -> str:

@@ -68,7 +68,7 @@ def test_bounds_are_attained_where_theory_says_so():
   np.testing.assert_allclose(osc, 2 * z, rtol=1e-6)
   np.testing.assert_allclose(m, z, rtol=1e-6)
   e = np.exp(np.asarray(bias, float))
-  tail = np.asarray([row[w:].sum() for row, w in zip(e, windows)])
+  tail = np.asarray([row[w:].sum() for row, w in zip(e, windows, strict=True)])
   near = e.sum(-1) - tail
   share = tail * np.exp(z) / (tail * np.exp(z) + near * np.exp(-z))
   before = window_bound.dropped(np.log(tail), np.log(near), osc)

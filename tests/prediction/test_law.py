@@ -83,12 +83,12 @@ def test_the_packaged_law_is_of_the_studies_in_results():
   """Fit it anew when one of them changes: predict --fit --out=results/law."""
   known = laws.read()
   assert known.path == str(ROOT / 'results' / 'law' / 'law.json')
-  names = [pathlib.Path(folder).name for folder in study.recorded()]
-  assert [one['study'] for one in known.about['studies']] == names
-  for one in known.about['studies']:
-    table = ROOT / 'results' / one['study'] / 'sweep.csv'
+  folders = [pathlib.Path(folder) for folder in study.recorded()]
+  for one, folder in zip(known.about['studies'], folders, strict=True):
+    assert one['study'] == folder.name
+    table = folder / 'sweep.csv'
     assert hashlib.sha256(table.read_bytes()).hexdigest() == one['sha256']
-    assert one['seeds'] and one['encodings'] and one['corpus']
+    assert one['corpus'] and bool(one['seeds']) == bool(one['encodings'])
   assert known.about['time'] and known.about['residuals']
   assert set(known.errors) == {'encoding', 'corpus', 'size'}
   assert json.loads(json.dumps(known.to_dict()))['at'] == list(known.at)

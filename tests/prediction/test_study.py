@@ -1,11 +1,13 @@
 """Recorded studies: what is read of them, and what is no study."""
 
 import math
+import pathlib
 import shutil
 
 import pytest
 
-from extrapolation.output import table
+from extrapolation import config
+from extrapolation.output import signed, table
 from extrapolation.prediction import fit, study
 from extrapolation.prediction.outcome import Outcome
 
@@ -57,6 +59,18 @@ def test_a_run_in_two_studies_counts_once(tmp_path):
   assert second.left_out == {'run abc': 'it is in demo, too'}
   with pytest.raises(ValueError, match='a law takes 4 encodings'):
     fit.law([first, second], folders)
+
+
+def test_runs_of_two_corpora_are_two_runs(tmp_path):
+  """An id of a run is of its config, wherever its text was."""
+  rows = curve('none', 10.0, 11.0, run='abc')
+  folders = [write(tmp_path / x / 'demo', rows) for x in 'ab']
+  for folder, corpus in zip(folders, ('books', 'code'), strict=True):
+    e = config.load('demo', {'data.source': f'files:{corpus}/*.txt'})
+    signed.write(pathlib.Path(folder) / 'sweep.json', e.to_dict())
+  first, second = study.read_all(folders)
+  assert len(first.outcomes) == len(second.outcomes) == 1
+  assert {**first.left_out, **second.left_out} == {}
 
 
 def test_a_perplexity_that_is_not_finite_is_named(tmp_path, capsys):

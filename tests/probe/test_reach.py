@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from extrapolation import config, model
+from extrapolation.prediction.reach import Gap
 from extrapolation.probe import predicted, ranks, reach
 from extrapolation.receptive_field import rank_agreement
 
@@ -76,7 +77,7 @@ def test_predicted_reach_is_that_of_a_plain_loop(name, slopes):
   params = zeros(m)
   known = predicted.read(m, params, max(lengths))
   gap = cost(slopes, T, T - 1)
-  said = predicted.reaches(known, dict.fromkeys(lengths), T)
+  said = predicted.reaches(known, dict.fromkeys(lengths), T, Gap())
   for n in lengths:
     costs = [cost(slopes, n, t) for t in range(n)]
     np.testing.assert_allclose(predicted.costs(known, n), costs, rtol=1e-9)
@@ -92,7 +93,7 @@ def test_predicted_reach_behind_a_window_is_that_of_a_plain_loop(keys):
   m = model.make(9, config.Model(rpe='alibi', N=2, D=8, H=2, F=8))
   known = predicted.read(m, zeros(m), max(lengths))
   gap = cost(slopes, T, T - 1)
-  said = predicted.reaches(known, dict.fromkeys(lengths, keys), T)
+  said = predicted.reaches(known, dict.fromkeys(lengths, keys), T, Gap())
   for n in lengths:
     seen = [min(n, w) for w in keys]
     costs = [
@@ -128,7 +129,7 @@ def test_what_weights_do_not_decide_is_not_judged(name):
   known = predicted.read(m, zeros(m), 16)
   assert known.weights.why.startswith('not judged: order enters through ')
   assert predicted.costs(known, 16) is None
-  assert predicted.reaches(known, {16: None}, 8)[16]['predicted'] is None
+  assert predicted.reaches(known, {16: None}, 8, Gap())[16]['predicted'] is None
 
 
 def run(name, accuracy, said, n=64):
