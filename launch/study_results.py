@@ -4,13 +4,13 @@
   python launch/study_results.py --workdir=runs/study --out=results/study \
     --page=results/STUDY.md
 
-Writes into --out perplexity.csv and reach.csv, a row per run and length,
-needles.csv, a row per run and cell of its probe, and a figure per question; and
-prints, in Markdown, the table of each question with what it is judged by.
---page puts them in a page as well, between the lines `<!-- table: a -->` and
-`<!-- end -->`. --far is a table of `extrapolation.probe` that asked the runs of
-question b in a longer window. Nothing is trained; what has no finished run is
-left out.
+Writes into --out a figure per question and a folder per sweep: its config,
+sweep.csv, a row per run and length, probe.csv, a row per run and cell of its
+probe, probe-reach.csv; `extrapolation.predict --fit` reads these. Prints, in
+Markdown, the table of each question with what it is judged by. --page puts them
+in a page as well, between the lines `<!-- table: a -->` and `<!-- end -->`.
+--far adds tables of `extrapolation.probe` that asked runs of question b in
+longer windows. Nothing is trained; what has no finished run is left out.
 """
 
 import pathlib
@@ -27,35 +27,14 @@ from launch.studies import (  # noqa: E402
   figures,
   probe_answers,
   probe_figures,
+  recorded,
   sweeps,
   text_answers,
 )
 from launch.studies.sweeps import Sweep  # noqa: E402
 from launch.studies.text_answers import Answer  # noqa: E402
 
-# Columns that say the same in every row, or what is in others.
-DROPPED = (
-  'source', 'split', 'protocol', 'crosses_documents', 'within_documents',
-  'bytes', 'window', 'window_error', 'window_error_mean', 'seconds', 'targets',
-)  # fmt: skip
-
-
-def tables(out: pathlib.Path, read: Sequence[Sweep]) -> Iterator[pathlib.Path]:
-  """Writes all rows of all runs; yields what it wrote."""
-  for name, of in (
-    ('perplexity.csv', 'rows'), ('reach.csv', 'reaches'),
-    ('needles.csv', 'cells'),
-  ):  # fmt: skip
-    rows = [
-      dict(question=s.question, corpus=s.corpus)
-      | {k: v for k, v in row.items() if k not in DROPPED}
-      for s in read
-      for run in s.finished
-      for row in getattr(run, of)
-    ]
-    if rows:
-      table.write(out / name, rows)
-      yield out / name
+RETRIEVAL = 'retrieval'  # the question that is answered by needles
 
 
 def answers(
@@ -67,12 +46,15 @@ def answers(
   if of := get('far_mass'):
     figures.far_mass(out / 'a-far_mass.png', of)
     yield 'a', text_answers.far_mass(of)
-  if of := get('retrieval'):
+  if of := get(RETRIEVAL):
     probe_figures.retrieval(out / 'b-retrieval.png', of[0])
     yield 'b', probe_answers.retrieval(of)
     longest = probe_answers.lengths(of[0])[-1]
     yield 'b, reach', probe_answers.reaches(of[0], longest)
-  if (text := get('both')) and (needles := get('retrieval')):
+    if cells := recorded.beyond(out, of[0]):
+      probe_figures.costs(out / 'b-costs.png', cells)
+      yield 'b, far', probe_answers.costs(cells)
+  if (text := get('both')) and (needles := get(RETRIEVAL)):
     probe_figures.both(out / 'c-both.png', text[0], needles[0])
     yield 'c', probe_answers.both(text[0], needles[0])
   if of := get('settings'):
@@ -133,7 +115,8 @@ def main(argv: list[str]) -> None:
   add = parser.add_argument
   add('--workdir', type=paths.path, required=True, metavar='DIR')
   add('--out', type=paths.path, required=True, metavar='DIR')
-  add('--far', type=paths.path, metavar='FILE.csv', help='of longer windows')
+  add('--far', type=paths.several, metavar='FILE.csv,..',
+      help='cells of longer windows')  # fmt: skip
   add('--page', type=paths.path, metavar='FILE', help='to put tables in')
   args = parser.parse_args(argv)
   out, page = pathlib.Path(args.out), ''
@@ -141,15 +124,13 @@ def main(argv: list[str]) -> None:
     page = pathlib.Path(args.page).read_text()
   read = [s for s in sweeps.read(pathlib.Path(args.workdir)) if s.finished]
   out.mkdir(parents=True, exist_ok=True)
-  wrote = list(tables(out, read))
+  far = [row for path in args.far or () for row in table.read(path)]
+  wrote: list[pathlib.Path] = []
   by_question: dict[str, list[Sweep]] = {}
   for s in read:
     by_question.setdefault(s.question, []).append(s)
+    wrote += recorded.write(out, s, far if s.question == RETRIEVAL else ())
   answered = list(answers(out, by_question))
-  if args.far:
-    cells = table.read(args.far)
-    probe_figures.costs(out / 'b-costs.png', cells)
-    answered.append(('b, far', probe_answers.costs(cells)))
   for title, (rows, said) in answered:
     text = '\n'.join([markdown(rows), '', *(f'* {line}' for line in said)])
     print(f'\n## {title}\n\n{text.strip()}')

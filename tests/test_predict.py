@@ -31,11 +31,13 @@ def test_it_prints_every_number_with_its_unit_and_meaning(tmp_path, capsys):
     'encoding', 'far mass', 'ppl ratio 128', 'ppl ratio 256',
     'reach (tokens)', 'attention',
   ]  # fmt: skip
+  errors, gap = laws.read().errors, laws.read().gap
   for said in (
     '90 % interval by jackknife+',
     'tokens over that at 64',
-    'one encoding left out, of 10: median',
-    'one corpus left out, of 2: median',
+    f'one encoding left out, of {errors["encoding"]["groups"]}: median',
+    f'one corpus left out, of {errors["corpus"]["groups"]}: median',
+    f'must have taught {gap.shift:+.2g} nats; [..]: {gap.ends} (fitted',
     'half-widths for learned weights, from initial values (kerple_log)',
     'order enters through heat',
     f'law: {laws.default()}',

@@ -8,7 +8,14 @@ import pytest
 
 from configs.study import matched, retrieval
 from extrapolation import config
-from extrapolation.prediction import AtLength, Predicted, Record
+from extrapolation.output import table
+from extrapolation.prediction import (
+  AtLength,
+  Predicted,
+  Record,
+  probe_table,
+  study,
+)
 from extrapolation.report.summary import Run
 from extrapolation.runs import identity
 from launch import study_results
@@ -16,6 +23,7 @@ from launch.studies import (
   figures,
   probe_answers,
   probe_figures,
+  recorded,
   sweeps,
   text_answers,
 )
@@ -33,7 +41,7 @@ def experiment(rpe: str) -> config.Experiment:
 def run(rpe: str, ratio: float, seed: int = 0, **kw) -> Run:
   e = dataclasses.replace(experiment(rpe), seed=seed)
   rows = [
-    dict(rpe=rpe, length=n, ppl=p, train_length=L)
+    dict(rpe=rpe, seed=seed, length=n, ppl=p, train_length=L)
     for n, p in ((L, 5.0), (N, 5.0 * ratio))
   ]
   return Run(f'{rpe}-s{seed}', '', e, 'finished', rows, [], **kw)
@@ -142,19 +150,56 @@ def test_accuracy_is_counted_by_cost(tmp_path):
       ('rotary', 1, 0.1, ''), ('rotary', 9, 0.0, ''),
     )
   ]  # fmt: skip
-  table, said = probe_answers.costs(rows)
-  assert table[0] == {
+  shown, said = probe_answers.costs(rows)
+  assert shown[0] == {
     'encoding': '`alibi`',
     '1': '0.75 (2.0)',
     '9': '0.20 (30.0)',
   }
-  assert table[1]['9'] == '0.00'
+  assert shown[1]['9'] == '0.00'
   assert said == [
     'cost 0 to 9 nats: accuracy 0.75, 2 cells',
     'cost 20 to 99 nats: accuracy 0.20, 1 cells',
   ]
   probe_figures.costs(tmp_path / 'b.png', rows)
   assert (tmp_path / 'b.png').stat().st_size > 1000
+
+
+def test_a_sweep_becomes_a_study_that_a_law_reads(tmp_path):
+  s = sweep(
+    dict(alibi=[1.1, 1.2], none=[1.3, 1.4]),
+    {},
+    {
+      x: cells({(N, t): 1.0 for t in (1, N - 1)}, 1.0)
+      for x in ('alibi', 'none')
+    },
+  )
+  where = dict(run='r', step=300, examples=32, example_seed=0, chance=0.5)
+  for one in s.runs:
+    where['run'] = one.name
+    for row in one.cells:
+      row |= where | dict(encoding=one.label, window='full')
+  s = s._replace(question='retrieval')
+  longer = dict(s.runs[0].cells[0], length=4 * N, accuracy=0.0)
+  wrote = list(recorded.write(tmp_path, s, [longer]))
+  assert {path.name for path in wrote} == {'sweep.csv', 'probe.csv'}
+  folder = tmp_path / 'retrieval-books'
+  read = study.read(str(folder))
+  assert read.e.data.source == 'files:DIR/books/*.txt.xz'
+  assert [round(math.exp(x.nats), 3) for x in read.outcomes] == [
+    1.1, 1.2, 1.3, 1.4,
+  ]  # fmt: skip
+  assert recorded.beyond(tmp_path, s) == [
+    {k: v for k, v in longer.items() if k != 'window'}
+  ]
+  # What no run has stays; what runs have anew is replaced.
+  s.runs[1].cells[0]['accuracy'] = 0.25
+  list(recorded.write(tmp_path, s))
+  rows = table.read(folder / 'probe.csv')
+  assert len(rows) == 9
+  assert sorted(row['accuracy'] for row in rows)[:2] == [0.0, 0.25]
+  asked = probe_table.asked(str(folder))
+  assert {name: len(of) for name, of in asked.items()} == dict(alibi=3, none=2)
 
 
 def test_good_at_both_takes_both():

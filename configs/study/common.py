@@ -49,9 +49,13 @@ ENCODINGS = (
 
 def text(c: ConfigDict, corpus: str) -> None:
   """Reads a corpus: its folder, or '' for the packaged books."""
-  folder = pathlib.Path(corpus)
-  source = f'files:{folder}/*.txt.xz' if corpus else 'sample'
-  c.data.update(source=source, separator=CORPORA.get(folder.name, ''))
+  name = pathlib.Path(corpus).name
+  c.data.update(source=source(corpus), separator=CORPORA.get(name, ''))
+
+
+def source(corpus: str) -> str:
+  """The same as a source of data."""
+  return f'files:{pathlib.Path(corpus)}/*.txt.xz' if corpus else 'sample'
 
 
 def long_text(corpus: str) -> ConfigDict:

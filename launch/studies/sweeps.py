@@ -26,6 +26,11 @@ class Sweep(NamedTuple):
   made: Record
 
   @property
+  def name(self) -> str:
+    """Of its folder."""
+    return '-'.join(filter(None, (self.question, self.corpus)))
+
+  @property
   def finished(self) -> list[Run]:
     return [run for run in self.runs if run.rows]
 
