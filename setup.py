@@ -50,7 +50,7 @@ class Build(build_py):
     super().run()
     if not self.editable_mode:
       copy_configs(pathlib.Path(self.build_lib, NAME))
-      copy_law(pathlib.Path(self.build_lib, NAME, 'prediction'))
+      copy_law(pathlib.Path(self.build_lib, NAME, 'predict'))
       write_commit(self.build_lib)
 
 

@@ -19,7 +19,7 @@ from extrapolation import cli, config, evaluate, probe, report, rpe, train
 from extrapolation.cli import allocator, compilation_cache, paths, values
 from extrapolation.output import exit_codes
 from extrapolation.parallel import preemption
-from extrapolation.prediction import registration
+from extrapolation.predict import registration
 from extrapolation.runs import leases, sweep_grid, worker_pool
 from extrapolation.runs.sweep_worker import Worker
 

@@ -68,7 +68,7 @@ for env in {envs!r}:
 TOLD = """
 import json
 from extrapolation import config, runs
-from extrapolation.prediction import law
+from extrapolation.predict import law
 for name in {names}: config.load(name)
 read = law.read()
 print(json.dumps(dict(
@@ -117,10 +117,10 @@ def test_configs_are_installed_and_found_by_name(told):
 
 def test_the_law_is_installed(told, sites, checkout):
   code = (
-    'from extrapolation.prediction import law; read = law.read(); '
+    'from extrapolation.predict import law; read = law.read(); '
     'print(read.path, read.digest)'
   )
-  want = sites[1] / 'extrapolation' / 'prediction' / 'law.json'
+  want = sites[1] / 'extrapolation' / 'predict' / 'law.json'
   there = checkout / 'results' / 'law' / 'law.json'
   path, digest = told['law']
   assert path == str(want)

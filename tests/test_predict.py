@@ -7,13 +7,14 @@ import re
 import pytest
 from scipy import stats
 
-from extrapolation import config, predict, report, sweep
+from extrapolation import config, report, sweep
 from extrapolation.output import signed
-from extrapolation.prediction import law as laws
-from extrapolation.prediction import record, registration
+from extrapolation.predict import __main__ as predict
+from extrapolation.predict import law as laws
+from extrapolation.predict import record, registration
 from extrapolation.report import scored
 from extrapolation.runs import sweep_grid
-from tests.prediction.test_study import curve, write
+from tests.predict.test_study import curve, write
 from tests.test_report import RATIOS, Page, make
 
 SMALL = [

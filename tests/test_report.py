@@ -11,7 +11,7 @@ import pytest
 
 from extrapolation import config, report, rpe
 from extrapolation.output import files, signed, table
-from extrapolation.prediction import record, registration
+from extrapolation.predict import record, registration
 from extrapolation.report import __main__ as command
 from extrapolation.report import page as pages
 from extrapolation.report import theory_vs_measured

@@ -12,7 +12,7 @@ import pytest
 from configs.study import common, matched, one_head
 from extrapolation import config, probe, rpe, train
 from extrapolation.output import exit_codes
-from extrapolation.prediction import weights
+from extrapolation.predict import weights
 from extrapolation.runs import sweep_grid
 from launch import study
 

@@ -9,7 +9,7 @@ import pytest
 from configs.study import matched, retrieval
 from extrapolation import config
 from extrapolation.output import table
-from extrapolation.prediction import (
+from extrapolation.predict import (
   AtLength,
   Predicted,
   Record,

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the same code as `python -m` runs there
 
 from extrapolation import rpe  # noqa: E402
-from extrapolation.prediction import weights  # noqa: E402
+from extrapolation.predict import weights  # noqa: E402
 
 H, L, N = 4, 512, 9216
 # In order of decay, the slowest first; exponents between which roots are.

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from extrapolation.model import Model
-from extrapolation.prediction import reach, weights
-from extrapolation.prediction.weights import Head, Weights
+from extrapolation.predict import reach, weights
+from extrapolation.predict.weights import Head, Weights
 from extrapolation.theory import TheoryError, subjects
 from extrapolation.theory.expression.graph import Node
 

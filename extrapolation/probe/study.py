@@ -13,7 +13,7 @@ from extrapolation.evaluation import window_certificate
 from extrapolation.evaluation.window_certificate import Windows
 from extrapolation.output import progress
 from extrapolation.parallel import mesh, preemption
-from extrapolation.prediction import law
+from extrapolation.predict import law
 from extrapolation.probe import answers, forward, predicted
 from extrapolation.probe.grid import Grid, Settings
 from extrapolation.rpe import check

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from extrapolation import config
 from extrapolation.output import html, plot
-from extrapolation.prediction import Record, text
+from extrapolation.predict import Record, text
 from extrapolation.report import (
   figure,
   places,

@@ -5,7 +5,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from extrapolation.prediction import AtLength, Predicted, Record, text
+from extrapolation.predict import AtLength, Predicted, Record, text
 from extrapolation.report import rank_correlation
 from extrapolation.report.summary import Run
 from extrapolation.report.theory_vs_measured import FEWEST

@@ -11,7 +11,7 @@ from extrapolation.output import (
   size_plot,
   table,
 )
-from extrapolation.prediction import Record, record
+from extrapolation.predict import Record, record
 from extrapolation.report import page, places, probes, scored
 from extrapolation.report.summary import by_encoding, read, title
 

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from extrapolation.prediction import Predicted, Record, record
+from extrapolation.predict import Predicted, Record, record
 from extrapolation.report import rank_correlation as ranks
 from extrapolation.report import summary, theory_vs_measured
 from extrapolation.report.summary import Run

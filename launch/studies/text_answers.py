@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from configs.study import matched
-from extrapolation.prediction import text
+from extrapolation.predict import text
 from extrapolation.report import rank_correlation as ranks
 from extrapolation.report import scored
 from launch.studies.sweeps import Sweep, ratio, rho, spread

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from extrapolation import config, model
-from extrapolation.prediction.reach import Gap
+from extrapolation.predict.reach import Gap
 from extrapolation.probe import predicted, ranks, reach
 from extrapolation.receptive_field import rank_agreement
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extrapolation.output import signed
-from extrapolation.prediction import fit, study
-from extrapolation.prediction import law as laws
-from tests.prediction.small import law
+from extrapolation.predict import fit, study
+from extrapolation.predict import law as laws
+from tests.predict.small import law
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -8,9 +8,9 @@ import pytest
 
 from extrapolation import config
 from extrapolation.output import files, signed
-from extrapolation.prediction import predicted, record, registration
+from extrapolation.predict import predicted, record, registration
 from extrapolation.runs import sweep_grid
-from tests.prediction.small import law
+from tests.predict.small import law
 
 
 @pytest.fixture(scope='module')

@@ -8,8 +8,8 @@ import pytest
 
 from extrapolation import config
 from extrapolation.output import signed, table
-from extrapolation.prediction import fit, study
-from extrapolation.prediction.outcome import Outcome
+from extrapolation.predict import fit, study
+from extrapolation.predict.outcome import Outcome
 
 COLUMNS = dict(seed=0, train_length=64)
 

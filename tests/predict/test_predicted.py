@@ -5,9 +5,9 @@ import math
 import pytest
 
 from extrapolation import config
-from extrapolation.prediction import predicted, unseen
-from extrapolation.prediction.weights import Weights
-from tests.prediction.small import law
+from extrapolation.predict import predicted, unseen
+from extrapolation.predict.weights import Weights
+from tests.predict.small import law
 
 
 def experiment(rpe='alibi', **overrides: str) -> config.Experiment:

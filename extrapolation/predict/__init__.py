@@ -8,9 +8,9 @@ measured in a `probe_table.py`. `record.py` is prediction.json, which
 `registration.py` writes for a sweep; `text.py` and `figure.py` are for people.
 """
 
-from extrapolation.prediction import law, record
-from extrapolation.prediction.law import Law
-from extrapolation.prediction.predicted import AtLength, Predicted, of
-from extrapolation.prediction.record import Record
+from extrapolation.predict import law, record
+from extrapolation.predict.law import Law
+from extrapolation.predict.predicted import AtLength, Predicted, of
+from extrapolation.predict.record import Record
 
 __all__ = ['AtLength', 'Law', 'Predicted', 'Record', 'law', 'of', 'record']

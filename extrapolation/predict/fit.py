@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import optimize
 
-from extrapolation.prediction import left_out, probe_table, reach
-from extrapolation.prediction.form import FORMS, Form
-from extrapolation.prediction.law import Law, LeftOut, scale
-from extrapolation.prediction.outcome import Outcome
-from extrapolation.prediction.study import Study
+from extrapolation.predict import left_out, probe_table, reach
+from extrapolation.predict.form import FORMS, Form
+from extrapolation.predict.law import Law, LeftOut, scale
+from extrapolation.predict.outcome import Outcome
+from extrapolation.predict.study import Study
 
 FEWEST = 4  # encodings, below which no law is fitted
 NEAR = 1.1  # times the least error: a form of fewer numbers is taken then

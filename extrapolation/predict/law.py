@@ -9,9 +9,9 @@ import numpy as np
 
 from extrapolation import config
 from extrapolation.output import signed
-from extrapolation.prediction import conformal
-from extrapolation.prediction.form import FORMS
-from extrapolation.prediction.reach import Gap
+from extrapolation.predict import conformal
+from extrapolation.predict.form import FORMS
+from extrapolation.predict.reach import Gap
 
 LEVEL = 0.9
 # Misses grow with far mass, and are there without any: a longer window is
@@ -21,7 +21,7 @@ FORMAT = 1
 NAME = 'law.json'
 _PACKAGE = pathlib.Path(__file__).parents[1]
 # In an installed package; in a checkout, among its results.
-FOLDERS = (_PACKAGE / 'prediction', _PACKAGE.parent / 'results' / 'law')
+FOLDERS = (_PACKAGE / 'predict', _PACKAGE.parent / 'results' / 'law')
 
 
 @dataclasses.dataclass(frozen=True)

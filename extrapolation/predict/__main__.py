@@ -17,22 +17,21 @@ import logging
 import pathlib
 from collections.abc import Sequence
 
-from extrapolation import cli, config, prediction, rpe
+from extrapolation import cli, config, rpe
 from extrapolation.cli import flags, paths
 from extrapolation.output import files
-from extrapolation.prediction import figure, fit, law_text, record, study, text
-from extrapolation.prediction import law as laws
+from extrapolation.predict import (
+  figure,
+  fit,
+  law_text,
+  predicted,
+  record,
+  study,
+  text,
+)
+from extrapolation.predict import law as laws
 
 log = logging.getLogger('extrapolation.predict')  # also as __main__
-
-
-def predict(e: config.Experiment, law: prediction.Law) -> prediction.Record:
-  """What is predicted of the encodings of a sweep.
-
-  Raises:
-    ValueError: an evaluation that no law was fitted on.
-  """
-  return prediction.record.make(e, law, prediction.of(e, law))
 
 
 def fit_law(folders: Sequence[str], out: str) -> None:
@@ -80,16 +79,16 @@ def main(argv: list[str]) -> None:
     overrides['sweep.rpe'] = args.rpe
   e = config.load(args.config, overrides)
   law = laws.read(args.law or '')
-  made = predict(e, law)
+  made = record.make(e, law, predicted.of(e, law))
   where = args.workdir or args.out
   if where:
-    made = prediction.record.write(where, made)
+    made = record.write(where, made)
   log.info('%s', text.prediction(made))
   log.info('\nlaw: %s', law.path)
   if where:
     log.info(
       'registered %s, %s: %s', made.time,
-      pathlib.Path(where) / prediction.record.NAME, made.sha256,
+      pathlib.Path(where) / record.NAME, made.sha256,
     )  # fmt: skip
 
 

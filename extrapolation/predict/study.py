@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from extrapolation import config, rpe
 from extrapolation.data import probes
 from extrapolation.output import table
-from extrapolation.prediction import weights
-from extrapolation.prediction.outcome import Outcome
-from extrapolation.prediction.weights import Weights
+from extrapolation.predict import weights
+from extrapolation.predict.outcome import Outcome
+from extrapolation.predict.weights import Weights
 from extrapolation.runs import run_folder
 
 log = logging.getLogger(__name__)

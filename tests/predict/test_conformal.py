@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from extrapolation.prediction import conformal
+from extrapolation.predict import conformal
 
 
 def test_ends_are_order_statistics():

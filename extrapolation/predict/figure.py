@@ -6,8 +6,8 @@ import matplotlib
 import numpy as np
 
 from extrapolation.output import figure, plot
-from extrapolation.prediction import text
-from extrapolation.prediction.law import Law
+from extrapolation.predict import text
+from extrapolation.predict.law import Law
 
 
 def law(path: str | os.PathLike, of: Law) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from extrapolation import config
-from extrapolation.prediction import study
-from extrapolation.prediction.weights import Weights
+from extrapolation.predict import study
+from extrapolation.predict.weights import Weights
 
 DOUBLING = 0.25  # half-widths, for each doubling outside of a range
 KIND = 1.0  # for a change of kind

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from extrapolation.output import table
-from extrapolation.prediction.law import Law
-from extrapolation.prediction.text import error, formula, percent
+from extrapolation.predict.law import Law
+from extrapolation.predict.text import error, formula, percent
 
 RESIDUALS = (
   'study', 'encoding', 'length', 'far_mass', 'measured', 'predicted', 'residual'

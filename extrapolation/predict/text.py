@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from extrapolation.output import table
-from extrapolation.prediction.form import FORMS
-from extrapolation.prediction.predicted import AtLength, Predicted
-from extrapolation.prediction.reach import Gap
-from extrapolation.prediction.record import Record
+from extrapolation.predict.form import FORMS
+from extrapolation.predict.predicted import AtLength, Predicted
+from extrapolation.predict.reach import Gap
+from extrapolation.predict.record import Record
 
 MOST = 4  # lengths in a table; all are in prediction.json
 WIDTH = 88

@@ -4,8 +4,8 @@ import pathlib
 import statistics
 
 from extrapolation.output import table
-from extrapolation.prediction import reach, study
-from extrapolation.prediction.reach import Asked
+from extrapolation.predict import reach, study
+from extrapolation.predict.reach import Asked
 
 TABLE = 'probe.csv'  # of a sweep's report
 NEEDED = 'encoding', 'length', 'distance', 'accuracy', 'chance'

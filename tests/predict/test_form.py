@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extrapolation.prediction.form import FORMS
+from extrapolation.predict.form import FORMS
 
 positive = st.floats(1e-3, 20.0)
 share = st.floats(0.0, 0.999)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extrapolation.output import table
-from extrapolation.prediction import probe_table, reach, weights
-from extrapolation.prediction.reach import Asked, Gap
-from tests.prediction.small import weights_of
+from extrapolation.predict import probe_table, reach, weights
+from extrapolation.predict.reach import Asked, Gap
+from tests.predict.small import weights_of
 
 L = 64
 

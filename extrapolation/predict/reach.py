@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from extrapolation.prediction.conformal import interval
-from extrapolation.prediction.weights import Head, Weights
+from extrapolation.predict.conformal import interval
+from extrapolation.predict.weights import Head, Weights
 
 ENOUGH = 5  # encodings with a measured reach, to fit the gap
 HALF = 0.5  # nats, while there are fewer

@@ -5,11 +5,11 @@ import pytest
 from scipy import stats
 
 from extrapolation import config
-from extrapolation.prediction import fit, left_out
-from extrapolation.prediction import law as laws
-from extrapolation.prediction.form import FORMS
-from extrapolation.prediction.study import Study
-from tests.prediction.small import outcome, recorded
+from extrapolation.predict import fit, left_out
+from extrapolation.predict import law as laws
+from extrapolation.predict.form import FORMS
+from extrapolation.predict.study import Study
+from tests.predict.small import outcome, recorded
 
 
 def study_of(outcomes) -> Study:

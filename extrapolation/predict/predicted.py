@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from extrapolation import config
 from extrapolation.data import BY_DOCUMENT, probes
-from extrapolation.prediction import reach, unseen, weights
-from extrapolation.prediction.law import Law
+from extrapolation.predict import reach, unseen, weights
+from extrapolation.predict.law import Law
 from extrapolation.runs import identity, sweep_grid
 
 FULL, WINDOWS = 'full', 'nonoverlap'  # how the law's studies were evaluated

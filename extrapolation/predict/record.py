@@ -17,8 +17,8 @@ from typing import Any
 
 from extrapolation import config
 from extrapolation.output import files, plain_file, signed
-from extrapolation.prediction.law import Law
-from extrapolation.prediction.predicted import AtLength, Predicted
+from extrapolation.predict.law import Law
+from extrapolation.predict.predicted import AtLength, Predicted
 from extrapolation.runs import environment, identity
 
 NAME = 'prediction.json'

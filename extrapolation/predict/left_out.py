@@ -4,7 +4,7 @@ import dataclasses
 import statistics
 from collections.abc import Callable, Sequence
 
-from extrapolation.prediction.outcome import Outcome
+from extrapolation.predict.outcome import Outcome
 
 KINDS = 'encoding', 'corpus', 'size'
 

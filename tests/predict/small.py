@@ -1,11 +1,11 @@
 """Outcomes that a test makes up, and the law that this package comes with."""
 
 from extrapolation import rpe
-from extrapolation.prediction import left_out, weights
-from extrapolation.prediction.law import Law, LeftOut
-from extrapolation.prediction.outcome import Outcome
-from extrapolation.prediction.reach import Gap
-from extrapolation.prediction.weights import Weights
+from extrapolation.predict import left_out, weights
+from extrapolation.predict.law import Law, LeftOut
+from extrapolation.predict.outcome import Outcome
+from extrapolation.predict.reach import Gap
+from extrapolation.predict.weights import Weights
 
 
 def outcome(name: str, F: float, nats: float, **changes) -> Outcome:

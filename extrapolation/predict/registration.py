@@ -4,7 +4,7 @@ import logging
 import pathlib
 
 from extrapolation import config
-from extrapolation.prediction import law, predicted, record
+from extrapolation.predict import law, predicted, record
 from extrapolation.runs import identity
 
 log = logging.getLogger(__name__)

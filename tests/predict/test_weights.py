@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from extrapolation.prediction import weights
-from tests.prediction.small import weights_of
+from extrapolation.predict import weights
+from tests.predict.small import weights_of
 
 H, L, n = 4, 16, 64
 
