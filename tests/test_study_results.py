@@ -8,7 +8,7 @@ import pytest
 
 from configs.study import matched, retrieval
 from extrapolation import config
-from extrapolation.output import table
+from extrapolation.output import figure, table
 from extrapolation.predict import (
   AtLength,
   Predicted,
@@ -228,6 +228,33 @@ def test_figures_are_drawn(tmp_path):
   figures.settings(tmp_path / 'd.png', s)
   figures.out_of_sample(tmp_path / 'f.png', [s])
   assert len(list(tmp_path.glob('*.png'))) == 4
+
+
+def test_the_figure_of_needles_has_what_cells_say(monkeypatch, tmp_path):
+  """Margins by window, accuracies by distance, reach against prediction."""
+  costs = {(n, t): 10.0 * n + t for n in (L, N) for t in (1, n - 1)}
+  far = dict(none=0.8, alibi=0.1)
+  s = sweep(
+    {x: [1.0] for x in far}, far,
+    dict(none=cells(costs, 0.9), alibi=cells(costs, 0.4)),
+  )  # fmt: skip
+  reach = [dict(length=L, reach=2), dict(length=N, reach=77)]
+  runs = [dataclasses.replace(run, reaches=reach) for run in s.runs]
+  pages = []
+  monkeypatch.setattr(figure, 'save', lambda page, path: pages.append(page))
+  probe_figures.retrieval(tmp_path / 'b.png', s._replace(runs=runs))
+  near, away, at = pages[0].axes
+  by_name = {line.get_label(): line for line in near.get_lines()}
+  assert list(by_name) == [*far]
+  margins = [[*line.get_ydata()] for line in by_name.values()]
+  assert margins == [[-10 * L - 1, -10 * N - 1]] * 2
+  assert [[*line.get_ydata()] for line in away.get_lines()] == [
+    [0.9, 0.9], [0.4, 0.4],
+  ]  # fmt: skip
+  assert [*away.get_lines()[0].get_xdata()] == [1, N - 1]
+  # Predicted is 3, measured 77, of both; the last line is that of equality.
+  marks = [tuple(zip(*x.get_data(), strict=True)) for x in at.get_lines()]
+  assert marks.count(((3, 77),)) == 2 and marks[-1] == ((0, 0), (N, N))
 
 
 def test_a_folder_without_sweeps_is_refused(tmp_path):
