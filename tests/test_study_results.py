@@ -147,7 +147,7 @@ def test_accuracy_is_counted_by_cost(tmp_path):
     dict(encoding=name, length=9216, distance=t, accuracy=a, cost=c)
     for name, t, a, c in (
       ('alibi', 1, 1.0, 2.0), ('alibi', 1, 0.5, 2.0), ('alibi', 9, 0.2, 30.0),
-      ('rotary', 1, 0.1, ''), ('rotary', 9, 0.0, ''),
+      ('rotary', 1, 0.1, ''), ('rotary', 9, 0.0, ''), ('rotary', 5, 0.0, ''),
     )
   ]  # fmt: skip
   shown, said = probe_answers.costs(rows)

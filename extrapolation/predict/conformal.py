@@ -13,8 +13,10 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+LEVEL = 0.9
 
-def promised(n: int, level: float) -> float:
+
+def promised(n: int, level: float = LEVEL) -> float:
   """The level in (0, 1) that n cases can promise, at most the one wanted."""
   return min(level, n / (n + 1))
 
@@ -22,7 +24,7 @@ def promised(n: int, level: float) -> float:
 def interval(
   predicted: Float[np.ndarray, ' n'],
   missed: Float[np.ndarray, ' n'],
-  level: float,
+  level: float = LEVEL,
 ) -> tuple[float, float]:
   """The two ends, in the unit of the predictions.
 

@@ -13,7 +13,6 @@ from extrapolation.predict import conformal
 from extrapolation.predict.form import FORMS
 from extrapolation.predict.reach import Gap
 
-LEVEL = 0.9
 # Misses grow with far mass, and are there without any: a longer window is
 # more context. So they are compared per unit of 0.25 + F.
 FLOOR = 0.25
@@ -81,7 +80,7 @@ class Law:
     of = self.left_out.values()
     predicted = np.array([float(form(F, one.at)) for one in of])
     missed = np.array([one.score * scale(F) for one in of])
-    low, high = conformal.interval(predicted, missed, LEVEL)
+    low, high = conformal.interval(predicted, missed)
     return (
       middle + wider * (min(low, middle) - middle),
       middle + wider * (max(high, middle) - middle),
@@ -95,7 +94,7 @@ class Law:
   @property
   def level(self) -> float:
     """What the interval promises."""
-    return conformal.promised(len(self.left_out), LEVEL)
+    return conformal.promised(len(self.left_out))
 
   @property
   def learned_factor(self) -> float:

@@ -19,7 +19,6 @@ from extrapolation.predict.weights import Head, Weights
 
 ENOUGH = 5  # encodings with a measured reach, to fit the gap
 HALF = 0.5  # nats, while there are fewer
-LEVEL = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,8 +137,9 @@ def fit(asked: Mapping[str, Sequence[Asked]]) -> Gap:
 
   It is between the thresholds of all cells, in the middle where both are known.
   The interval is jackknife+ over encodings, where one is missed by how far its
-  own thresholds are from those of the others: what cells do not tell apart is
-  within it, and a side on which most encodings lost nothing has no end.
+  own thresholds are from those of the others. So what cells do not tell apart
+  is within it, and where one encoding of a few tells all that is known of an
+  end, there is none.
 
   Args:
     asked: by encoding, cells beyond the training length.
@@ -154,8 +154,8 @@ def fit(asked: Mapping[str, Sequence[Asked]]) -> Gap:
   missed = np.maximum(own[:, 0] - without[:, 1], without[:, 0] - own[:, 1])
   missed = np.maximum(missed, 0.0)
   low, high = thresholds(asked)
-  least, _ = interval(without[:, 0], missed, LEVEL)
-  _, most = interval(without[:, 1], missed, LEVEL)
+  least, _ = interval(without[:, 0], missed)
+  _, most = interval(without[:, 1], missed)
   shift = (low + high) / 2 if np.isfinite(high) else low
   if not np.isfinite(shift):
     raise ValueError(

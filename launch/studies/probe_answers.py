@@ -110,14 +110,18 @@ def reaches(s: Sweep, n: int) -> Answer:
 def costs(cells: Sequence[dict]) -> Answer:
   """Asked after training at a longer window: accuracy by distance and cost.
 
+  The table has the distances that every encoding was asked for.
+
   Args:
     cells: rows of a table of a probe, all of one length.
   """
-  distances = sorted({c['distance'] for c in cells})
+  asked: dict[str, set[int]] = {}
+  for c in cells:
+    asked.setdefault(c['encoding'], set()).add(c['distance'])
   rows: Rows = []
-  for label in dict.fromkeys(c['encoding'] for c in cells):
+  for label in asked:
     row = {'encoding': f'`{label}`'}
-    for t in distances:
+    for t in sorted(set.intersection(*asked.values())):
       own = [c for c in cells if (c['encoding'], c['distance']) == (label, t)]
       cost = own[0]['cost']
       nats = f' ({cost:.1f})' if isinstance(cost, int | float) else ''

@@ -111,15 +111,17 @@ def test_the_gap_is_fitted_from_enough_encodings():
 
 
 def test_what_no_cell_tells_is_within_the_interval():
-  """One of nine lost needles: between its cells, and above them without it."""
   cells = (0.0, 2.0, 5.0, 9.0)
   asked = {f'e{i}': kept_up_to(9.0, cells) for i in range(8)}
   gap = reach.fit(asked)
   assert gap.shift == 9 and gap.less == 0 and gap.more is None
   assert gap.ends == '0 nats less, no upper end'
-  gap = reach.fit(asked | {'lost': kept_up_to(12.0, (11.0, 15.0))})
-  low, high = gap.shift - gap.less, gap.shift + gap.more
-  assert (low, high) == (11, 15) and gap.shift == 13
+  # One of nine lost needles, and without that one no end would be known.
+  lost = kept_up_to(12.0, (11.0, 15.0))
+  gap = reach.fit(asked | dict(lost=lost))
+  assert (gap.shift, gap.more) == (13, None)
+  gap = reach.fit(asked | dict(lost=lost, other=lost))
+  assert (gap.shift, gap.shift - gap.less, gap.shift + gap.more) == (13, 11, 15)
   # Where all lose all, there is nothing to fit.
   nothing = {f'e{i}': kept_up_to(-1.0, cells) for i in range(8)}
   with pytest.raises(ValueError, match='kept no needle'):
