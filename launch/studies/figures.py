@@ -123,8 +123,9 @@ def rate(path: str | os.PathLike, s: Sweep) -> None:
     mark(axes[0], matched.rate(name), s.ratios(name), i, name)
   for i, name in enumerate(x for x in s.labels if x in matched.EQUAL_RATE):
     mark(axes[1], s.far_mass(name) or 0.0, s.ratios(name), i + 4, name)
+  figure.by_ratio(axes[0], 'x')
   axes[0].set(
-    xscale='log', xlabel='rate: local exponent at 9,216', ylabel=RATIO,
+    xlabel='rate: local exponent at 9,216', ylabel=RATIO,
     title='equal far mass',
   )  # fmt: skip
   axes[1].set(xlabel='far mass before training', title='equal rate')
