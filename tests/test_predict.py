@@ -120,8 +120,9 @@ def test_a_law_is_fitted_from_a_study(tmp_path, capsys):
   assert law.about['time'] and law.level == 0.8
   assert (tmp_path / 'law' / 'law.png').stat().st_size > 10_000
   write(tmp_path / 'demo', rows[:4])
-  with pytest.raises(ValueError, match='takes 4 encodings or more.*are 2'):
-    predict.main(flags)
+  with pytest.raises(ValueError, match='more.*are 2 .* in 1 study'):
+    predict.main([*flags[:2], f'--out={tmp_path / "none"}'])
+  assert not (tmp_path / 'none').exists()
   predict.main([*SMALL, f'--law={tmp_path / "law" / "law.json"}'])
   assert '80 % interval by jackknife+' in capsys.readouterr().out
 

@@ -40,8 +40,9 @@ def fit_law(folders: Sequence[str], out: str) -> None:
   Raises:
     ValueError: a folder that is no study, or too few encodings.
   """
-  files.writable(out)
   read = study.read_all(folders)
+  fit.encodings(read)
+  files.writable(out)
   law = fit.law(read, folders)
   law = dataclasses.replace(law, about={**record.origin(), **law.about})
   path = pathlib.Path(out) / laws.NAME

@@ -40,6 +40,25 @@ def coefficients(form: Form, outcomes: Sequence[Outcome]) -> At:
   return tuple(map(float, done.x))
 
 
+def encodings(studies: Sequence[Study]) -> list[str]:
+  """The encodings that a law is fitted on, whose weights are not learned.
+
+  Raises:
+    ValueError: too few; says how many it takes.
+  """
+  every = (one for study in studies for one in study.outcomes)
+  out = list(dict.fromkeys(x.encoding for x in every if not x.learned))
+  if len(out) < FEWEST:
+    there = f' ({", ".join(out)})' * bool(out)
+    several = f'{len(studies)} stud{"y" if len(studies) == 1 else "ies"}'
+    raise ValueError(
+      f'a law takes {FEWEST} encodings or more with a far mass and perplexity '
+      f'at the training length and beyond; there are {len(out)}{there} in '
+      f'{several}'
+    )
+  return out
+
+
 def law(studies: Sequence[Study], folders: Sequence[str] = ()) -> Law:
   """The law of the form that misses least, and what it missed.
 
@@ -50,21 +69,15 @@ def law(studies: Sequence[Study], folders: Sequence[str] = ()) -> Law:
     folders: of the studies, for tables of probes.
 
   Raises:
-    ValueError: too few encodings; says how many it takes.
+    ValueError: as `encodings`.
   """
   every = [one for study in studies for one in study.outcomes]
   fixed = [one for one in every if not one.learned]
-  names = list(dict.fromkeys(one.encoding for one in fixed))
-  if len(names) < FEWEST:
-    there = f'{", ".join(names) or "none"} in {len(studies)} studies'
-    raise ValueError(
-      f'a law takes {FEWEST} encodings or more with a far mass and perplexity '
-      f'at the training length and beyond; there are {len(names)} ({there})'
-    )
+  of = encodings(studies)
   compared = [
     _compared(name, form, fixed)
     for name, form in FORMS.items()
-    if len(form.names) < len(names)
+    if len(form.names) < len(of)
   ]
   least = min(one['worst'] for one in compared)
   chosen = min(
@@ -78,7 +91,7 @@ def law(studies: Sequence[Study], folders: Sequence[str] = ()) -> Law:
     return coefficients(form, [x for x in fixed if x.encoding != name])
 
   left = {}
-  for name in names:
+  for name in of:
     one = without(name)
     own = [x for x in fixed if x.encoding == name]
     left[name] = LeftOut(one, _score(form, one, own))
