@@ -151,13 +151,16 @@ def test_probes_imply_a_gap(tmp_path):
     )
   ]  # fmt: skip
   failed = [dict(row, accuracy=0.0) for row in rows]
-  table.write(folder / 'probe.csv', [*rows, *failed, *rows])  # of three seeds
+  once = [dict(rows[0], distance=5, accuracy=a) for a in (1.0, 0.0, 0.0)]
+  # Of three seeds, of which the median counts.
+  table.write(folder / 'probe.csv', [*rows, *failed, *rows, *once])
   asked = probe_table.asked(str(folder))
   assert list(asked) == ['alibi']  # others rotate, or learn their weights
-  last, lost, first = asked['alibi']
+  last, lost, first, fifth = asked['alibi']
   assert last.nats == pytest.approx(1.0, abs=0.02) and last.kept
   assert 1 < lost.nats < 1.02 and not lost.kept
   assert first.nats < -2 and first.kept
+  assert fifth.nats < -1 and not fifth.kept
   table.write(folder / 'probe.csv', [dict(encoding='alibi', length=n)])
   with pytest.raises(ValueError, match='lacks distance, accuracy, chance'):
     probe_table.asked(str(folder))

@@ -81,6 +81,8 @@ def test_predicted_reach_is_that_of_a_plain_loop(name, slopes):
   for n in lengths:
     costs = [cost(slopes, n, t) for t in range(n)]
     np.testing.assert_allclose(predicted.costs(known, n), costs, rtol=1e-9)
+    nats = [said[n][key] for key in predicted.GAP]
+    np.testing.assert_allclose(nats, [gap, gap - 0.5, gap + 0.5], rtol=1e-9)
     for end, nats in (('', 0), ('_low', -0.5), ('_high', 0.5)):
       within = [t for t in range(n) if costs[t] <= gap + nats + 1e-12]
       assert said[n][f'predicted{end}'] == max(within, default=0), (n, end)
