@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from extrapolation.output import figure
-from extrapolation.probe import reach, text
+from extrapolation.probe import text
+from extrapolation.runs.probe_table import half
 
 SLICES = 7  # lines of a slice
 WRITTEN = 240  # cells, up to which each has its number in it
@@ -110,7 +111,7 @@ def _slices(
   ax.xaxis.set_minor_formatter('')
   ax.legend(title=fixed, fontsize=8, title_fontsize=8, frameon=False)
   chance = cells[0]['chance']
-  levels = {'a guess': chance, 'half': reach.half(chance)}
+  levels = {'a guess': chance, 'half': half(chance)}
   if value == 'accuracy':
     ax.set_ylim(-0.03, 1.03)
   else:

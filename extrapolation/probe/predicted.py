@@ -83,7 +83,7 @@ def costs(
   """Delta_n(t) of the head where it is least, nats; None if not judged."""
   if of.weights.why:
     return None
-  return np.min([head.cost(n) for head in of.through(keys)], axis=0)
+  return reach.needed(of.through(keys), n)
 
 
 def reaches(

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from extrapolation.runs.probe_table import half
+
 
 class Reach(NamedTuple):
   """Distances in tokens.
@@ -26,11 +28,6 @@ class Reach(NamedTuple):
   low: int
   high: int
   farthest: int
-
-
-def half(chance: float) -> float:
-  """Halfway between the accuracy of a guess and 1."""
-  return (1 + chance) / 2
 
 
 def of(rows: Sequence[dict]) -> Reach:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from extrapolation.output import table
-from extrapolation.probe import reach
+from extrapolation.runs.probe_table import half
 
 
 def accuracy(cells: Sequence[dict]) -> str:
@@ -49,7 +49,7 @@ def reaches(rows: Sequence[dict]) -> str:
   )
   caption = (
     'reach at 50 %: the largest distance with accuracy '
-    f'{reach.half(first["chance"]):.2f} or more there and at all nearer ones '
+    f'{half(first["chance"]):.2f} or more there and at all nearer ones '
     f'[by the ends of the 95 % intervals]\npredicted: {said}'
   )
   if windowed:

@@ -17,6 +17,11 @@ KEY = ('run', 'step', 'examples', 'example_seed', 'length', 'distance')
 EXAMPLES = 32  # per cell, by default
 
 
+def half(chance: float) -> float:
+  """Halfway between the accuracy of a guess and 1."""
+  return (1 + chance) / 2
+
+
 def probe_of(e: config.Experiment, spec: str = OWN_PROBE) -> Probe:
   """The probe that a spec names, or that the examples of a run are of.
 

@@ -152,10 +152,15 @@ def test_probes_imply_a_gap(tmp_path):
   ]  # fmt: skip
   failed = [dict(row, accuracy=0.0) for row in rows]
   once = [dict(rows[0], distance=5, accuracy=a) for a in (1.0, 0.0, 0.0)]
+  hard = 'window:width=64'
+  # Of a hard window, what is beyond it, which layers may find, says nothing.
+  once += [dict(rows[0], encoding=hard, distance=t) for t in (7, 99)]
   # Of three seeds, of which the median counts.
   table.write(folder / 'probe.csv', [*rows, *failed, *rows, *once])
   asked = probe_table.asked(str(folder))
-  assert list(asked) == ['alibi']  # others rotate, or learn their weights
+  # Others rotate, or learn their weights.
+  counts = {name: len(of) for name, of in asked.items()}
+  assert counts == {'alibi': 4, hard: 1}
   last, lost, first, fifth = asked['alibi']
   assert last.nats == pytest.approx(1.0, abs=0.02) and last.kept
   assert 1 < lost.nats < 1.02 and not lost.kept
