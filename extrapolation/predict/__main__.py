@@ -65,7 +65,7 @@ def main(argv: list[str]) -> None:
       help=f'default: {laws.default()}')  # fmt: skip
   add('--fit', action='store_true', help='fit the law; needs --out')
   add('--studies', type=paths.several, metavar='DIR,..',
-      help='of finished sweeps, for --fit; default: results/*')  # fmt: skip
+      help='of finished sweeps, for --fit; default: all in results/')  # fmt: skip
   args = parser.parse_args(words)
   if args.fit:
     _only(parser, args.out and not (args.config or args.workdir or args.rpe),
