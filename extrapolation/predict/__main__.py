@@ -64,8 +64,10 @@ def main(argv: list[str]) -> None:
   add('--law', type=paths.path, metavar='FILE',
       help=f'default: {laws.default()}')  # fmt: skip
   add('--fit', action='store_true', help='fit the law; needs --out')
-  add('--studies', type=paths.several, metavar='DIR,..',
-      help='of finished sweeps, for --fit; default: all in results/')  # fmt: skip
+  add(
+    '--studies', type=paths.several, metavar='DIR,..',
+    help='of finished sweeps, for --fit; default: those in results/',
+  )  # fmt: skip
   args = parser.parse_args(words)
   if args.fit:
     _only(parser, args.out and not (args.config or args.workdir or args.rpe),
