@@ -42,7 +42,6 @@ def write(
   }
   cells = [*(row for run in s.finished for row in run.cells), *also]
   if cells:
-    cells = [shortened(row) for row in cells]
     tables[CELLS] = eval_table.merged(folder / CELLS, cells, probe_table.KEY)
   for name, rows in tables.items():
     if rows:
