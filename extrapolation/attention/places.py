@@ -84,10 +84,11 @@ def attend_places_with_weights(
   keys: Integer[Array, 'S c'] | Integer[np.ndarray, 'S c'],
   *,
   hidden: Bool[Array, 'B S'] | None = None,
+  length: int | None = None,
 ) -> tuple[Float[Array, 'B T H K'], Float[Array, 'B H T S']]:
   """What `attend_places` gives, and its weights: dense, to look at."""
   bias, queries, keys = places_checks.operands(
-    q, k, v, bias, geometry, queries, keys, hidden, None
+    q, k, v, bias, geometry, queries, keys, hidden, length
   )
   tile, bias = _tile(bias, geometry, q.shape[2])
   return places_reference.attend(q, k, v, bias, hidden, queries, keys, tile)

@@ -13,12 +13,13 @@ exp(bias).
   trf, trf_composed  the same of exp(bias), which needs no training
 
 `measure.py` streams windows of text through `estimators/`, whose `__init__`
-is their table, into the sums of `bootstrap.py`; `fields.py` reads the fields
-off them and `predicted.py` those of theory. `record.py` holds both, which
-`tables.py`, `figure.py`, `comparison.py` and `rank_agreement.py` show.
+is their table, into the sums of `bootstrap.py`; `places.py` does so of an
+encoder, by distance in its space. `fields.py` reads the fields off them and
+`predicted.py` those of theory. `record.py` holds both, which `tables.py`,
+`figure.py`, `comparison.py` and `rank_agreement.py` show.
 """
 
 from extrapolation.receptive_field.estimators.settings import Settings
-from extrapolation.receptive_field.measure import study
+from extrapolation.receptive_field.study import study
 
 __all__ = ['Settings', 'study']

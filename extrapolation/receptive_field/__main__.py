@@ -2,12 +2,15 @@
 
   --workdir=runs/a --eps=0.1,0.01 --length=1024 --tokens=65536
   --workdir=runs/a,runs/b,runs/c --out=fields     compares them as well
+  --workdir=runs/square --size=32x32              of an encoder
 
 The query is the last token of each window of --length tokens; n(eps) is how
 many of the nearest tokens, itself included, hold all but a share eps of what
-an estimator measures. Intervals are 95 %, from a bootstrap over windows. A run
-gets receptive_field/SPLIT-LENGTH.json, .csv and .png; --out ranks.csv, .json
-and .png.
+an estimator measures. Of an encoder the queries are the masked places that an
+evaluation scores, in examples of --size, and n(eps) is how many of the nearest
+distances, 0 included. Intervals are 95 %, from a bootstrap over windows or
+examples. A run gets receptive_field/SPLIT-LENGTH.json, .csv and .png (SIZE in
+place of LENGTH); --out the same of all, and -ranks.csv.
 """
 
 import argparse
@@ -18,13 +21,14 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from extrapolation import cli, config, rpe, runs
+from extrapolation import cli, config, data, rpe, runs
 from extrapolation.cli import allocator, compilation_cache, flags, paths
 from extrapolation.output import files, table
 from extrapolation.receptive_field import (
   Settings,
   comparison,
   figure,
+  places,
   rank_agreement,
   record,
   study,
@@ -37,11 +41,11 @@ log = logging.getLogger('extrapolation.receptive_field')  # also as __main__
 OUTPUT = 'receptive_field'  # in the folder of a run
 
 HELP = dict(
-  tokens='of text, in windows',
+  tokens='of text, in windows; or places, in examples',
   eps='shares in (0, 1), separated by commas',
   split='train | valid | test',
   nats='a context as good as the full one',
-  queries='of attention mass, per window; 0: length / 64',
+  queries='of attention mass, per window; 0: length / 64, or 8 targets',
   output=f'what is differentiated: {" | ".join(OUTPUTS)}',
   recomputed='windows on which the model is run again; 0 is all',
   batch_tokens='tokens computed at once',
@@ -63,9 +67,7 @@ def main(argv: list[str]) -> None:
     raise ValueError('--out is where several runs are compared; this is one')
   target = _target(folders, out) if len(folders) > 1 else None
   experiments = _ready(folders, target)
-  if 'length' not in given:
-    given['length'] = 4 * min(e.train.T for e in experiments)
-  settings = Settings(**given)
+  settings = _settings(experiments, given)
   studies = []
   for i, folder in enumerate(folders):
     if len(folders) > 1:
@@ -92,8 +94,49 @@ def _ready(
   return experiments
 
 
+def _settings(
+  experiments: Sequence[config.Experiment], given: dict[str, Any]
+) -> Settings:
+  """What is measured of all runs.
+
+  Raises:
+    ValueError: runs of several kinds or spaces, or the flag of another kind.
+  """
+  first = experiments[0]
+  spaces = {(e.model.kind, e.model.geometry): e for e in experiments}
+  if len(spaces) > 1:
+    named = ' and '.join(' in '.join(key) for key in spaces)
+    raise ValueError(
+      f'--workdir: runs of {named} have no axis in common; measure one kind in '
+      'one geometry at a time'
+    )
+  if first.model.kind == 'decoder':
+    if 'size' in given:
+      raise ValueError(
+        f'--size={given["size"]} is of encoders, and this is a decoder: give '
+        '--length, in tokens'
+      )
+    given.setdefault('length', 4 * min(e.train.T for e in experiments))
+    return Settings(**given)
+  for e in experiments:
+    places.check(e)
+  if 'length' in given:
+    raise ValueError(
+      f'--length={given["length"]} is of decoders, and this is an encoder: '
+      'give --size, such as 32x32'
+    )
+  size = given.get('size') or places.default_size(first)
+  length = places.distances(first.model, size)
+  derived: dict[str, Any] = dict(size=size, length=length)
+  settings = Settings(**given | derived)
+  for e in experiments:
+    if data.is_task(e.data.source):
+      places.examples(data.tasks.parse(e.data.source), e, settings)
+  return settings
+
+
 def _write(folder: str, settings: Settings, made: record.Study) -> None:
-  name = f'{settings.split}-{settings.length}'
+  name = f'{settings.split}-{settings.size or settings.length}'
   path = pathlib.Path(folder) / OUTPUT / name
   figure.one(path.with_suffix('.png'), made.record, made.weights)
   table.write(path.with_suffix('.csv'), record.rows(made.record))
@@ -130,7 +173,7 @@ def _compare(
       records, [made.draws for made in studies], settings.eps
     )
   ]
-  path = target / f'receptive_field-{settings.length}'
+  path = target / f'receptive_field-{settings.size or settings.length}'
   comparison.save(path.with_suffix('.png'), records, ranks)
   rows = [row for made in records for row in record.rows(made)]
   table.write(
@@ -156,6 +199,8 @@ def _parser() -> argparse.ArgumentParser:
   add('--workdir', type=paths.several, required=True, metavar='DIR,..',
       help='folders of runs')  # fmt: skip
   add('--length', type=int, help='tokens per window; default: 4 x training')
+  add('--size', help='of the examples of an encoder; default: the largest '
+      'that it is evaluated at, of at most 4 x training')  # fmt: skip
   for name, text in HELP.items():
     kind = flags.items if name == 'eps' else type(default[name])
     shown = ','.join(default[name]) if name == 'eps' else default[name]

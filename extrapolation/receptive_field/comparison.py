@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from extrapolation.output import figure as output
 from extrapolation.receptive_field import figure
+from extrapolation.receptive_field.record import unit
 
 
 def save(
@@ -23,8 +24,9 @@ def save(
   page = Figure(figsize=(14, 3.6 + 0.3 * rows), layout='constrained')
   axes = page.subplots(1, 3, width_ratios=(1.25, 1, 1))
   page.suptitle(
-    f'{len(records)} runs, {settings["tokens"]:,} tokens, eps = {eps[0]}, '
-    f'trained at {run["train_length"]:,}',
+    f'{len(records)} runs, {settings["tokens"]:,} '
+    f'{"places" if "size" in run else "tokens"}, eps = {eps[0]}, '
+    f'trained at {run.get("train_size", run["train_length"])}',
     fontsize=11,
   )
   order = _by_encoding(axes[0], records, eps[0])
@@ -52,7 +54,10 @@ def _by_encoding(ax: Axes, records: Sequence[dict], e: str) -> list[str]:
   names = list(dict.fromkeys(r['about']['rpe'] for r in records))
   keys = {k: (median(k, 'trf'), median(k, 'attention_mass')) for k in names}
   names.sort(key=lambda k: [np.inf if np.isnan(v) else v for v in keys[k]])
+  there = {k for r in records for k in r['network']}
   for i, k in enumerate(figure.LOOK):
+    if k not in there:
+      continue
     x = [median(name, k) for name in names]
     look: dict[str, Any] = dict(marker='|', ms=14, mew=2.2, zorder=1)
     if not k.startswith('trf'):
@@ -63,7 +68,7 @@ def _by_encoding(ax: Axes, records: Sequence[dict], e: str) -> list[str]:
   ax.set_ylim(len(names) + 0.6, -0.6)  # with room for the marked lengths
   figure.log_axis(ax, 'x', 1, records[0]['about']['length'] * 1.15)
   figure.mark_lengths(ax, records[0])
-  ax.set_xlabel('n(eps) (tokens)')
+  ax.set_xlabel(figure.axis_label(records[0]))
   figure.title(ax, "the network's receptive fields")
   return names
 
@@ -71,7 +76,7 @@ def _by_encoding(ax: Axes, records: Sequence[dict], e: str) -> list[str]:
 def _all_heads(
   ax: Axes, records: Sequence[dict], e: str, order: Sequence[str]
 ) -> None:
-  n = records[0]['about']['length']
+  n, of = records[0]['about']['length'], unit(records[0]['about'])
   colours = matplotlib.colormaps['turbo'](np.linspace(0.05, 0.95, len(order)))
   for name, colour in zip(order, colours, strict=True):
     pairs = [
@@ -87,8 +92,8 @@ def _all_heads(
   ax.plot([1, n], [1, n], color='0.5', lw=0.9)
   for axis in 'xy':
     figure.log_axis(ax, axis, 1, n * 1.3)
-  ax.set_xlabel(f'TRF over distances below {n:,} (tokens)')
-  ax.set_ylabel('n(eps) of attention mass (tokens)')
+  ax.set_xlabel(f'TRF over distances below {n:,} ({of})')
+  ax.set_ylabel(f'n(eps) of attention mass ({of})')
   figure.title(ax, 'every head of every run')
   ax.legend(fontsize=7.5, frameon=False, loc='upper left')
 

@@ -26,6 +26,8 @@ NETWORK = dict(
   composition_share=('attention_mass', 'share'),
 )
 
+OF_A_LINE = 'composition', 'composition_share'  # a convolution along one axis
+
 
 def weights(name: str, n: int, totals: Totals) -> Float[np.ndarray, 'R n']:
   """The network's weights by distance, of a name in NETWORK."""
@@ -79,6 +81,7 @@ def draws(settings: Settings, train: int, sums: Sums) -> dict[str, np.ndarray]:
     name: take(needs, functools.partial(network, name))
     for name, needs in NETWORK.items()
     if all(need in sums.sums for need in needs)
+    and not (settings.size and name in OF_A_LINE)
   }
   if 'attention_mass' in sums.sums:
     out['heads'] = take(

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from extrapolation.output import figure
+from extrapolation.receptive_field.record import measured_on, unit
 
 # Theory in greys and dashed; what is measured in colours.
 LOOK = dict(
@@ -42,9 +43,7 @@ def one(
   run = record['about']
   page = Figure(figsize=(12, 8.4), layout='constrained')
   page.suptitle(
-    f'{run["rpe"]}, seed {run["seed"]}: {run["windows"]:,} windows of '
-    f'{run["length"]:,} tokens, trained at {run["train_length"]:,}',
-    fontsize=11,
+    f'{run["rpe"]}, seed {run["seed"]}: {measured_on(run)}', fontsize=11
   )
   axes = page.subplots(2, 2)
   _curves(axes[0, 0], record, weights)
@@ -73,15 +72,19 @@ def log_axis(ax: Axes, axis: str, low: int, high: float) -> None:
 def mark_lengths(ax: Axes, record: dict) -> None:
   """The training length and the length of the windows, on the x axis."""
   run = record['about']
-  for at, text in (
-    (run['train_length'], 'training length'),
-    (run['length'], 'window'),
-  ):
+  names = ('training size', 'size') if 'size' in run else (
+    'training length', 'window')  # fmt: skip
+  for at, text in zip((run['train_length'], run['length']), names, strict=True):
     ax.axvline(at, color='0.5', lw=0.9, ls=':')
     ax.annotate(
       f'{text} ', (at, 0), xycoords=('data', 'axes fraction'), fontsize=8,
       ha='right', va='bottom', color='0.4', rotation=90,
     )  # fmt: skip
+
+
+def axis_label(record: dict) -> str:
+  """Of the axis of all fields."""
+  return f'n(eps) ({unit(record["about"])})'
 
 
 def offset(i: int, count: int) -> float:
@@ -100,7 +103,8 @@ def _curves(ax: Axes, record: dict, weights: dict[str, np.ndarray]) -> None:
   for e in record['settings']['eps']:
     ax.axhline(float(e), color='0.5', lw=0.8, ls=':')
   ax.set(yscale='log', ylim=(FLOOR, 1.3))
-  ax.set(xlabel='nearest tokens kept', ylabel='share beyond')
+  kept = f'nearest {unit(record["about"])} kept'
+  ax.set(xlabel=kept, ylabel='share beyond')
   title(ax, 'share of weight further away; n(eps) is where it is eps')
   log_axis(ax, 'x', 1, n * 1.15)
   mark_lengths(ax, record)
@@ -123,7 +127,7 @@ def _forest(ax: Axes, record: dict) -> None:
   ax.set_yticks(range(len(names)), [name_of(k) for k in names], fontsize=8.5)
   log_axis(ax, 'x', 1, record['about']['length'] * 1.15)
   mark_lengths(ax, record)
-  ax.set(xlabel='n(eps) (tokens)', ylim=(-2.4, len(names) - 0.4))
+  ax.set(xlabel=axis_label(record), ylim=(-2.4, len(names) - 0.4))
   title(ax, "the network's receptive fields, 95 % intervals")
   ax.legend(fontsize=8, frameon=False, loc='upper left')
 
@@ -131,6 +135,7 @@ def _forest(ax: Axes, record: dict) -> None:
 def _heads(ax: Axes, record: dict) -> None:
   """Attention mass per head against theory, or against its index if none."""
   n, heads = record['about']['length'], record['heads']
+  of = unit(record['about'])
   known = all(h.get('trf_below') for h in heads)
   layers = max(h['layer'] for h in heads)
   viridis = matplotlib.colormaps['viridis']
@@ -146,11 +151,11 @@ def _heads(ax: Axes, record: dict) -> None:
     look = dict(color=colours[layer - 1], mfc='none')
     ax.plot([], [], 'o', label=f'layer {layer}', **look)
   log_axis(ax, 'y', 1, n * 1.3)
-  ax.set_ylabel('n(eps) of attention mass (tokens)')
+  ax.set_ylabel(f'n(eps) of attention mass ({of})')
   if known:
     ax.plot([1, n], [1, n], color='0.5', lw=0.9)
     log_axis(ax, 'x', 1, n * 1.3)
-    ax.set_xlabel(f'TRF over distances below {n:,} (tokens)')
+    ax.set_xlabel(f'TRF over distances below {n:,} ({of})')
   else:
     ax.set_xlabel('head, layer by layer (no function of distance, no TRF)')
   title(ax, 'every head')
@@ -169,6 +174,6 @@ def _truncation(ax: Axes, record: dict) -> None:
   ax.set_yscale('symlog', linthresh=max(nats, 1e-3))
   log_axis(ax, 'x', 1, record['about']['length'] * 1.15)
   mark_lengths(ax, record)
-  ax.set(xlabel='context kept (tokens)')
+  ax.set(xlabel=f'context kept ({unit(record["about"])})')
   ax.set_ylabel('loss above that of the full context (nats)')
   title(ax, f'context truncation; grey: within {nats:g} nats')

@@ -1,7 +1,6 @@
-"""One run measured: windows of text stream through the estimators."""
+"""A decoder measured: windows of text stream through the estimators."""
 
 import dataclasses
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -12,24 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Integer
 
-from extrapolation import runs
 from extrapolation.model import Model, Network, computed_as, unrolled
 from extrapolation.output import progress
-from extrapolation.receptive_field import (
-  bootstrap,
-  estimators,
-  predicted,
-  record,
-  window_check,
-)
+from extrapolation.receptive_field import bootstrap, estimators
 from extrapolation.receptive_field.estimators import flop_count
 from extrapolation.receptive_field.estimators.settings import Settings, starts
-from extrapolation.runs import asked
-from extrapolation.theory import NotJudged
 
 CHECKED = 4  # windows of text on which certificates are checked
-
-log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,49 +162,3 @@ def _costs(
       )
     )
   return rows
-
-
-def study(
-  workdir: str, settings: Settings, step: int | None = None
-) -> record.Study:
-  """Everything measured of a run, beside what theory says.
-
-  Raises:
-    ValueError, OSError: as `runs.load`; settings that do not fit its text.
-  """
-  asked.decoder(runs.load_config(workdir), 'the receptive field in tokens')
-  run = runs.load(workdir, step)
-  train, tokens = run.config.train.T, run.text().tokens(settings.split)
-  documents = None  # training reads across them
-  if run.config.data.within:
-    documents = np.asarray(run.text().offsets(settings.split))
-  starts(len(tokens), settings.length, settings.tokens, documents)
-  model, params = plain(run.model, run.params)
-  theory = bias = None
-  try:
-    theory = predicted.heads(model, params, settings, train)
-    bias = np.asarray(model.bias(params, settings.length), np.float64)
-  except NotJudged as e:
-    log.info('%s: %s; measured fields only', workdir, e)
-  measured = measure(model, params, tokens, settings, workdir, documents)
-  widths = window_check.widths(settings.length, train)
-  checked = window_check.check(model, params, measured.first, widths)
-  origin = dict(
-    rpe=run.config.model.label,
-    seed=run.config.seed,
-    train_length=train,
-    length=settings.length,
-    split=settings.split,
-    step=run.step,
-  )
-  return record.make(
-    origin,
-    settings,
-    bias,
-    measured.sums,
-    measured.M,
-    theory,
-    osc=measured.osc,
-    windows=checked,
-    costs=measured.costs,
-  )

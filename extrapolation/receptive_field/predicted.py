@@ -1,26 +1,95 @@
 """What theory says of the same heads, on the same axis."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from extrapolation import config
 from extrapolation.model import Model
+from extrapolation.receptive_field import fields
 from extrapolation.receptive_field.estimators import composition
 from extrapolation.receptive_field.estimators.settings import Settings
 from extrapolation.theory import (
   NotJudged,
   answer,
   far_share,
+  space,
+  space_answer,
   subjects,
   trf_bounds,
 )
 
 Heads = list[list[dict]]  # theory's record of each head, by layer
+Weights = dict[str, tuple[np.ndarray, np.ndarray]]  # [n], and n(eps) of them
+
+
+class Predicted(NamedTuple):
+  """What theory says of a run, as a record takes it.
+
+  Attributes:
+    heads: its record of every head.
+    below: n(eps) over the distances that are measured, by layer, head and eps.
+    far: share of the weights at `train_length` distances or more.
+    between: ends of where the share that is seen must lie; None: not known.
+    network: weights by distance, by name of a field, and n(eps) of them.
+  """
+
+  heads: Heads
+  below: list[list[dict[str, int]]]
+  far: Float[np.ndarray, 'N H']
+  between: Float[np.ndarray, 'N H 2'] | None
+  network: Weights
+
+
+def of_line(
+  heads: Heads,
+  bias: Float[np.ndarray, 'N H n'],
+  settings: Settings,
+  train: int,
+  osc: Float[np.ndarray, 'N H'],
+) -> Predicted:
+  """Of a decoder, whose query has one key at each distance.
+
+  osc: the most that two logits of one query differ.
+  """
+  K = kernels(bias)
+  return Predicted(
+    heads=heads,
+    below=[[one['horizon']['trf'] for one in layer] for layer in heads],
+    far=fields.far_mass(K, train),
+    between=far_between(bias, train, settings.Q, osc),
+    network=network(K, [float(e) for e in settings.shares]),
+  )
+
+
+def of_space(
+  heads: Heads,
+  mass: Float[np.ndarray, 'N H n'],
+  settings: Settings,
+  train: int,
+) -> Predicted:
+  """Of an encoder: mass of its bias alone by distance, of all keys there."""
+  eps = [float(e) for e in settings.shares]
+  ends = fields.field(mass, eps).astype(int)
+  w = kernels_of(mass).mean((0, 1))
+  return Predicted(
+    heads=heads,
+    below=[
+      [dict(zip(settings.eps, map(int, row), strict=True)) for row in layer]
+      for layer in ends
+    ],
+    far=fields.far_mass(mass, train),
+    between=None,
+    network=dict(trf=(w, trf_bounds.coverage(w, eps)[1])),
+  )
 
 
 def heads(model: Model, params: dict, settings: Settings, train: int) -> Heads:
   """theory's record of every head: verdict, TRF, horizon form.
+
+  Of an encoder, in its space.
 
   Raises:
     NotJudged: an encoding in which order enters beside the weights, or a
@@ -32,33 +101,39 @@ def heads(model: Model, params: dict, settings: Settings, train: int) -> Heads:
       '(a clock, a heat of the bias, or a score)'
     )
   eps = dict(zip(settings.eps, settings.shares, strict=True))
-  asked = answer.Asked(eps, settings.length, train)
-  N = model.config.N
-  distinct = N if model.config.rpe_per_layer else len(model.encodings)
+  c = model.config
+  where = space.of(config.geometry_of(c)) if c.kind == 'encoder' else None
+  asked = answer.Asked(eps, settings.length, train, space=where)
+  judge = answer.record if where is None else space_answer.record
+  N = c.N
+  distinct = N if c.rpe_per_layer else len(model.encodings)
   answers = []
   for encoding, row in model.rpe_by_layer(params)[:distinct]:
     values = {k: np.asarray(v, np.float32) for k, v in row.items()}
     subject = subjects.read(encoding, values)
     _ = subject.heads  # refused where not judged
-    answers.append(answer.record(subject, asked)['heads'])
+    answers.append(judge(subject, asked)['heads'])
   return [answers[i % distinct] for i in range(N)]
 
 
 def kernels(bias: Float[np.ndarray, 'N H n']) -> Float[np.ndarray, 'N H n']:
   """exp(bias) of every head over the distances below n, sum 1."""
-  w = np.exp(bias - bias.max(-1, keepdims=True))
-  return w / w.sum(-1, keepdims=True)
+  return kernels_of(np.exp(bias - bias.max(-1, keepdims=True)))
 
 
-def network(
-  bias: Float[np.ndarray, 'N H n'], eps: Sequence[float]
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-  """(weights [n], n(eps)) that the encoding alone predicts of the network.
+def kernels_of(
+  weights: Float[np.ndarray, '*shape n'],
+) -> Float[np.ndarray, '*shape n']:
+  """Weights by distance, sum 1."""
+  return weights / weights.sum(-1, keepdims=True)
+
+
+def network(K: Float[np.ndarray, 'N H n'], eps: Sequence[float]) -> Weights:
+  """What the encoding alone predicts of the network, of the heads' kernels.
 
   trf: of the mean kernel of all heads. trf_composed: of the layers' mean
   kernels, convolved with a residual share of one half.
   """
-  K = kernels(bias)
   weights = dict(
     trf=K.mean((0, 1)), trf_composed=composition.compose(K.mean(1), 0.5)
   )

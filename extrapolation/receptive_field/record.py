@@ -31,30 +31,25 @@ class Study(NamedTuple):
 def make(
   origin: dict,
   settings: Settings,
-  bias: Float[np.ndarray, 'N H n'] | None,
   sums: bootstrap.Sums,
   M: Float[np.ndarray, 'N H'],
-  theory: predicted.Heads | None,
+  theory: predicted.Predicted | None = None,
   windows: Sequence[dict] = (),
   costs: Sequence[dict] = (),
-  osc: Float[np.ndarray, 'N H'] | None = None,
 ) -> Study:
   """Everything measured, beside what theory says.
 
   Args:
-    origin: which run it is; its `train_length` in tokens.
-    bias, theory: log weights and records of the heads, or None for an encoding
-      that is not a function of i - j alone.
-    osc: the most that two logits of one query differ, for the interval of the
-      far share.
+    origin: which run it is; its `train_length` in tokens, or in distances.
+    theory: of its heads, or None for an encoding that is not a function of
+      distance alone.
     windows, costs: rows of `window_check.check` and of `measure.measure`.
   """
   train, n = origin['train_length'], settings.length
   draws = fields.draws(settings, train, sums)
   network, weights = {}, {}
-  if theory and bias is not None:
-    eps = [float(e) for e in settings.shares]
-    for name, (w, lengths) in predicted.network(bias, eps).items():
+  if theory:
+    for name, (w, lengths) in theory.network.items():
       draws[name] = np.repeat(lengths[None], len(draws['gradient']), 0)
       weights[name] = w
       network[name] = {
@@ -75,9 +70,9 @@ def make(
     about=dict(origin, windows=sums.windows, groups=sums.groups),
     settings=dataclasses.asdict(settings),
     network=network,
-    heads=_heads(settings, train, bias, draws, M, theory, osc),
+    heads=_heads(settings, draws, M, theory),
     truncation=_curve(n, draws.pop('loss')),
-    share=sums.mean('share').tolist(),
+    share=sums.mean('share').tolist() if 'share' in sums.sums else [],
     windows=list(windows),
     costs=list(costs),
     provenance=runs.provenance(),
@@ -88,30 +83,23 @@ def make(
 
 def _heads(
   settings: Settings,
-  train: int,
-  bias: np.ndarray | None,
   draws: dict[str, np.ndarray],
   M: np.ndarray,
-  theory: predicted.Heads | None,
-  osc: np.ndarray | None,
+  theory: predicted.Predicted | None,
 ) -> list[dict]:
   """A row per head, top layer last."""
   out = []
   low, high = bootstrap.interval(draws['far'])
-  share = between = None
-  if bias is not None:
-    share = fields.far_mass(predicted.kernels(bias), train)
-    if theory and osc is not None:
-      between = predicted.far_between(bias, train, settings.Q, osc)
   for i, h in np.ndindex(*M.shape):
     row: dict[str, Any] = dict(layer=i + 1, head=h + 1, M=float(M[i, h]))
-    if theory and share is not None:
-      row['verdict'] = theory[i][h]['verdict']
-      row['trf'] = theory[i][h]['trf']  # {eps: {low, high}}; None: infinite
-      row['trf_below'] = theory[i][h]['horizon']['trf']
-      row['far_mass'] = float(share[i, h])
-    if between is not None:
-      row['far_mass_between'] = between[i, h].tolist()
+    if theory:
+      head = theory.heads[i][h]
+      row['verdict'] = head['verdict']
+      row['trf'] = head['trf']  # {eps: {low, high}}; None: infinite
+      row['trf_below'] = theory.below[i][h]
+      row['far_mass'] = float(theory.far[i, h])
+      if theory.between is not None:
+        row['far_mass_between'] = theory.between[i, h].tolist()
     row['attention_mass'] = _by_eps(settings.eps, draws['heads'][:, i, h])
     row['far_mass_seen'] = dict(
       share=float(draws['far'][0, i, h]),
@@ -151,6 +139,24 @@ def _curve(n: int, loss: Float[np.ndarray, 'R c']) -> list[dict]:
     )
     for i, context in enumerate(truncation.contexts(n))
   ]
+
+
+def measured_on(about: dict) -> str:
+  """What was read, and what the model was trained at."""
+  if 'size' not in about:
+    return (
+      f'{about["windows"]:,} windows of {about["length"]:,} tokens of '
+      f'{about["split"]} text, trained at {about["train_length"]:,}'
+    )
+  return (
+    f'{about["targets"]:,} targets of {about["windows"]:,} examples of '
+    f'{about["size"]}, {about["split"]} split, trained at {about["train_size"]}'
+  )
+
+
+def unit(about: dict) -> str:
+  """What is counted along the axis of all fields."""
+  return 'distances' if 'size' in about else 'tokens'
 
 
 def rows(record: dict) -> list[dict]:

@@ -3,6 +3,7 @@
 from extrapolation.output import table
 from extrapolation.output.table import number
 from extrapolation.receptive_field import window_check
+from extrapolation.receptive_field.record import measured_on
 from extrapolation.theory.table import bracket
 
 WINDOWS = """
@@ -21,9 +22,7 @@ def tables(record: dict) -> str:
   run, eps = record['about'], record['settings']['eps']
   heads = _head_rows(record, eps)
   parts = [
-    f'\n{run["rpe"]}, seed {run["seed"]}: {run["windows"]:,} windows of '
-    f'{run["length"]:,} tokens of {run["split"]} text, trained at '
-    f'{run["train_length"]:,}\n',
+    f'\n{run["rpe"]}, seed {run["seed"]}: {measured_on(run)}\n',
     table.text(_network_rows(record, eps), _network_columns(eps)),
     '',
     table.text(heads, heads[0]),

@@ -77,10 +77,7 @@ def test_a_context_as_long_as_the_reach_loses_nothing(window):
 def test_what_is_ranked_is_what_is_recorded(window):
   """Draw 0 of a field, by eps, is its estimate in the record, by name."""
   s, measured, before = window
-  made = record.make(
-    dict(train_length=s.length), s, np.zeros((3, 2, s.length)), measured.sums,
-    measured.M, None,
-  )  # fmt: skip
+  made = record.make(dict(train_length=s.length), s, measured.sums, measured.M)
   network = made.record['network']
   assert list(network['truncation']) == ['0.0001 nats', *s.eps]
   for name, by_eps in network.items():

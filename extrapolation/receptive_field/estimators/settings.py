@@ -24,12 +24,16 @@ MOST = dict(  # far beyond what any machine measures
 class Settings:
   """Attributes, lengths and distances in tokens.
 
-  length: keys that the query of a window has: its own and those before.
-  tokens: of text to measure on, in windows of `length` that do not overlap.
+  length: keys that the query of a window has: its own and those before; of an
+    encoder how many distances its shape has.
+  size: of an encoder, whose examples are the windows; '' of a decoder.
+  tokens: of text to measure on, in windows of `length` that do not overlap; or
+    places, in examples.
   eps: shares in (0, 1), as text; a field holds all but eps.
   nats: a context within so many nats of the full one is as good as it.
   queries: the last so many of each window, for attention mass; 0 is
-    length / 64, at least 1. Each has its own number of keys.
+    length / 64, at least 1. Each has its own number of keys. Of an encoder,
+    targets of each example; 0 is 8.
   output: what is differentiated, the likeliest token's `logit` or the `loss`.
   recomputed: windows, evenly spaced, on which truncation and perturbation run
     the model anew, many times; 0 is all.
@@ -37,6 +41,7 @@ class Settings:
   """
 
   length: int
+  size: str = ''
   tokens: int = 65_536
   split: str = 'test'
   eps: tuple[str, ...] = ('0.1', '0.01')
@@ -62,7 +67,7 @@ class Settings:
         raise ValueError(f'--{name}={value}: needs <= {MOST[name]}')
     if not 0 < self.nats < float('inf'):
       raise ValueError(f'--nats={self.nats}: needs a number > 0')
-    if self.queries > self.length:
+    if not self.size and self.queries > self.length:
       raise ValueError(
         f'--queries={self.queries}: a window has {self.length} (--length)'
       )
