@@ -4,6 +4,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from extrapolation import geometry, rpe
 from extrapolation.config import sizes
 from extrapolation.geometry import Geometry, Size, derived
@@ -110,7 +112,6 @@ def check_encoding(encoding: rpe.RPE, g: Geometry, K: int) -> None:
   name, where = encoding.name, f'geometry {g.label or g.name}'
   for part, is_default in (
     ('clock', encoding.clock.is_index),
-    ('heat', encoding.heat.is_one),
     ('score', encoding.score.is_plain),
   ):
     if not is_default:
@@ -118,6 +119,11 @@ def check_encoding(encoding: rpe.RPE, g: Geometry, K: int) -> None:
         f'model.rpe = {name}: its {part} reads a causal line of tokens, and '
         f'{where} is none; take a kernel alone, or model.kind=decoder'
       )
+  if np.any(encoding.heat.whole):
+    raise ValueError(
+      f'model.rpe = {name}: its heat scales the bias too (whole=true), which '
+      f'is for a causal line, and {where} is none; take whole=false'
+    )
   beside = encoding.beside_bias
   if beside and not g.shift_invariant:
     raise ValueError(

@@ -20,7 +20,7 @@ def make(H: int, delta: float = 1.0, whole: bool = False) -> base.Heat:
     x = inputs.content('asentmax')
     beta = jax.nn.softplus(learned.project(x, params['W_b']))
     power = 2 * jnp.tanh(learned.project(x, params['W_g']))
-    return delta + beta * jnp.log(per_token(inputs.positions + 2)) ** power
+    return delta + beta * jnp.log(per_token(inputs.keys + 1)) ** power
 
   def init(key: PRNGKeyArray, D: int):
     keys = dict(zip(('W_b', 'W_g'), jax.random.split(key), strict=True))

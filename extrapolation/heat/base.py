@@ -17,12 +17,12 @@ def one(inputs: Inputs, params: Params) -> Float[Array, '#B T 1']:
 
 
 def log_keys(inputs: Inputs) -> Float[Array, '#B T 1']:
-  """ln n_i of the n_i = i + 1 keys that query i sees, itself among them.
+  """ln n_i of the n_i keys that query i sees, itself among them: i + 1, causal.
 
   A query with one key has weight 1 whatever its heat: it gets that of two
   keys, so that a heat of s ln n is never 0.
   """
-  return jnp.log(per_token(jnp.maximum(inputs.positions + 1, 2)))
+  return jnp.log(per_token(jnp.maximum(inputs.keys, 2)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Heat:
 
   Attributes:
     scale: `(inputs, params) -> [1 or B, T, 1 or H]` float32, > 0; s_i, a
-      function of token i and its index within its document.
+      function of token i and of how many keys it sees.
     whole: whether, for all heads or per head, the bias is scaled as well,
       s_i (q_i.k_j / sqrt(K) + bias), not q.k alone,
       s_i q_i.k_j / sqrt(K) + bias.

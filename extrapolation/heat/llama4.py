@@ -19,7 +19,7 @@ def make(
     )
 
   def heat(inputs: Inputs, params: Params):
-    return 1 + scale * jnp.log1p(per_token((inputs.positions + 1) // floor))
+    return 1 + scale * jnp.log1p(per_token(inputs.keys // floor))
 
   return base.Heat(
     scale=heat,

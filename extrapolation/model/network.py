@@ -182,7 +182,9 @@ def _encoded(
   space: Space,
   attend: Callable | None,
 ) -> tuple[Float[Array, 'B T D'], Any]:
-  inputs = Inputs(positions=jnp.asarray(space.positions))
+  inputs = Inputs(
+    positions=jnp.asarray(space.positions), visible=jnp.asarray(space.visible)
+  )
   attend = attend or space.attend
   return module(tokens, bias, inputs, key, attend, operator.add, space=space)
 

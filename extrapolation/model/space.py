@@ -12,6 +12,8 @@ from jaxtyping import Array, Float, Integer, Num
 from extrapolation import attention, geometry
 from extrapolation.geometry import Geometry, Size, derived
 
+PAIRS = 1 << 22  # of places, looked at at once
+
 
 @dataclasses.dataclass(frozen=True)
 class Space:
@@ -49,6 +51,18 @@ class Space:
   def positions(self) -> Integer[np.ndarray, '*T']:
     """What a rotation turns by: [T], or [T, c] of several coordinates."""
     return self.places[:, 0] if len(self.geometry.axes) == 1 else self.places
+
+  @functools.cached_property
+  def visible(self) -> Integer[np.ndarray, ' T']:
+    """How many keys each query sees."""
+    sees, (T, S) = self.geometry.sees, (len(self.places), len(self.keys))
+    if sees is None:
+      return np.full(T, S)
+    rows = max(1, PAIRS // S)
+    parts = np.split(self.places, range(rows, T, rows))
+    return np.concatenate(
+      [np.asarray(sees(x[:, None], self.keys[None])).sum(1) for x in parts]
+    )
 
   def attend(
     self,

@@ -20,6 +20,8 @@ class Inputs:
       begins; None where no tokens are known. `previous_ids` makes it.
     step: number of training steps made, of the run that is evaluated too.
     key: randomness of a training step; None outside training.
+    visible: [T] or [B, T], keys that each token sees, itself among them; None
+      where these are the tokens of its document up to it.
   """
 
   positions: Integer[Array, '*B T']
@@ -27,6 +29,12 @@ class Inputs:
   previous: Integer[Array, 'B T'] | None = None
   step: Integer[Array, ''] | int = 0
   key: PRNGKeyArray | None = None
+  visible: Integer[Array, '*B T'] | None = None
+
+  @property
+  def keys(self) -> Integer[Array, '*B T']:
+    """n_i: how many keys token i sees, itself among them."""
+    return self.positions + 1 if self.visible is None else self.visible
 
   def content(self, name: str) -> Float[Array, 'B T D']:
     """`x`, for the part `name`, which is a function of it.

@@ -60,6 +60,50 @@ def test_an_encoder_on_a_causal_line_is_the_decoder():
   np.testing.assert_allclose(got, want, atol=2e-5)
 
 
+HEATS = 'ssmax', 'log_n:train_length=7', 'llama4:floor=4', 'asentmax'
+
+
+@pytest.mark.parametrize('heat', HEATS)
+def test_a_heat_is_of_the_keys_that_a_query_sees(heat):
+  """On a causal line it is the decoder's; else all see as many."""
+  encoder, params = built(kind='encoder', geometry='both', rpe=f'type1*{heat}')
+  decoder, known = built(rpe=f'type1*{heat}')
+  assert jax.tree.structure(known) == jax.tree.structure(params)
+  x, line = ids(2, 19), spaces.make('line', (19,))
+  np.testing.assert_array_equal(line.visible, np.arange(1, 20))
+  got = of_space(encoder, params, x, line)
+  want = of_source(decoder, params, x, None)
+  np.testing.assert_allclose(got, want, atol=2e-5)
+  both = encoder.space((19,))
+  np.testing.assert_array_equal(both.visible, np.full(19, 19))
+  assert encoder.space((38,)).visible[0] == 38
+  # The last query of a causal line sees all: there the two agree.
+  last = [of_space(encoder, params, x, y)[:, -1] for y in (line, both)]
+  np.testing.assert_allclose(*last, atol=2e-5)
+
+
+def test_a_hot_encoder_is_the_cold_one_with_larger_queries():
+  """s = ln T / ln L of all queries: q times s."""
+  hot, params = built(kind='encoder', geometry='grid',
+                      rpe='type1*log_n:train_length=4')  # fmt: skip
+  cold, _ = built(kind='encoder', geometry='grid', rpe='type1')
+  x, s = ids(1, 12), np.log(12) / np.log(4)
+  layer = params['layers'][0]
+  warmed = jax.tree.map(lambda x: x.at[..., :16].multiply(s), layer['qkv'])
+  scaled = {**params, 'layers': {0: {**layer, 'qkv': warmed}}}
+  want = hidden(cold, scaled, x, (3, 4))
+  np.testing.assert_allclose(hidden(hot, params, x, (3, 4)), want, atol=2e-5)
+  cold_states = hidden(cold, params, x, (3, 4))
+  assert abs(cold_states - want).max() > 1e-3
+
+
+def test_keys_of_another_piece_of_a_graph_are_not_counted(tmp_path):
+  file = tmp_path / 'two.edges'
+  file.write_text('0 1\n1 2\n3 4\n')
+  where = spaces.make(f'graph:{file}:apart=hidden', (5,))
+  assert where.visible.tolist() == [3, 3, 3, 2, 2]
+
+
 @pytest.mark.parametrize(
   'kernel, symmetric',
   [('alibi', True), ('t5', True), ('t5:bidirectional=true', False),
@@ -248,7 +292,8 @@ def test_layers_in_a_loop_are_the_same_encoder():
      'is absolute on one axis, and geometry grid has 2'),
     (dict(kind='encoder', geometry='both', rpe='linear@forget'),
      'its clock reads a causal line of tokens, and geometry both is none'),
-    (dict(kind='encoder', geometry='both', rpe='none*ssmax'), 'its heat reads'),
+    (dict(kind='encoder', geometry='both', rpe='none*ssmax:whole=true'),
+     'its heat scales the bias too (whole=true), which is for a causal line'),
     (dict(kind='encoder', geometry='both', rpe='cope'), 'its score reads'),
     (dict(kind='encoder', geometry='grid', rpe='t5:bidirectional=true'),
      'geometry grid has no two sides'),
