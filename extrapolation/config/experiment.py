@@ -134,6 +134,18 @@ def section(value: Any, key: str) -> Mapping[str, Any]:
   return value
 
 
+def kind_in(key: str) -> type:
+  """Of the values in a tuple that a key of a section holds, empty or not.
+
+  >>> kind_in('eval.sizes'), kind_in('eval.lengths')
+  (<class 'str'>, <class 'int'>)
+  """
+  want: Any = Experiment
+  for part in key.split('.'):
+    want = typing.get_type_hints(want)[part]
+  return typing.get_args(want)[0]
+
+
 def _plain(value: Any) -> Any:
   if dataclasses.is_dataclass(value):
     fields = dataclasses.fields(value)
@@ -177,4 +189,7 @@ def _typed(want: Any, value: Any, key: str) -> Any:
       f'config key {key} = {sizes.shown(value)}: needs {kind.__name__}, '
       f'got {type(value).__name__}'
     )
+  if kind is tuple:
+    inner = typing.get_args(want)[0]
+    value = tuple(_typed(inner, x, key) for x in value)
   return value

@@ -16,6 +16,7 @@ from extrapolation.config.experiment import (
   Experiment,
   base,
   from_dict,
+  kind_in,
   no_key,
   section,
 )
@@ -175,7 +176,7 @@ def _parse(text: str, old: Any, key: str) -> Any:
   if want is str:
     return text
   if want is tuple:
-    kind = type(old[0]) if old else int
+    kind = type(old[0]) if old else kind_in(key)
     read = values.items if kind is str else LISTS[kind]
   else:
     read = READ.get(want)

@@ -195,7 +195,7 @@ def _digests(task: tasks.Task) -> dict[str, str]:
 
 
 def _size(task: tasks.Task) -> 'Size':
-  for size in SIZES:
+  for size in (task.smallest,) if task.smallest else SIZES:
     try:
       task.check(size, size)
     except ValueError:

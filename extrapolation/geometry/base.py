@@ -53,7 +53,8 @@ class Geometry:
       which decide a sum only where the bias never rises.
     query: `size -> ` the position that theory looks from, and whose counts
       those of the whole space are.
-    only: the one size there is, of a space that is one given shape.
+    only: the size of the whole, of a space that is one given shape; smaller
+      ones are parts of it.
     source: where it is from. name, label: of its file, with its
       hyperparameters.
   """

@@ -3,7 +3,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Bool, Float, Integer, Num
 from scipy import sparse
 from scipy.sparse import csgraph
 
@@ -20,6 +20,10 @@ def make(file: str = '', apart: str = 'refuse') -> base.Geometry:
   .npy with the matrix of lengths, 0 where there is no edge. Edges have no
   direction. apart: what happens where no path leads: refuse | hidden, a key
   that is not seen | a number, the distance that is taken.
+
+  A size is how many vertices there are: those nearest to a centre of the
+  largest piece, of equally near ones those of lower numbers, in the order of
+  their numbers. Distances are those of the whole graph at every size.
   """
   if not file:
     raise ValueError('geometry graph needs a file of edges: graph:PATH')
@@ -71,26 +75,44 @@ def of(
   ) -> Bool[Array, '*t']:
     return _at(~far, query[..., 0], key[..., 0])
 
+  centre, order = _nearest(D, far)
+
   def places(size: base.Size) -> np.ndarray:
-    if size != (n,):
+    if not 1 <= size[0] <= n:
       raise ValueError(
         f'{what} has {n:,} vertices, and a size of {size[0]:,} was asked for; '
-        'a graph has one size'
+        f'give 1 to {n:,}'
       )
-    return np.arange(n)[:, None]
+    return np.sort(order[: size[0]])[:, None]
+
+  def longest(size: base.Size) -> float:
+    at = places(size)[:, 0]
+    return float(max(D[i, at].max() for i in at))
 
   return base.Geometry(
     axes=('vertices',),
     places=places,
     distance=distance,
-    longest=lambda size: float(D.max()),
+    longest=longest,
     sees=sees if hidden else None,
     whole=whole,
     log_count=None,
-    query=lambda size: int(D.max(1).argmin()),  # of a centre
+    query=lambda size: int(np.searchsorted(places(size)[:, 0], centre)),
     only=(n,),
     source='shortest paths, as in Graphormer, arXiv 2106.05234',
   )
+
+
+def _nearest(
+  D: Num[np.ndarray, 'n n'], far: Bool[np.ndarray, 'n n']
+) -> tuple[int, Integer[np.ndarray, ' n']]:
+  """A centre of the largest piece, and all vertices by their distance to it."""
+  pieces = (~far).sum(1)
+  most = np.flatnonzero(pieces == pieces.max())
+  longest = [np.where(far[i], 0, D[i]).max() for i in most]
+  centre = int(most[np.argmin(longest)])
+  order = np.lexsort((np.arange(len(D)), D[centre], far[centre]))
+  return centre, order
 
 
 def _at(x: np.ndarray, i: Num[Array, '*q'], j: Num[Array, '*k']) -> Array:

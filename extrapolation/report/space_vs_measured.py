@@ -74,7 +74,7 @@ def _theory(run: Run) -> tuple[str, str, float]:
   largest = str(max(run.rows, key=lambda row: row['length'])['size'])
   named = [_places(e, text) for text in (e.train.size, largest)]
   of_shapes = None
-  if where.geometry.only is None and named[0] != named[1]:
+  if named[0] != named[1]:
     of_shapes = shapes.of(where, *named)
   asked = answer.Asked(
     {'0.01': Fraction(1, 100)},

@@ -20,6 +20,7 @@ from extrapolation.rpe.spec import (
   typed,
   write,
 )
+from extrapolation.rpe.spec import parse as parse_kernel
 from extrapolation.rpe.user_file import (
   KEPT,
   add_flag,
@@ -60,6 +61,7 @@ __all__ = [
   'of_layer',
   'of_part',
   'parse',
+  'parse_kernel',
   'rows',
   'slopes',
   'source',

@@ -42,6 +42,8 @@ def checked(text: data.Dataset, e: config.Experiment) -> data.Dataset:
       f'data.source = {source} has places of {" or ".join(task.geometries)}; '
       f'set model.geometry, which is {m.geometry}'
     )
+  if task.fits is not None:
+    task.fits(g)
   size = config.size(m, e.train.size, 'train.size')
   least = within(e)
   for key, texts in (

@@ -57,11 +57,6 @@ def of(space: Space, train: str, test: str) -> Shapes:
     ValueError: no such sizes, or the one is not within the other.
   """
   geometry = space.geometry
-  if geometry.only is not None:
-    raise ValueError(
-      f'--train={train}: {space.label} is one shape, and has no larger one; '
-      'leave --train and --test out'
-    )
   small = sizes.parse(train, geometry, '--train')
   large = sizes.parse(test, geometry, '--test')
   for name, a, b in zip(geometry.axes, small, large, strict=True):

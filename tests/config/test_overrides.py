@@ -48,6 +48,32 @@ def test_every_encoding_fits_a_config(name):
   assert config.override(e, {}) == e
 
 
+def test_sizes_are_text_where_a_config_has_none():
+  """Also where they could be read as whole numbers, as those of a tree."""
+  changes = {'model.kind': 'encoder', 'model.geometry': 'tree'}
+  changes |= {'train.size': '3', 'eval.sizes': '3,5'}
+  e = config.override(config.base(), changes)
+  assert e.eval.sizes == ('3', '5') and e.eval.lengths == (15, 63)
+  changes |= {'model.geometry': 'grid', 'train.size': '4x4'}
+  e = config.override(config.base(), changes | {'eval.sizes': '4x4,4x8'})
+  assert e.eval.sizes == ('4x4', '4x8')
+
+
+@pytest.mark.parametrize(
+  'section, key, value, said',
+  [
+    ('eval', 'sizes', (3, 5), 'config key eval.sizes = 3: needs str, got int'),
+    ('eval', 'lengths', (8, '9'), "eval.lengths = '9': needs int, got str"),
+    ('sweep', 'seeds', (0, True), 'sweep.seeds = True: needs int, got bool'),
+  ],
+)
+def test_a_value_in_a_tuple_has_its_type_too(section, key, value, said):
+  c = config.base()
+  with pytest.raises(ValueError, match=said):
+    c[section][key] = value
+    config.override(c, {})
+
+
 def test_overrides_take_the_type_of_what_they_replace():
   e = config.override(
     config.base(),

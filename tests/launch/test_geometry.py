@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from extrapolation import config
+from extrapolation import config, train
 from extrapolation.runs import sweep_grid
 from launch import geometry
 
@@ -36,6 +36,16 @@ def test_both_shapes_of_the_grid_have_as_many_cells():
 def test_an_arm_that_there_is_not_is_named(spec):
   with pytest.raises(ValueError, match='there are|write root-R'):
     config.load(f'{geometry.CONFIGS}/{spec}', {})
+
+
+def test_a_graph_of_ones_own_is_trained_on_a_part(tmp_path):
+  file = tmp_path / 'ring.edges'
+  file.write_text('\n'.join(f'{i} {(i + 1) % 96}' for i in range(96)))
+  e = config.load(f'{geometry.CONFIGS}/graph.py:{file}', {})
+  assert e.eval.sizes == ('6', '24', '96') and e.train.size == '6'
+  train.check(e)
+  with pytest.raises(ValueError, match='give the file of a graph'):
+    config.load(f'{geometry.CONFIGS}/graph.py', {})
 
 
 def test_the_plan_is_printed_and_nothing_run(tmp_path, capsys):

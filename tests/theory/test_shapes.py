@@ -215,8 +215,16 @@ def test_shapes_that_are_not_nested_are_refused():
     shapes.of(space.of(own), '8', '9')
 
 
-def test_a_graph_has_no_larger_shape(tmp_path):
+def test_a_part_of_a_graph_is_around_its_centre(tmp_path):
+  """Of a path of 5 its middle 3: what is far are the two ends."""
   file = tmp_path / 'edges.txt'
-  file.write_text('0 1\n1 2\n')
-  with pytest.raises(ValueError, match='is one shape'):
-    shapes.of(space.of(f'graph:{file}'), '3', '3')
+  file.write_text('0 1\n1 2\n2 3\n3 4\n')
+  where = space.of(f'graph:{file}')
+  part = shapes.of(where, '3', '5')
+  assert part.near.tolist() == [1, 2, 0] and part.all.tolist() == [1, 2, 2]
+  (head,) = subjects.heads(SLOPE_1['alibi'])
+  q = np.exp(-1)
+  want = 2 * q * q / (1 + 2 * q + 2 * q * q)
+  assert shapes.far(where, part, head).far_mass == pytest.approx(want)
+  with pytest.raises(ValueError, match='a size of 6 was asked for; give 1 to'):
+    shapes.of(where, '3', '6')

@@ -42,6 +42,6 @@ def parse(source: str) -> Task:
   Raises:
     ValueError: no such task or hyperparameter, or a value that it cannot take.
   """
-  name, written = rpe.parse(source.removeprefix(PREFIX))
+  name, written = rpe.parse_kernel(source.removeprefix(PREFIX))
   hyper = rpe.typed(name, written, defaults(name), 'task')
   return get(name, **hyper).labelled(REGISTRY.label(name, hyper))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 if TYPE_CHECKING:  # JAX is imported with it
-  from extrapolation.geometry import Size
+  from extrapolation.geometry import Geometry, Size
 
 KINDS = 'masked', 'classes', 'sequence'
 
@@ -52,6 +52,9 @@ class Task:
       is the smallest size of an evaluation, or that of the training; it checks
       the sizes first. Equal arguments give an equal example, in any process.
     chance: nats of a uniform guess, ln symbols.
+    fits: raises ValueError where a geometry of these kinds is not the one that
+      its places are in; None where its number of places tells.
+    smallest: a size that it has; () where it has one of the usual ones.
     source: paper. name, label: of its file, and with its hyperparameters.
   """
 
@@ -62,6 +65,8 @@ class Task:
   geometries: tuple[str, ...]
   check: Callable[['Size', 'Size'], None]
   draw: Callable[..., Example]
+  fits: Callable[['Geometry'], None] | None = None
+  smallest: 'Size' = ()
   source: str = ''
   name: str = ''
   label: str = ''

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import pathlib
 import time
 
 import numpy as np
@@ -11,6 +12,7 @@ from extrapolation import geometry
 from extrapolation.data import tasks
 from extrapolation.data.tasks import base, digits, ising, masking, texture
 
+MESH = pathlib.Path(__file__).parent / 'mesh.edges'
 GRIDS = (8, 9), (8, 12), (16, 9), (23, 30)
 # A task, and sizes that grow; the first is the smallest of an evaluation.
 SPECS = {
@@ -24,13 +26,15 @@ SPECS = {
   'tree:at=leaf': ((3,), (4,), (7,)),
   'tree:at=leaf:r=3:masked=0.3': ((1,), (2,), (5,)),
   'tree:at=leaf:r=1': ((6,), (7,), (20,)),
+  f'graph:file={MESH}': ((20,), (21,), (50,), (72,)),
+  f'graph:file={MESH}:masked=0.3:states=2': ((9,), (40,), (72,)),
   'copy': ((8,), (9,), (30,)),
   'reverse:symbols=3': ((8,), (9,), (30,)),
   'texture': GRIDS,
   'texture:picture=coins:levels=4': GRIDS,
   'digits': ((8, 8), (8, 12), (16, 16), (23, 30)),
 }
-MASKED = [s for s in SPECS if s[:4] in ('isin', 'text', 'tree')]
+MASKED = [s for s in SPECS if s[:4] in ('isin', 'text', 'tree', 'grap')]
 NEEDS = dict(texture='skimage', digits='sklearn')
 
 
@@ -76,6 +80,8 @@ def beside(task, size):
   """[T, T]: whether two places are neighbours."""
   kind = task.geometries[0]
   axes = task.label.partition('r=')[2][:1] or '2' if kind == 'tree' else ''
+  if kind == 'graph':
+    axes = str(MESH)
   return distances(kind, axes, size) == 1
 
 
@@ -165,6 +171,10 @@ def test_a_smaller_example_is_a_part_of_a_larger(cropped):
         if np.less(size, small).any():
           continue
         there = crops(b.inputs, small, size)
+      elif task.geometries == ('graph',):
+        g = geometry.parse(f'graph:{MESH}')
+        at = np.isin(g.places(size)[:, 0], g.places(small)[:, 0])
+        there = [b.inputs[at]]
       elif 'leaf' in task.label:
         r = int(task.label.partition('r=')[2][:1] or 2)
         there = hanging(b.inputs, size[0], small[0], r)
