@@ -11,8 +11,8 @@ import pytest
 from extrapolation import attention, config, geometry, runs, theory, train
 from extrapolation.geometry import counts
 from extrapolation.model import logits
+from extrapolation.receptive_field import Settings, places, study
 from extrapolation.receptive_field import __main__ as command
-from extrapolation.receptive_field import places
 from extrapolation.receptive_field.estimators import truncation
 from tests.model.test_space import built, ids
 from tests.test_places import GRID, experiment
@@ -206,10 +206,27 @@ def test_the_command_writes_what_it_prints(trained, capsys):
     assert (trained / name).read_bytes()[:4] == b'\x89PNG'
 
 
+@pytest.mark.parametrize('split', ['valid', 'test'])
+def test_with_all_places_the_loss_is_that_of_the_evaluation(trained, split):
+  """The mean of examples, each of the mean of its targets."""
+  settings = Settings(size='8x9', length=16, tokens=150, queries=99,
+                      resamples=2, split=split)  # fmt: skip
+  curve = study(f'{trained}/a', settings).record['truncation']
+  run, nats = runs.load(f'{trained}/a'), []
+  for n in range(2):
+    cells, _ = run.text().read([n], (8, 9), (6, 6), stream=split)
+    nll = run.model.nll(
+      run.params, jnp.asarray(cells.inputs), jnp.asarray(cells.targets),
+      space=run.model.space((8, 9)),
+    )  # fmt: skip
+    nats.append(np.asarray(nll)[cells.weights > 0].mean())
+  assert curve[-1]['nats'] == pytest.approx(np.mean(nats), rel=1e-5)
+
+
 def test_without_a_size_it_is_at_most_four_times_the_training(trained):
   e = runs.load_config(f'{trained}/a')
   assert places.default_size(e) == '10x10'
-  large = config.override(e, {'eval.sizes': '6x6,12x12,30x30'})
+  large = config.override(e, {'eval.sizes': '6x6,12x12,13x13,30x30'})
   assert places.default_size(large) == '12x12'
 
 
