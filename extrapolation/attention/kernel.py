@@ -48,6 +48,16 @@ class Kernel:
     """Its values at the distances 0 .. n - 1."""
     return self.bias(jnp.arange(n), self.params)
 
+  def times(self, scale: Float[Array, 'H 1']) -> 'Kernel':
+    """The same times a number per head."""
+    return Kernel(_times(self.bias), (self.params, scale))
+
+
+@functools.lru_cache(maxsize=64)
+def _times(bias: Callable) -> Callable:
+  """One object for each function, as `Kernel` asks."""
+  return lambda distance, params: bias(distance, params[0]) * params[1]
+
 
 def at(
   bias: Callable,

@@ -119,12 +119,17 @@ def check_encoding(encoding: rpe.RPE, g: Geometry, K: int) -> None:
         f'model.rpe = {name}: its {part} reads a causal line of tokens, and '
         f'{where} is none; take a kernel alone, or model.kind=decoder'
       )
-  if np.any(encoding.heat.whole):
-    raise ValueError(
-      f'model.rpe = {name}: its heat scales the bias too (whole=true), which '
-      f'is for a causal line, and {where} is none; take whole=false'
+  if np.any(encoding.heat.whole) and (encoding.heat.content or g.sees):
+    why = (
+      'its scale is of the content of each query'
+      if encoding.heat.content
+      else 'its queries do not all see as many keys'
     )
-  beside = encoding.beside_bias
+    raise ValueError(
+      f'model.rpe = {name}: a heat of the bias too (whole=true) is one number '
+      f'for all queries of {where}, and {why}; take whole=false'
+    )
+  beside = ' and '.join(encoding.of_positions)
   if beside and not g.shift_invariant:
     raise ValueError(
       f'model.rpe = {name}: its {beside} needs coordinates, and {where} has '
@@ -154,9 +159,9 @@ def check_encodings(
   g = of(c) if c.kind == 'encoder' else geometry.parse('both')
   for encoding in layers:
     check_encoding(encoding, g, head_width)
-    if c.kind == 'encoder_decoder' and encoding.beside_bias:
+    if c.kind == 'encoder_decoder' and encoding.of_positions:
       raise ValueError(
-        f'model.rpe = {encoding.name}: its {encoding.beside_bias} knows no '
+        f'model.rpe = {encoding.name}: its {encoding.of_positions[0]} knows no '
         'clock of two texts; model.kind=encoder_decoder takes a bias alone'
       )
 

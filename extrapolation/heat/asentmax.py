@@ -29,6 +29,7 @@ def make(H: int, delta: float = 1.0, whole: bool = False) -> base.Heat:
   return base.Heat(
     scale=scale,
     whole=whole,
+    content=True,
     init=init,
     source='Vasylenko et al. 2025, ASEntmax, arXiv 2506.16640',
   )

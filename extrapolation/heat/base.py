@@ -35,6 +35,8 @@ class Heat:
     whole: whether, for all heads or per head, the bias is scaled as well,
       s_i (q_i.k_j / sqrt(K) + bias), not q.k alone,
       s_i q_i.k_j / sqrt(K) + bias.
+    content: whether it reads the content of a token, so that queries which see
+      as many keys may differ.
     rate: `params -> [1 or H]`, c >= 0 such that s_i - c ln i is bounded
       whatever the tokens (c = 0: s_i is); what theory needs. None: not known.
     init: `(key, D) -> params`, its learned part for a model of width D; a dict
@@ -48,6 +50,7 @@ class Heat:
 
   scale: Callable[[Inputs, Params], Float[Array, '#B T #H']] = one
   whole: bool | tuple[bool, ...] = False
+  content: bool = False
   init: Callable[[PRNGKeyArray, int], Params] = no_params
   constrain: Callable[[Params], Params] = same
   unconstrain: Callable[[Params], Params] = same

@@ -115,9 +115,9 @@ class Block(nnx.Module):
     inputs = dataclasses.replace(inputs, x=x_norm)
     positions, bias, clock = self._positions(inputs, bias)
     q, k = self.form.rotate(qkv[:, :, 0], qkv[:, :, 1], positions)
-    q, heat = self._heated(inputs, q)
+    q, heated, heat = self._heated(inputs, q, bias)
     given = clock | heat | self._scored(positions) | seen
-    o = attend(q, k, qkv[:, :, 2], bias, layer, **given)
+    o = attend(q, k, qkv[:, :, 2], heated, layer, **given)
     o, arrays = o if isinstance(o, tuple) else (o, None)
     o = o.reshape(*o.shape[:2], c.D)
     x = add(x[:, -o.shape[1] :], _dropout(self.out(o), c.dropout, k1))
@@ -142,17 +142,29 @@ class Block(nnx.Module):
     positions = sums(increments, inputs.positions) + bias.get('elapsed', 0)
     return positions, kernel, dict(clock=clock)
 
-  def _heated(self, inputs: Inputs, q: Array) -> tuple[Array, dict]:
-    """q times the heat of q.k alone, and the heat of the bias as well."""
+  def _heated(
+    self, inputs: Inputs, q: Array, bias: Any
+  ) -> tuple[Array, Any, dict]:
+    """q times the heat of q.k alone, the bias, and the heat of both.
+
+    Where all queries see as many keys, the latter is in q and in the bias.
+    """
     heat = self.form.heat
     if heat.is_one:
-      return q, {}
+      return q, bias, {}
     s = heat.scale(inputs, _values(heat, self.heat))
     whole = np.broadcast_to(heat.whole, self.c.H)
-    q = (q * jnp.where(whole, 1, s)[..., None]).astype(q.dtype)
+    apart = inputs.visible is None
+    scale = jnp.where(whole, 1, s) if apart else s
+    q = (q * scale[..., None]).astype(q.dtype)
     if not whole.any():
-      return q, {}
-    return q, dict(heat=jnp.where(whole, s, 1), heats_bias=True)
+      return q, bias, {}
+    if apart:
+      return q, bias, dict(heat=jnp.where(whole, s, 1), heats_bias=True)
+    one = jnp.where(whole, s[0, 0], 1)[:, None]  # [H, 1]
+    if isinstance(bias, attention.Kernel):
+      return q, bias.times(one), {}
+    return q, bias * one, {}
 
   def _scored(self, positions: Array) -> dict:
     """The score, if logits are more than q.k and a bias, and what it reads."""

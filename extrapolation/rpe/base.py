@@ -99,10 +99,15 @@ class RPE:
     return not self.beside_bias
 
   @property
+  def of_positions(self) -> list[str]:
+    """Which of rotate and embed it has, that read positions, not distances."""
+    defaults = dict(rotate=_same_qk, embed=_same_input)
+    return [k for k, f in defaults.items() if getattr(self, k) is not f]
+
+  @property
   def beside_bias(self) -> str:
     """What else weights depend on: rotate, ..., heat, score, or ''."""
-    defaults = dict(rotate=_same_qk, embed=_same_input)
-    names = [k for k, f in defaults.items() if getattr(self, k) is not f]
+    names = self.of_positions
     names += ['clock'] * (not self.clock.is_index)
     names += ['heat'] * (not self.heat.is_one)
     names += ['score'] * (not self.score.is_plain)

@@ -129,7 +129,7 @@ def tight(
   where = space.of(geometry)
   heads = subjects.read(subject, params).all_attended
   if where is not None:
-    return [where.tight(head) for head in heads]
+    return [where.tight(head, M) for head in heads]
   return [tightness.judge(head, M) for head in heads]
 
 

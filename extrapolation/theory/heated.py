@@ -1,4 +1,4 @@
-"""Tightness under a heat: theorems 10 and 11 of docs/theory.md."""
+"""Tightness under a heat: theorems 10, 11 and 19 of docs/theory.md."""
 
 import dataclasses
 
@@ -19,9 +19,16 @@ SLACK = 1e-6  # of a bound of M
 
 
 def content(
-  head: Head, at: limits.Limit, M: float | None, cold: Tightness
+  head: Head,
+  at: limits.Limit,
+  M: float | None,
+  cold: Tightness,
+  line: bool = True,
 ) -> Tightness:
-  """Heat of q.k alone, on what holds without it (theorems 7 and 10)."""
+  """Heat of q.k alone, on what holds without it (theorems 7 and 10).
+
+  line: where it says how fast a window would have to grow.
+  """
   if head.is_one or cold.verdict in (NOT, UNKNOWN):
     return cold
   c = head.rates.heat
@@ -33,13 +40,16 @@ def content(
     return unknown('how the heat grows with the index: its file has no rate')
   if not at.positive:
     return unknown('whether far keys have weights above 0')
-  return Tightness(
-    NOT,
-    None,
-    'content heat: with s_i ~ c ln i far keys gain a factor up to i^(2 c M), '
-    'so no window does for every query once M > 0; it has to grow until the '
-    f'tail is below i^(-2 c M), {_growth(head, c)}',
+  i = 'i' if line else 'n'
+  why = (
+    f'content heat: with s_{i} ~ c ln {i} far keys gain a factor up to '
+    f'{i}^(2 c M), so no window does for every query once M > 0'
   )
+  if line:
+    why += (
+      f'; it has to grow until the tail is below i^(-2 c M), {_growth(head, c)}'
+    )
+  return Tightness(NOT, None, why)
 
 
 def _growth(head: Head, c: float) -> str:
@@ -60,8 +70,10 @@ def _growth(head: Head, c: float) -> str:
   return value
 
 
-def whole(head: Head, at: limits.Limit, M: float | None) -> Tightness:
-  """Heat of the bias too (theorem 11)."""
+def whole(
+  head: Head, at: limits.Limit, M: float | None, line: bool = True
+) -> Tightness:
+  """Heat of the bias too (theorem 11, and 19 of other spaces than a line)."""
   assert head.b is not None
   c = head.rates.heat
   if not head.advances:
@@ -70,9 +82,10 @@ def whole(head: Head, at: limits.Limit, M: float | None) -> Tightness:
     return unknown('how the heat grows with the index: its file has no rate')
   if c == 0:
     return unknown('heated biases want the bounds of a heat that is bounded')
+  i = 'i' if line else 'n'
   falls = (
-    'whole heat: i exp(-s_i g) -> 0 for every g > 1 / c, s_i ~ c ln i, and b '
-    'falls below b(0) by any g beyond some distance'
+    f'whole heat: {i} exp(-s_{i} g) -> 0 for every g > 1 / c, s_{i} ~ c ln {i},'
+    ' and b falls below b(0) by any g beyond some distance'
   )
   if at.kind == FALLS:
     return Tightness(TIGHT, None, falls)

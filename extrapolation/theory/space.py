@@ -16,7 +16,13 @@ from flint import arb
 from extrapolation import geometry as geometries
 from extrapolation.geometry import base, counts
 from extrapolation.geometry.base import Geometry
-from extrapolation.theory import convergence, limits, trf_bounds
+from extrapolation.theory import (
+  convergence,
+  heated,
+  limits,
+  tightness,
+  trf_bounds,
+)
 from extrapolation.theory.asymptotics import notation
 from extrapolation.theory.attended import Head
 from extrapolation.theory.bracket import Bracket
@@ -168,19 +174,33 @@ class Space:
     said += ': ' if n == '1' else f'; with b + ln({n}) as b: '
     return dataclasses.replace(verdict, argument=said + verdict.argument)
 
-  def tight(self, head: Head) -> Tightness:
-    """The verdict on a head of attention."""
-    plain = dict(
-      clock=head.is_index, heat=head.is_one, score=head.score.is_plain
-    )
+  def tight(self, head: Head, M: float | None = None) -> Tightness:
+    """The verdict on a head of attention; M as in `tightness.judge`."""
+    plain = dict(clock=head.is_index, score=head.score.is_plain)
     through = ' and '.join(name for name, so in plain.items() if not so)
     if head.b is None or through:
       why = head.why_not or f'order enters through {through}, not weights'
       return Tightness(NOT_JUDGED, None, self.not_judged(why))
-    known = of_sum(self.judge(head.b))
-    if known.verdict in (NOT, UNKNOWN) or limits.own_weight_is_positive(head.b):
+    known, own = of_sum(self.judge(head.b)), limits.own_weight_is_positive
+    if known.verdict not in (NOT, UNKNOWN) and not own(head.b):
+      known = unknown('a finite weight above 0 of the query itself')
+    if head.is_one or self.log_count is None:  # a given graph is finite
       return known
-    return unknown('a finite weight above 0 of the query itself')
+    return self._heated(head, M, known)
+
+  def _heated(self, head: Head, M: float | None, cold: Tightness) -> Tightness:
+    """The verdict under a heat, on what holds without it (theorem 19)."""
+    assert head.b is not None
+    at = limits.at_infinity(head.b)
+    if head.b.op == 'const':
+      return tightness.alike('b is constant')
+    if not limits.own_weight_is_positive(head.b):
+      return unknown('a finite weight above 0 of the query itself')
+    if at.kind == limits.ZERO:
+      return tightness.hard(head)
+    if head.whole:
+      return heated.whole(head, at, M, line=False)
+    return heated.content(head, at, M, cold, line=False)
 
   def summed(
     self, b: Node, eps: Sequence[Fraction], verdict: Verdict | None = None

@@ -35,7 +35,7 @@ def record(subject: Subject, asked: Asked) -> dict:
   else:
     known = {b: _head(b, space, asked) for b in dict.fromkeys(subject.heads)}
     heads = [dict(known[b]) for b in subject.heads]
-  tight = {head: space.tight(head) for head in dict.fromkeys(attended)}
+  tight = {head: space.tight(head, asked.M) for head in dict.fromkeys(attended)}
   said = [tight[head] for head in attended]
   where = subject.attended or [None] * len(heads)
   for head, one, at in zip(heads, said, where, strict=True):

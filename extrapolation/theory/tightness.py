@@ -52,21 +52,16 @@ def judge(
   if head.is_index and head.is_one:
     return of_sum(convergence.judge(head.b))
   at = limits.at_infinity(head.b)
-  if head.b.op == 'const' or (not head.is_index and head.rates.high == 0):
-    why = (
-      'b is constant'
-      if head.b.op == 'const'
-      else 'the clock stands still, so that every distance is 0'
-    )
-    return Tightness(
-      NOT, None, f'{why}: n keys of equal logits have 1/n of the mass each'
-    )
+  if head.b.op == 'const':
+    return alike('b is constant')
+  if not head.is_index and head.rates.high == 0:
+    return alike('the clock stands still, so that every distance is 0')
   if not head.is_index and head.rates.high is None:
     return unknown('how fast the clock runs: its file has no pace')
   if not head.is_index and not limits.own_weight_is_positive(head.b):
     return unknown('on a clock, a weight above 0 of the query itself')
   if at.kind == ZERO and head.advances:
-    return _hard(head)
+    return hard(head)
   if head.whole and not head.is_one:
     return heated.whole(head, at, M)
   return heated.content(head, at, M, clock_transfer.clocked(head, eps or {}))
@@ -78,7 +73,7 @@ def _scored(
   """The verdict on a head whose logits are more than q.k and a kernel."""
   assert head.b is not None
   if limits.at_infinity(head.b).kind == ZERO and head.advances:
-    return _hard(head)
+    return hard(head)
   if head.score.decay is not None:
     return scored.decaying(head, M, eps)
   if not head.softmax:
@@ -113,7 +108,14 @@ def composed(heads: Sequence[Head], said: Sequence[Tightness]) -> Tightness:
   )
 
 
-def _hard(head: Head) -> Tightness:
+def alike(why: str) -> Tightness:
+  """The verdict where distance makes no difference between keys."""
+  return Tightness(
+    NOT, None, f'{why}: n keys of equal logits have 1/n of the mass each'
+  )
+
+
+def hard(head: Head) -> Tightness:
   """Weights exactly 0 beyond some distance (theorem 8, theorem 7)."""
   why = 'the weights are exactly 0 beyond some distance'
   if not head.is_index:

@@ -100,8 +100,63 @@ def test_a_hot_encoder_is_the_cold_one_with_larger_queries():
 def test_keys_of_another_piece_of_a_graph_are_not_counted(tmp_path):
   file = tmp_path / 'two.edges'
   file.write_text('0 1\n1 2\n3 4\n')
-  where = spaces.make(f'graph:{file}:apart=hidden', (5,))
+  text = f'graph:{file}:apart=hidden'
+  where = spaces.make(text, (5,))
   assert where.visible.tolist() == [3, 3, 3, 2, 2]
+  built(kind='encoder', geometry=text, rpe='type1*ssmax')
+  with pytest.raises(ValueError, match='do not all see as many keys'):
+    built(kind='encoder', geometry=text, rpe='type1*ssmax:whole=true')
+
+
+def test_a_heat_in_both_parts_of_an_encoder_decoder():
+  """The encoder sees all of its text, the decoder what it has written."""
+  x, source, out = ids(1, 5), ids(1, 9, seed=1), {}
+  for L in (5, 9, 512):
+    hot, params = built(
+      kind='encoder_decoder', cross='forward',
+      rpe=f'alibi*log_n:train_length={L}:whole=true',
+    )  # fmt: skip
+    out[L] = np.asarray(of_source(hot, params, x, source))
+  cold, params = built(kind='encoder_decoder', cross='forward')
+  want = np.asarray(of_source(cold, params, x, source))
+  assert all(abs(y - want).max() > 1e-4 for y in out.values())
+  # At its training length a heat is 1.
+  m, _ = built(kind='encoder', geometry='both',
+               rpe='alibi*log_n:train_length=9:whole=true')  # fmt: skip
+  plain, known = built(kind='encoder', geometry='both')
+  np.testing.assert_allclose(
+    hidden(m, known, source, (9,)), hidden(plain, known, source, (9,)),
+    atol=1e-5,
+  )  # fmt: skip
+
+
+@pytest.mark.parametrize('space', ['grid', 'grid:norm=l2'])
+@pytest.mark.parametrize(
+  'heat', ['log_n:train_length=4:whole=true', 'ssmax:whole=true']
+)
+def test_a_whole_heat_scales_the_bias_as_well(space, heat):
+  """s (q.k + b) of all T keys, against attention with T times as large logits.
+
+  The harmonic kernel times s is one of another exponent.
+  """
+  hot, params = built(kind='encoder', geometry=space, rpe=f'harmonic*{heat}')
+  s = 0.43 * np.log(12) if 'ssmax' in heat else np.log(12) / np.log(4)
+  if 'ssmax' in heat:
+    raw = params['layers'][0]['heat']['s']
+    params['layers'][0]['heat']['s'] = jnp.full_like(raw, np.log(0.43))
+  cold, _ = built(
+    kind='encoder', geometry=space, rpe=f'harmonic:exponent={s:.9g}'
+  )
+  layer = dict(params['layers'][0])
+  layer.pop('heat', None)
+  layer['qkv'] = jax.tree.map(
+    lambda x: x.at[..., :16].multiply(s), layer['qkv']
+  )
+  known = {**params, 'layers': {0: layer}}
+  known.setdefault('rpe', {})
+  x = ids(1, 12)
+  want = hidden(cold, known, x, (3, 4))
+  np.testing.assert_allclose(hidden(hot, params, x, (3, 4)), want, atol=3e-5)
 
 
 @pytest.mark.parametrize(
@@ -292,8 +347,8 @@ def test_layers_in_a_loop_are_the_same_encoder():
      'is absolute on one axis, and geometry grid has 2'),
     (dict(kind='encoder', geometry='both', rpe='linear@forget'),
      'its clock reads a causal line of tokens, and geometry both is none'),
-    (dict(kind='encoder', geometry='both', rpe='none*ssmax:whole=true'),
-     'its heat scales the bias too (whole=true), which is for a causal line'),
+    (dict(kind='encoder', geometry='both', rpe='none*asentmax:whole=true'),
+     'geometry both, and its scale is of the content of each query'),
     (dict(kind='encoder', geometry='both', rpe='cope'), 'its score reads'),
     (dict(kind='encoder', geometry='grid', rpe='t5:bidirectional=true'),
      'geometry grid has no two sides'),

@@ -177,6 +177,25 @@ def trained(tmp_path_factory):
   return path
 
 
+def by_hand(folder):
+  """Of the bias alone: the share from distance 11 on, and n(0.1), per head.
+
+  The mean of two examples, each of the mean of its targets.
+  """
+  run, g, means = runs.load(folder), geometry.parse('grid'), []
+  x = g.places((10, 10))
+  for n in range(2):
+    cells, _ = run.text().read([n], (10, 10), (6, 6), stream='test')
+    at = places.chosen(cells.weights[0], 3)
+    t = np.asarray(g.distance(x[at][:, None], x[None]))
+    b = run.model.bias(run.params, 0, space=run.model.space((10, 10)))[0]
+    p = np.exp(np.asarray(b, np.float64))[:, t]  # [H, q, T]
+    p /= p.sum(-1, keepdims=True)
+    means.append(sums(p, t, 19).mean(1))
+  w = np.mean(means, 0)
+  return w[:, 11:].sum(-1), 1 + (w.cumsum(-1) <= 0.9).sum(-1)
+
+
 def test_the_command_writes_what_it_prints(trained, capsys):
   command.main([f'--workdir={trained}/a,{trained}/b', '--size=10x10', *FLAGS])
   said = capsys.readouterr().out
@@ -188,7 +207,10 @@ def test_the_command_writes_what_it_prints(trained, capsys):
   assert set(out['network']) == {
     'trf', 'attention_mass', 'gradient', 'truncation'
   }  # fmt: skip
+  far, below = by_hand(f'{trained}/a')
   for h in out['heads']:
+    assert h['far_mass'] == pytest.approx(far[h['head'] - 1], rel=1e-4)
+    assert h['trf_below']['0.1'] == below[h['head'] - 1]
     assert h['verdict'] == 'diverges'  # 1 / t^2 in the plane
     assert h['trf'] == {e: dict(low=None, high=None) for e in ('0.5', '0.1')}
     assert 1 <= h['trf_below']['0.5'] <= h['trf_below']['0.1'] <= 19

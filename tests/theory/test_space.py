@@ -209,8 +209,8 @@ def test_sympy_agrees(formula, text):
 
 
 @pytest.mark.parametrize(
-  'spec', ['rotary', 'type1@forget', 'harmonic*log_n:whole=true', 'fire',
-           'sinusoidal']
+  'spec', ['rotary', 'type1@forget', 'harmonic@forget*log_n:whole=true',
+           'fire', 'sinusoidal']
 )  # fmt: skip
 def test_what_is_no_bias_of_distance_is_not_judged(spec):
   known = rpe.get(spec, 2)

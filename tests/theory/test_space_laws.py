@@ -6,8 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from extrapolation import geometry, theory
+from extrapolation import geometry, rpe, theory
 from extrapolation.geometry import counts
+from extrapolation.rpe.rates import Rates
+from extrapolation.theory import space, subjects
+from extrapolation.theory.attended import Head
 
 # Theorem 17.
 
@@ -112,3 +115,86 @@ def test_16_the_query_itself_needs_a_weight():
   assert found.verdict == 'unknown' and 'of the query itself' in found.argument
   (found,) = theory.tight('-log(t+1)*k', geometry='grid')
   assert (found.verdict, found.condition) == ('conditional', 'k > 2')
+
+
+# Theorem 19.
+
+
+def beyond(text, size, b, s, M, r, whole=True):
+  """The largest share of the keys at distances >= r, logits within [-M, M]."""
+  t, n = counts.of_query(geometry.parse(text), size)
+  logs = s * b(t) if whole else b(t)
+  far = t >= r
+  logs = logs + np.where(far, s * M, -s * M)
+  w = n * np.exp(logs - logs.max())
+  return w[far].sum() / w.sum()
+
+
+SHAPES = {
+  'grid': [(9, 9), (65, 65), (513, 513), (2049, 2049)],
+  'grid:3': [(9, 9, 9), (33, 33, 33), (65, 65, 65), (111, 111, 111)],
+  'tree:2': [(4,), (8,), (12,), (17,)],
+}
+
+
+@pytest.mark.parametrize('text', SHAPES)
+def test_19_a_whole_heat_is_tight_whatever_the_growth(text):
+  """1 / (1 + t), which has no finite sum in any of them."""
+  b = lambda t: -np.log1p(t)  # noqa: E731
+  c, M = 1.0, 0.1
+  r = 12 if text == 'tree:2' else 20  # g_r > 2 / c + 2 M
+  n = [counts.of_query(geometry.parse(text), x)[1].sum() for x in SHAPES[text]]
+  hot = [
+    beyond(text, x, b, c * np.log(k), M, r)
+    for x, k in zip(SHAPES[text], n, strict=True)
+  ]
+  cold = [beyond(text, x, b, 1.0, M, r) for x in SHAPES[text]]
+  assert max(hot) < 1e-3 and cold[-1] > 0.5
+  assert [x for x in hot if x] == sorted([x for x in hot if x], reverse=True)
+  for spec, verdict in (
+    ('harmonic', 'not tight'),
+    ('harmonic*log_n', 'not tight'),
+    ('harmonic*log_n:whole=true', 'tight'),
+    ('none*log_n:whole=true', 'not tight'),
+    ('window*log_n', 'tight'),
+  ):
+    (found,) = theory.tight(rpe.get(spec, 1), geometry=text)
+    assert found.verdict == verdict, spec
+
+
+@pytest.mark.parametrize('side', [-1, 1])
+@pytest.mark.parametrize('text', SHAPES)
+def test_19_a_bounded_bias_by_its_gap(text, side):
+  """Tight iff c (g - 2 M) > 1, seen from both sides of it."""
+  c, M = 0.5, 0.3
+  g = 1 / c + 2 * M + side * 0.8
+  b = lambda t: np.where(t < 3, 0.0, -g)  # noqa: E731
+  shares = []
+  for x in SHAPES[text]:
+    n = counts.of_query(geometry.parse(text), x)[1].sum()
+    shares.append(beyond(text, x, b, c * np.log(n), M, 3))
+  # Near keys are more than one, so that it takes large shapes.
+  assert (np.diff(shares[1:]) * side < 0).all()
+  assert (shares[-1] < 0.1) if side > 0 else (shares[-1] > 0.5)
+  (node,) = subjects.read(lambda t: jnp.where(t < 3, 0.0, -g)).heads
+  head = Head(node, Rates(1.0, 1.0, c), is_one=False, whole=True)
+  found = space.of(text).tight(head, M)
+  assert found.verdict == ('tight' if side > 0 else 'not tight')
+  wanted = f'M < {(g - 1 / c) / 2:.5g}' if side > 0 else None
+  assert space.of(text).tight(head).condition == wanted
+
+
+@pytest.mark.parametrize('text', SHAPES)
+def test_19_content_heat_has_no_distance(text):
+  """exp(-t^2), finite in all: far keys that are hot enough take all."""
+  b = lambda t: -0.01 * t**2  # noqa: E731
+  cold, hot = [], []
+  for x in SHAPES[text]:
+    n = counts.of_query(geometry.parse(text), x)[1].sum()
+    cold.append(beyond(text, x, b, 1.0, 1.0, 16, whole=False))
+    hot.append(beyond(text, x, b, 3 * np.log(n), 1.0, 16, whole=False))
+  assert hot[-1] > 0.999 and hot == sorted(hot)
+  (found,) = theory.tight(rpe.get('type2*log_n', 1), geometry='grid')
+  assert found.verdict == 'not tight' and 'n^(2 c M)' in found.argument
+  (found,) = theory.tight(rpe.get('type2', 1), geometry='grid')
+  assert found.verdict == 'tight'

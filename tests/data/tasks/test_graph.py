@@ -44,9 +44,21 @@ def test_the_optimum_is_that_of_the_whole_graph(small):
   assert tested >= 30
 
 
-def test_the_mean_loss_of_the_best_prediction_is_its_entropy():
-  """Within 4 sigma; targets are independent given all others."""
-  task = tasks.parse(f'graph:file={MESH}:sweeps=5')
+def test_streams_and_blocks_have_other_labels():
+  task = tasks.parse(f'graph:file={MESH}:sweeps=2')
+  labels = {
+    tuple(task.draw(n, (72,), within=(72,), stream=s, seed=k).targets.tolist())
+    for n in (0, 1, 31, 32)
+    for s in ('train', 'test')
+    for k in (0, 1)
+  }
+  assert len(labels) == 16
+
+
+@pytest.mark.parametrize('beta, sweeps', [(0.8, 5), (2.5, 1)])
+def test_the_mean_loss_of_the_best_prediction_is_its_entropy(beta, sweeps):
+  """Within 4 sigma; also of samples that are not those of the model yet."""
+  task = tasks.parse(f'graph:file={MESH}:beta={beta}:sweeps={sweeps}')
   excess = variance = 0.0
   for number in range(400):
     e = task.draw(number, (72,), within=(72,), stream='train', seed=2)
@@ -54,7 +66,7 @@ def test_the_mean_loss_of_the_best_prediction_is_its_entropy():
       near = graph.network(str(MESH)).edges[[i]].toarray()[0] > 0
       assert (e.inputs[near] != task.mask).all()
       n = (e.targets[near][:, None] == np.arange(4)).sum(0)
-      q = np.exp(0.8 * n)
+      q = np.exp(beta * n)
       q /= q.sum()
       excess += e.optimum[i] + (q * np.log(q)).sum()
       variance += (q * np.log(q) ** 2).sum() - (q * np.log(q)).sum() ** 2
