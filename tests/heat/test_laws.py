@@ -59,6 +59,24 @@ def test_scales_are_positive(record, push):
     assert np.isfinite(out).all() and (np.asarray(out) > 0).all()
 
 
+def test_only_the_number_of_keys_counts_not_the_position(record):
+  """Of an encoder, where each token sees all of them."""
+  given, p = inputs(positions=jnp.full(T, 40_000)), params_of(record)
+  seen = dataclasses.replace(
+    given, positions=jnp.arange(T), visible=jnp.full(T, 40_001)
+  )
+  np.testing.assert_array_equal(record.scale(seen, p), record.scale(given, p))
+  fewer = dataclasses.replace(seen, visible=jnp.full(T, 5))
+  assert (record.scale(fewer, p) != record.scale(seen, p)).any()
+
+
+def test_whether_a_scale_reads_content_is_known(record):
+  given, p = inputs(), params_of(record)
+  other = dataclasses.replace(given, x=inputs(1).x)
+  same = np.array_equal(record.scale(given, p), record.scale(other, p))
+  assert same == (not record.content)
+
+
 def test_later_tokens_change_nothing(record):
   here, other, n = inputs(0), inputs(1), T // 2
   mixed = dataclasses.replace(
