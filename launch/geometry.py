@@ -30,6 +30,7 @@ ARMS: Mapping[str, Sequence[tuple[str, ...]]] = {
   'copy': (('copy', 'reverse'),),
   'tree': (('root-2', 'leaf-2'), ('root-1', 'leaf-1'), ('root-3', 'leaf-3')),
   'grid': (('strip', 'square'),),
+  'heat': (('square',),),
   'vit': (('bias', 'table'),),
 }
 VALUES = dict(copy='accuracy', vit='accuracy')  # drawn; of others the excess

@@ -5,13 +5,14 @@ import pathlib
 import sys
 import types
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from extrapolation import rpe
 from extrapolation.cli import values
-from extrapolation.config import config_files, sizes, user_files
+from extrapolation.config import config_files, sizes, spaces, user_files
 from extrapolation.config.experiment import (
   Experiment,
   base,
@@ -96,8 +97,7 @@ def _encoding(
   spec = overrides.pop('model.rpe', model['rpe'])
   if not isinstance(spec, str):
     raise ValueError(f'config key model.rpe = {sizes.shown(spec)}: needs str')
-  T = overrides.get('train.T')
-  T = tree['train']['T'] if T is None else _parse(T, 1, 'train.T')
+  T = _train_length(tree, overrides)
   args = 'model.rpe_args.'
   known = {k.removeprefix(args) for k in overrides if k.startswith(args)}
   if rpe.parse(spec)[0] == model['rpe']:
@@ -121,6 +121,24 @@ def _encoding(
     if key.startswith(('model.rpe_file', 'sweep.files')):
       raise ValueError(f'config key {key}: it is read from the file itself')
   return overrides
+
+
+def _train_length(tree: Mapping[str, Any], overrides: Mapping[str, str]) -> int:
+  """In tokens, or in the places of an encoder's training size."""
+
+  def value(key: str) -> Any:
+    part, leaf = key.split('.')
+    old = tree[part][leaf]
+    return _parse(overrides[key], old, key) if key in overrides else old
+
+  T = value('train.T')
+  if value('model.kind') == 'decoder':
+    return T
+  of = {f.name: value(f'model.{f.name}') for f in fields(spaces.Space)}
+  try:
+    return spaces.positions(spaces.Space(**of), value('train.size'))
+  except (AttributeError, TypeError, ValueError):  # told where all is read
+    return T
 
 
 def _values(c: ConfigDict) -> dict[str, Any]:

@@ -59,6 +59,18 @@ def test_sizes_are_text_where_a_config_has_none():
   assert e.eval.sizes == ('4x4', '4x8')
 
 
+def test_a_heat_has_the_places_of_the_training_size_for_its_length():
+  changes = {'model.kind': 'encoder', 'model.geometry': 'grid'}
+  changes |= {'train.size': '8x16', 'model.rpe': 'type1*log_n'}
+  e = config.override(config.base(), changes)
+  assert e.model.rpe == 'type1*log_n:train_length=128'
+  patched = changes | {'model.patch': '2', 'model.pool': 'mean'}
+  e = config.override(config.base(), patched)
+  assert e.model.rpe == 'type1*log_n:train_length=32'
+  with pytest.raises(ValueError, match="train.size = '8'"):
+    config.override(config.base(), changes | {'train.size': '8'})
+
+
 @pytest.mark.parametrize(
   'section, key, value, said',
   [
