@@ -192,8 +192,6 @@ class Space:
     """The verdict under a heat, on what holds without it (theorem 19)."""
     assert head.b is not None
     at = limits.at_infinity(head.b)
-    if head.b.op == 'const':
-      return tightness.alike('b is constant')
     if not limits.own_weight_is_positive(head.b):
       return unknown('a finite weight above 0 of the query itself')
     if at.kind == limits.ZERO:

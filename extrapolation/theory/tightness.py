@@ -53,9 +53,9 @@ def judge(
     return of_sum(convergence.judge(head.b))
   at = limits.at_infinity(head.b)
   if head.b.op == 'const':
-    return alike('b is constant')
+    return _alike('b is constant')
   if not head.is_index and head.rates.high == 0:
-    return alike('the clock stands still, so that every distance is 0')
+    return _alike('the clock stands still, so that every distance is 0')
   if not head.is_index and head.rates.high is None:
     return unknown('how fast the clock runs: its file has no pace')
   if not head.is_index and not limits.own_weight_is_positive(head.b):
@@ -108,7 +108,7 @@ def composed(heads: Sequence[Head], said: Sequence[Tightness]) -> Tightness:
   )
 
 
-def alike(why: str) -> Tightness:
+def _alike(why: str) -> Tightness:
   """The verdict where distance makes no difference between keys."""
   return Tightness(
     NOT, None, f'{why}: n keys of equal logits have 1/n of the mass each'

@@ -162,6 +162,14 @@ def test_19_a_whole_heat_is_tight_whatever_the_growth(text):
     assert found.verdict == verdict, spec
 
 
+def test_19_a_given_graph_is_one_window_under_every_heat(tmp_path):
+  file = tmp_path / 'path.edges'
+  file.write_text('0 1\n1 2\n')
+  for spec in ('none*log_n', 'none*log_n:whole=true', 'harmonic*log_n'):
+    (found,) = theory.tight(rpe.get(spec, 1), geometry=f'graph:{file}')
+    assert found.verdict == 'tight' and 'a finite sum' in found.argument
+
+
 @pytest.mark.parametrize('side', [-1, 1])
 @pytest.mark.parametrize('text', SHAPES)
 def test_19_a_bounded_bias_by_its_gap(text, side):

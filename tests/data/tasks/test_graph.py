@@ -46,13 +46,14 @@ def test_the_optimum_is_that_of_the_whole_graph(small):
 
 def test_streams_and_blocks_have_other_labels():
   task = tasks.parse(f'graph:file={MESH}:sweeps=2')
-  labels = {
-    tuple(task.draw(n, (72,), within=(72,), stream=s, seed=k).targets.tolist())
+  labels = [
+    task.draw(n, (72,), within=(72,), stream=stream, seed=seed).targets
     for n in (0, 1, 31, 32)
-    for s in ('train', 'test')
-    for k in (0, 1)
-  }
-  assert len(labels) == 16
+    for stream in ('train', 'test')
+    for seed in (0, 1)
+  ]
+  for a, b in itertools.combinations(labels, 2):
+    assert (a == b).mean() < 0.6  # by chance a quarter
 
 
 @pytest.mark.parametrize('beta, sweeps', [(0.8, 5), (2.5, 1)])
