@@ -117,5 +117,5 @@ def _ranks(ax: Axes, ranks: Sequence[dict], eps: Sequence[str]) -> None:
   labels = [figure.name_of(k) for k in names]
   ax.set_yticks(range(len(names)), labels, fontsize=8.5)
   ax.set(xlim=(-1.05, 1.05), xlabel="Spearman's rho over encodings")
-  figure.title(ax, 'rank correlation with the TRF, 95 % intervals')
+  figure.title(ax, 'rho with the TRF, 95 % intervals')
   ax.legend(fontsize=8, frameon=False, loc='lower left')
