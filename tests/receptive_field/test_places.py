@@ -54,7 +54,12 @@ def sums(values, t, n):
 
 @pytest.mark.parametrize(
   'space, rpe',
-  [*((space, 'type1') for space in SPACES), ('both', 'alibi:sides=true')],
+  [
+    *((space, 'type1') for space in ('both', 'grid', 'grid:norm=l2')),
+    ('both', 'alibi:sides=true'),
+    pytest.param('tree:2', 'type1', marks=pytest.mark.slow),
+    pytest.param('grid:3', 'type1', marks=pytest.mark.slow),
+  ],
 )
 def test_every_estimator_is_its_definition(space, rpe):
   size = SPACES[space]
@@ -138,7 +143,14 @@ def test_the_bias_alone_has_the_weights_of_theory_times_the_counts(space):
   np.testing.assert_allclose(mass, want, rtol=1e-4)
 
 
-@pytest.mark.parametrize('w, N', [(1, 2), (3, 2), (2, 3)])
+@pytest.mark.parametrize(
+  'w, N',
+  [
+    pytest.param(1, 2, marks=pytest.mark.slow),
+    (3, 2),
+    pytest.param(2, 3, marks=pytest.mark.slow),
+  ],
+)
 def test_a_hard_window_in_each_layer_reaches_exactly_their_sum(w, N):
   m, params = model_in('grid', rpe=f'window:width={w}', N=N)
   out = measured(m, params, ids(1, 48), (6, 8), [0, 20], [0, 0])
