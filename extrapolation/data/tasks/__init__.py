@@ -25,7 +25,7 @@ REGISTRY = Registry(
   __name__,
   'task',
   'Task',
-  others=('base', 'canvas', 'images', 'masking', 'potts', 'strings'),
+  others=('base', 'canvas', 'images', 'masking', 'network', 'potts', 'strings'),
   given=(),
 )
 names = REGISTRY.names

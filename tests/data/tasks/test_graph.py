@@ -8,7 +8,7 @@ import pytest
 
 from extrapolation import evaluate, geometry, train
 from extrapolation.data import tasks
-from extrapolation.data.tasks import graph
+from extrapolation.data.tasks import network
 from tests.data.tasks.test_laws import MESH
 from tests.test_places import experiment
 
@@ -64,7 +64,7 @@ def test_the_mean_loss_of_the_best_prediction_is_its_entropy(beta, sweeps):
   for number in range(400):
     e = task.draw(number, (72,), within=(72,), stream='train', seed=2)
     for i in np.flatnonzero(e.weights):
-      near = graph.network(str(MESH)).edges[[i]].toarray()[0] > 0
+      near = network.read(str(MESH)).edges[[i]].toarray()[0] > 0
       assert (e.inputs[near] != task.mask).all()
       n = (e.targets[near][:, None] == np.arange(4)).sum(0)
       q = np.exp(beta * n)
@@ -78,21 +78,21 @@ def test_equal_neighbours_are_as_likely_as_the_model_says(tmp_path):
   """Of two joined vertices: equal with e^beta / (e^beta + q - 1)."""
   file = tmp_path / 'two.edges'
   file.write_text('0 1\n')
-  net, rng = graph.network(str(file)), np.random.default_rng(0)
-  drawn = graph.sample(net, rng, 1.0, 4, 20, 2000)
+  net, rng = network.read(str(file)), np.random.default_rng(0)
+  drawn = network.sample(net, rng, 1.0, 4, 20, 2000)
   equal = np.mean(drawn[0] == drawn[1])
   p = math.e / (math.e + 3)
   assert abs(equal - p) < 4 * math.sqrt(p * (1 - p) / 2000)
 
 
 def test_classes_and_independent_vertices_have_no_neighbours_among_them():
-  net = graph.network(str(MESH))
+  net = network.read(str(MESH))
   near = net.edges.toarray() > 0
   assert (near == near.T).all() and not near.diagonal().any()
   u, v = near.nonzero()
   assert (net.classes[u] != net.classes[v]).all() and net.classes.max() < 7
   for seed in range(20):
-    taken = graph.independent(net, np.random.default_rng(seed).random(72))
+    taken = network.independent(net, np.random.default_rng(seed).random(72))
     assert not near[taken][:, taken].any()
     assert (near[:, taken].any(1) | taken).all()  # no other could be added
 
