@@ -44,6 +44,7 @@ def test_a_command_runs_and_leaves_a_table(tmp_path):
 SIZE = dict(N=1, D=16, H=2, F=32, V=32)
 
 
+@pytest.mark.slow
 def test_plain_and_own_form_compute_the_same(monkeypatch):
   # What the plain form replaces, for its whole process.
   gelu = transformer.ACTIVATIONS['gelu']

@@ -82,7 +82,9 @@ def test_a_length_of_no_document_is_refused_before_training(tiny, tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('windows', ['within', 'packed'])
+@pytest.mark.parametrize(
+  'windows', [pytest.param('within', marks=pytest.mark.slow), 'packed']
+)
 def test_a_run_within_documents_is_scored_within_them(
   windows, tiny, tmp_path, capsys
 ):
@@ -156,7 +158,9 @@ def test_batch_size_changes_nothing(trained):
   np.testing.assert_allclose(a['ppl'], b['ppl'], rtol=1e-6)
 
 
-@pytest.mark.parametrize('window', ['full', '9'])
+@pytest.mark.parametrize(
+  'window', ['full', pytest.param('9', marks=pytest.mark.slow)]
+)
 def test_many_devices_give_what_one_gives(trained, window, monkeypatch):
   """Sequences, and tokens of what is too long for one, are spread over 8."""
   kw = dict(lengths=(8, 61), window=window)
@@ -172,6 +176,7 @@ def test_many_devices_give_what_one_gives(trained, window, monkeypatch):
     assert a['tokens'] == b['tokens']
 
 
+@pytest.mark.slow
 def test_many_devices_take_a_part_of_the_memory(trained):
   """Temporaries; the difference of two lengths is free of the tiles."""
   m = runs.load(str(trained)).model

@@ -137,7 +137,9 @@ def test_mass_by_distance_is_all_of_attention(grid):
     np.testing.assert_allclose(mass.of_bias[0, h], want, rtol=1e-3)
 
 
-@pytest.mark.parametrize('mode', ['jit', 'pmap'])
+@pytest.mark.parametrize(
+  'mode', ['jit', pytest.param('pmap', marks=pytest.mark.slow)]
+)
 def test_two_devices_train_as_one(grid, tmp_path, mode):
   _, alone = grid
   e = experiment(GRID, dict(parallel=dict(data=2, mode=mode)))
@@ -146,9 +148,17 @@ def test_two_devices_train_as_one(grid, tmp_path, mode):
     np.testing.assert_allclose(both[key], alone[key], rtol=1e-4)
 
 
-def test_an_encoder_decoder_is_scored_by_length(tmp_path):
-  folder = str(tmp_path / 'run')
-  train.train(experiment(COPY), folder)
+@pytest.fixture(scope='module')
+def copies(tmp_path_factory):
+  """The folder of a sweep of encoder-decoders, and its rows."""
+  path = tmp_path_factory.mktemp('copies')
+  changes = dict(sweep=dict(rpe='none', grid='model.cross=none,backward'))
+  return path, sweep.sweep(experiment(COPY, changes), str(path))
+
+
+def test_an_encoder_decoder_is_scored_by_length(copies):
+  path, _ = copies
+  folder = next(str(p.parent) for p in path.glob('*backward*/config.json'))
   rows = evaluate.evaluate(folder)
   evaluate.evaluate(folder, sizes=('9', '6'))  # the same again
   assert len(table.read(f'{folder}/eval/test-nonoverlap.csv')) == 2
@@ -173,11 +183,10 @@ def test_a_classifier_reads_pictures_of_other_sizes(tmp_path):
   assert all(math.isnan(row['optimum']) for row in rows)
 
 
-def test_sizes_of_one_number_are_reported(tmp_path):
-  changes = dict(sweep=dict(rpe='none', grid='model.cross=none,backward'))
-  rows = sweep.sweep(experiment(COPY, changes), str(tmp_path))
+def test_sizes_of_one_number_are_reported(copies):
+  path, rows = copies
   assert len(rows) == 4
-  page = (tmp_path / 'report.html').read_text()
+  page = (path / 'report.html').read_text()
   assert 'cross=backward' in page and 'trained at 6, copy' in page
 
 

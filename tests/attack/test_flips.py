@@ -173,10 +173,10 @@ def test_a_commit_is_text_and_nan_is_nan(tmp_path):
 def test_one_damaged_run_does_not_stop_a_sweep(tmp_path, capsys):
   """It is named and counts as failed; the others are done."""
   base = tiny_config(tmp_path)
-  changes = {'sweep.rpe': 'kerple_log,none', 'sweep.seeds': '0'}
+  changes = {'sweep.rpe': 'type1,alibi', 'sweep.seeds': '0'}
   e = config.override(base, changes)
-  hurt = tmp_path / 'sweep' / 'kerple_log-s0'
-  first = dict(sweep_grid.experiments(e))['kerple_log-s0']
+  hurt = tmp_path / 'sweep' / 'type1-s0'
+  first = dict(sweep_grid.experiments(e))['type1-s0']
   runs.claim(str(hurt), first).close()
   text = (hurt / 'config.json').read_text()
   (hurt / 'config.json').write_text(text.replace('"steps": 6', '"steps": 7'))
@@ -185,7 +185,7 @@ def test_one_damaged_run_does_not_stop_a_sweep(tmp_path, capsys):
   ):
     sweep.sweep(e, str(tmp_path / 'sweep'))
   assert {r['rpe'] for r in table.read(tmp_path / 'sweep' / 'sweep.csv')} == {
-    'none'
+    'alibi'
   }
   (hurt / 'config.json').write_text(text)  # restored, the same command goes on
   assert len(sweep.sweep(e, str(tmp_path / 'sweep'))) == 6

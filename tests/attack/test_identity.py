@@ -37,8 +37,10 @@ def test_swapped_steps_are_found(trained_copy, capsys):
   'key, value',
   [
     ('seed', 1),
-    ('model.rpe', 'kerple_power'),
-    pytest.param('optim.lr', 2e-2, marks=pytest.mark.slow),
+    *(
+      pytest.param(*change, marks=pytest.mark.slow)
+      for change in (('model.rpe', 'kerple_power'), ('optim.lr', 2e-2))
+    ),
   ],
 )
 def test_a_checkpoint_of_another_run_is_refused(

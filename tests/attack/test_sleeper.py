@@ -76,28 +76,24 @@ def sleep(path: pathlib.Path, what: str) -> subprocess.Popen:
   raise AssertionError(f'never slept at {what}: {said}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'where',
   [
     # Arrays are being written; are about to be synced; COMMIT is to be written;
     # the lease is asked, for the name; what is old is to go.
     'checkpoint.Checkpoints _commit 2',
-    *(
-      pytest.param(where, marks=pytest.mark.slow)
-      for where in (
-        'checkpoint.Checkpoints _begin 2',
-        'commit sync 2',
-        'commit write 3',
-        'checkpoint.Checkpoints _ask 2',
-        'os rename 3',
-        'commit remove 1',
-        'metrics.Metrics write 4',
-        'metrics.Metrics flush 2',
-        'train _write_rpe 2',
-        'evaluate _write 1',
-        'evaluate one_length 2',
-      )
-    ),
+    'checkpoint.Checkpoints _begin 2',
+    'commit sync 2',
+    'commit write 3',
+    'checkpoint.Checkpoints _ask 2',
+    'os rename 3',
+    'commit remove 1',
+    'metrics.Metrics write 4',
+    'metrics.Metrics flush 2',
+    'train _write_rpe 2',
+    'evaluate _write 1',
+    'evaluate one_length 2',
   ],
 )
 def test_a_sleeper_that_wakes_harms_nobody(tmp_path, where):

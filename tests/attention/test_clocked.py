@@ -275,7 +275,9 @@ def test_one_function_is_compiled_once():
 
 
 @pytest.mark.usefixtures('float64')
-@pytest.mark.parametrize('shape', [(4, 2, 1), (2, 1, 4)])
+@pytest.mark.parametrize(
+  'shape', [pytest.param((4, 2, 1), marks=pytest.mark.slow), (2, 1, 4)]
+)
 def test_on_eight_devices(shape, monkeypatch):
   monkeypatch.setattr('extrapolation.attention.sequence.UNIT', 4)
   x = inputs(6, B=8, T=61)

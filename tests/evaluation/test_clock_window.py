@@ -246,7 +246,11 @@ def test_layers_without_a_clock_keep_their_keys():
   'spec, said',
   [
     ('sandwich@forget', 'head 0 is not proved never to rise'),
-    ('linear+t5@cable', 'head 2 is not proved never to rise'),
+    pytest.param(
+      'linear+t5@cable',
+      'head 2 is not proved never to rise',
+      marks=pytest.mark.slow,
+    ),
     ('linear@forget*ssmax:whole=true', 'a heat of the bias and a clock'),
     ('linear@forget/dape', 'logits are more than q.k and a bias'),
     ('linear@forget/alibi*asentmax:whole=true', 'changes with the text'),

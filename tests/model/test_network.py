@@ -72,8 +72,14 @@ def test_nll_is_the_cross_entropy_of_the_logits():
 @pytest.mark.parametrize(
   'name, per_layer, forms',
   [
-    ('kerple_log', True, [(True, False), (False, True)]),
-    ('alibi', False, [(True, True)]),
+    ('kerple_log', True, [(True, True)]),
+    *(
+      pytest.param(*case, marks=pytest.mark.slow)
+      for case in (
+        ('kerple_log', True, [(True, False), (False, True)]),
+        ('alibi', False, [(True, True)]),
+      )
+    ),
   ],
 )
 def test_scan_and_remat_change_nothing(name, per_layer, forms):
@@ -225,7 +231,9 @@ def nll_and_gradients(network):
   return jax.jit(jax.value_and_grad(total, (0, 1)))
 
 
-@pytest.mark.parametrize('name', small.by_form())
+@pytest.mark.parametrize(
+  'name', small.by_form('alibi', 'kerple_log', 't5', 'fire', 'window', 'cope')
+)
 def test_a_table_given_is_the_bias_computed_inside(name):
   """The loss and all gradients, with the bias as an argument and without."""
   m = small.make(name, N=1)
@@ -246,8 +254,15 @@ def test_a_table_may_be_longer_than_the_text():
   np.testing.assert_allclose(longer, m.nll(params, x, y), rtol=1e-6)
 
 
-@pytest.mark.parametrize('scan', [False, True])
-@pytest.mark.parametrize('remat', [False, True])
+@pytest.mark.parametrize(
+  'scan, remat',
+  [
+    (False, False),
+    (True, True),
+    pytest.param(False, True, marks=pytest.mark.slow),
+    pytest.param(True, False, marks=pytest.mark.slow),
+  ],
+)
 def test_attend_is_told_the_layer_and_may_return_arrays(scan, remat):
   m = small.make('type1', N=3, F=8, scan=scan, remat=remat)
   params = m.init(KEY)

@@ -8,10 +8,13 @@ import pytest
 from extrapolation.model import space as spaces
 from tests.model.test_space import built, hidden, ids, of_source, of_space
 
-HEATS = 'ssmax', 'log_n:train_length=7', 'llama4:floor=4', 'asentmax'
+HEATS = 'log_n:train_length=7', 'asentmax'
+MORE = 'ssmax', 'llama4:floor=4'
 
 
-@pytest.mark.parametrize('heat', HEATS)
+@pytest.mark.parametrize(
+  'heat', [*HEATS, *(pytest.param(h, marks=pytest.mark.slow) for h in MORE)]
+)
 def test_a_heat_is_of_the_keys_that_a_query_sees(heat):
   """On a causal line it is the decoder's; else all see as many."""
   encoder, params = built(kind='encoder', geometry='both', rpe=f'type1*{heat}')

@@ -28,14 +28,20 @@ LAYOUTS = {
 # kerple_log learns its bias, within the step; type2 hands in a table.
 CASES = [
   ('type2' if name == 'seq' else 'kerple_log', name)
-  for name in LAYOUTS
-  if name != 'data'  # which other layouts have too
+  for name in ('fsdp', 'seq', 'data, fsdp and seq', 'pmap')
 ]
-CASES += [  # one more table, and one axis alone
+CASES += [  # one more table, one axis alone, and steps in parts
   pytest.param(*case, marks=pytest.mark.slow)
-  for case in (('type2', 'pmap'), ('kerple_log', 'data'))
+  for case in (
+    ('type2', 'pmap'),
+    ('kerple_log', 'data'),
+    ('kerple_log', 'in parts, some of the devices'),
+  )
 ]
-VALIDATED = ('data, fsdp and seq', 'pmap')
+VALIDATED = (
+  'data, fsdp and seq',
+  pytest.param('pmap', marks=pytest.mark.slow),
+)
 
 RNG = np.random.default_rng(0)
 TOKENS = RNG.integers(0, V, (2, B, T + 1), dtype=np.int32)
@@ -148,6 +154,7 @@ def test_fsdp_holds_a_sixth_of_the_state_at_most():
   assert part <= sum(x.size * x.dtype.itemsize for x in shapes) / 6
 
 
+@pytest.mark.slow
 def test_sequences_and_not_features_are_spread():
   """No device ever holds more than its rows of the hidden states."""
   p = training.make(experiment(data=1, fsdp=8), V)

@@ -42,12 +42,13 @@ def by_differences(m, params, tokens, output, at):
   return jnp.linalg.norm(g.reshape(len(at), 16), axis=-1)
 
 
+@pytest.mark.slow  # composed encodings in test_composed.py are not
 @pytest.mark.parametrize(
   'name, n, output',
   [
     ('kerple_log', 10, 'loss'),
-    pytest.param('window', 10, 'logit', marks=pytest.mark.slow),
-    pytest.param('alibi', 130, 'loss', marks=pytest.mark.slow),
+    ('window', 10, 'logit'),
+    ('alibi', 130, 'loss'),
   ],
 )
 def test_gradient_field_equals_finite_differences(double, name, n, output):

@@ -23,7 +23,10 @@ def rows(name, scale, widths, **kw):
 
 @pytest.mark.parametrize(
   'name',
-  ['kerple_log', 'harmonic', pytest.param('alibi', marks=pytest.mark.slow)],
+  [
+    'kerple_log',
+    *(pytest.param(n, marks=pytest.mark.slow) for n in ('harmonic', 'alibi')),
+  ],
 )
 def test_the_loss_moves_by_no_more_than_the_bound(name):
   """Where attention adds little to the residual stream it says something."""

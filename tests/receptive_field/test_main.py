@@ -29,7 +29,9 @@ def trained(tmp_path_factory):
   c = conftest.tiny_config(path)
   one = {'model.scan': 'true', 'model.rpe_per_layer': 'true'}
   one |= {'model.remat': 'true'}
-  for name, changes in dict(a=one, b={'model.rpe': 'sinusoidal'}).items():
+  for name, changes in dict(
+    a=one, b={'model.rpe': 'sinusoidal', 'model.N': '1'}
+  ).items():
     changes |= {'train.valid_every': '0'}
     train.train(config.override(c, changes), f'{path}/{name}')
   return path

@@ -37,7 +37,9 @@ def with_(c, **changes):
   )
 
 
-@pytest.mark.parametrize('windows', WINDOWS)
+@pytest.mark.parametrize(
+  'windows', ['packed', pytest.param('within', marks=pytest.mark.slow)]
+)
 def test_validation_crosses_no_document(windows, tiny_documents, tmp_path):
   c = with_(tiny_documents, data__windows=windows, train__valid_tokens=500)
   train.train(c, str(tmp_path / 'run'))
