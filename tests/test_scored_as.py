@@ -76,6 +76,7 @@ def test_theory_judges_the_mix_that_it_learnt(run, capsys):
     assert f'kappa = {slope:.4}'[:12] in said['argument']
 
 
+@pytest.mark.slow
 def test_another_formula_is_found(run, tmp_path, monkeypatch):
   from extrapolation.rpe import dape
   from extrapolation.runs import run_folder

@@ -69,6 +69,7 @@ def test_rpe_json_is_in_units_of_the_formula(trained):
   assert about['init'] != about['final']
 
 
+@pytest.mark.slow
 def test_half_precision_trains_in_every_form(tiny, tmp_path, trained):
   c = with_(tiny, model__dtype='bfloat16', model__scan=True, model__remat=True)
   row = train.train(c, str(tmp_path / 'short'))
@@ -197,6 +198,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_last_good(
   assert runs.load(str(tmp_path / 'run')).step == 4
 
 
+@pytest.mark.slow
 def test_a_real_divergence_stops_too(tiny, tmp_path):
   c = with_(tiny, optim__lr=1e30, optim__clip=0, optim__warmup=0)
   with pytest.raises(FloatingPointError, match=r'at step \d; stopped'):

@@ -105,8 +105,24 @@ def test_values_and_gradients_are_those_of_the_definition(
   compare(got, definition(q, k, v, bias, g, window))
 
 
-@pytest.mark.parametrize('T', [300, 700])
-@pytest.mark.parametrize('window', [None, 1, 257, (128, 1000, 31)])
+@pytest.mark.parametrize(
+  'T, window',
+  [
+    (700, None),
+    (700, (128, 1000, 31)),
+    (300, 257),
+    *(
+      pytest.param(*case, marks=pytest.mark.slow)
+      for case in (
+        (300, None),
+        (300, (128, 1000, 31)),
+        (700, 257),
+        (300, 1),
+        (700, 1),
+      )
+    ),
+  ],
+)
 def test_at_the_block_sizes_that_are_used(T, window):
   arrays = inputs(T, 2, T, 3, 8)
   compare(ours(window)(*arrays), definition(*arrays, window=window))

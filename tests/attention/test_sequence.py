@@ -93,6 +93,7 @@ def test_explicit_axes_are_refused():
     attend(*arrays, implementation='blockwise')
 
 
+@pytest.mark.slow
 def test_a_shrunken_window_is_that_of_one_device():
   arrays = [jnp.asarray(x) for x in inputs(0, 2, 32, 2, 4, dtype=float)]
 

@@ -100,7 +100,10 @@ def lost(m, params, windows, tokens, length=T):
   return np.asarray(window_certificate.lost(seen, tails, windows.keys)), seen
 
 
-@pytest.mark.parametrize('c', [0.0, 2.0, 8.0, np.inf])
+@pytest.mark.parametrize(
+  'c',
+  [0.0, 8.0, *(pytest.param(c, marks=pytest.mark.slow) for c in (2.0, np.inf))],
+)
 def test_no_output_moves_by_more_than_the_bound(trained, c):
   m, params = trained
   clock = np.full((1, H), c, np.float32)

@@ -189,6 +189,7 @@ def layer_terms(m, params):
   return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('spec', [BOUNDED[3], *map(slow, BOUNDED[:3])])
 def test_no_key_weighs_more_than_what_is_summed(spec):
   """The largest s_i b(p_i - p_j) on each diagonal, from what attention gets."""
@@ -241,9 +242,11 @@ def test_the_bound_holds_on_a_clock_and_under_heat(spec):
   'spec, said',
   [
     ('sandwich@forget', 'a clock may put all keys near'),
-    ('t5@segment:ids=99', 'a clock may put all keys near'),
     ('alibi*asentmax:whole=true', 'a heat of the bias changes with the text'),
-    ('none/alibi+t5@cable', 'a clock may put all keys near'),
+    *(
+      slow((spec, 'a clock may put all keys near'))
+      for spec in ('t5@segment:ids=99', 'none/alibi+t5@cable')
+    ),
   ],
 )
 def test_what_is_of_the_text_has_no_bound(spec, said):

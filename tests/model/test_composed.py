@@ -134,6 +134,7 @@ def test_documents_are_as_if_apart(composed):
   )
 
 
+@pytest.mark.slow
 def test_positions_stop_at_a_step():
   m, params = built('rotary@stop:step=5')
   none, rotary = (

@@ -75,6 +75,7 @@ def test_a_long_prompt_makes_logits_for_its_last_token_alone():
   assert used.temp_size_in_bytes < length * m.V * 4 / 2
 
 
+@pytest.mark.slow
 def test_layers_are_unrolled_to_the_same_function():
   m, params = small_model('kerple_log', scan=True, remat=True)
   plain, unrolled = model.unrolled(m, params)
@@ -204,6 +205,7 @@ def test_what_has_left_the_ring_is_bounded_on_a_clock_and_under_heat():
 EVICTING = 'linear@forget'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'spec', [EVICTING, pytest.param('alibi/type1@cable', marks=pytest.mark.slow)]
 )

@@ -114,6 +114,7 @@ def test_truncation_is_the_loss_of_a_text_cut_short():
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name',
   [

@@ -23,6 +23,7 @@ def test_which_encodings_are_functions_of_distance():
   assert absent == {'sinusoidal', 'rotary', 'xpos'} | scored
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('w, R', [(1, 2), (3, 4)])
 def test_a_hard_window_in_each_layer_reaches_exactly_its_sum(w, R):
   """R (w - 1) + 1 tokens: a gradient at the last of them, exactly 0 beyond."""

@@ -45,6 +45,7 @@ def trained(name, steps=40):
   return m, params, text(rng, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['kerple_log'])
 def test_bounds_hold_on_real_activations(name):
   """||o - o_w|| <= 2 max ||v|| p for every layer, head, query and window."""

@@ -89,6 +89,7 @@ def test_in_float64_it_is_the_same_to_twelve_digits(rpe):
   np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_step_in_parts_is_that_of_documents_apart():
   with jax.enable_x64(True):
     (got, a), (want, b) = (

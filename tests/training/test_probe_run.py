@@ -187,6 +187,7 @@ def test_zero_targets_are_the_first_examples(trained, tmp_path, capsys):
   assert 'the first 256 examples' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_mixture_is_trained_and_its_answers_scored(tmp_path):
   text = conftest.tiny_config(tmp_path).data.source
   source = f'mix:0.5*probe:needle:values=4+0.5*{text}'
@@ -208,6 +209,7 @@ def runs_config(path):
   return conftest.tiny_config(path)
 
 
+@pytest.mark.slow
 def test_every_layout_gives_the_same_loss(trained):
   """Means are over the answers of the whole batch, wherever they are."""
   from extrapolation import training
