@@ -25,18 +25,19 @@ def forward(m: model.Model, params: dict, tokens: Array) -> Array:
 
 
 @functools.cache
-def by_form(*chosen: str) -> list[Any]:
+def by_form(*slow: str) -> list[Any]:
   """Every encoding, to parametrize a test that only the form matters to.
 
-  All but those chosen are slow. Where none is, all but one of the encodings
-  that share one network; and but those with hard zeros, which are tables that
-  another path may trip over.
+  All but one of the encodings that share one network are slow, and those named;
+  but not those with hard zeros, which are tables that another path may trip
+  over. The form of a new file is fast in every test.
   """
+  assert set(slow) <= set(rpe.names())
   forms, out = set(), []
   for name in rpe.names():
     network = make(name, N=1).network
     fast = network not in forms or name == 'window'
-    fast = name in chosen if chosen else fast
+    fast = fast and name not in slow
     forms.add(network)
     out.append(name if fast else pytest.param(name, marks=pytest.mark.slow))
   return out

@@ -38,9 +38,7 @@ def cached_logits(m, params, window, first):
 
 @pytest.mark.parametrize(
   'name',
-  small.by_form(
-    'alibi', 'kerple_log', 't5', 'rotary', 'cope', 'dape', 'stick_breaking'
-  ),
+  small.by_form('bam', 'fire', 'kerple_power', 'sinusoidal', 'xpos'),
 )
 def test_cached_logits_equal_the_full_forward_pass(name):
   m, params = small_model(name, N=1)

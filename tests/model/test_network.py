@@ -232,7 +232,16 @@ def nll_and_gradients(network):
 
 
 @pytest.mark.parametrize(
-  'name', small.by_form('alibi', 'kerple_log', 't5', 'fire', 'window', 'cope')
+  'name',
+  small.by_form(
+    'bam',
+    'dape',
+    'kerple_power',
+    'rotary',
+    'sinusoidal',
+    'stick_breaking',
+    'xpos',
+  ),
 )
 def test_a_table_given_is_the_bias_computed_inside(name):
   """The loss and all gradients, with the bias as an argument and without."""
