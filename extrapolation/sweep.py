@@ -20,7 +20,7 @@ from extrapolation.cli import allocator, compilation_cache, paths, values
 from extrapolation.output import exit_codes
 from extrapolation.parallel import preemption
 from extrapolation.predict import registration
-from extrapolation.runs import leases, sweep_grid, worker_pool
+from extrapolation.runs import leases, left_out, sweep_grid, worker_pool
 from extrapolation.runs.sweep_worker import Worker
 
 log = logging.getLogger('extrapolation.sweep')  # also as __main__
@@ -80,7 +80,7 @@ def _predict(workdir: str, e: config.Experiment, seconds: float) -> None:
 
 
 def _name_broken(e: config.Experiment) -> None:
-  if broken := sweep_grid.broken(e):
+  if broken := left_out.broken(e):
     raise ValueError(
       f'{len(broken)} encodings of `all` were left out: {", ".join(broken)} '
       '(why: see above); the others are done'

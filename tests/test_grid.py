@@ -4,7 +4,7 @@ import pytest
 
 from extrapolation import config, report, sweep
 from extrapolation.output import table
-from extrapolation.runs import sweep_grid
+from extrapolation.runs import left_out, sweep_grid
 
 
 def gridded(tiny, grid, **more):
@@ -32,6 +32,29 @@ def test_without_a_grid_names_are_what_they_were(tiny):
   found = dict(sweep_grid.experiments(e))
   assert [*found] == ['kerple_log-s0', 'none-s0']
   assert [sweep_grid.label(x) for x in found.values()] == ['kerple_log', 'none']
+
+
+def test_all_are_those_that_a_space_can_have(tiny, caplog):
+  e = config.override(
+    tiny,
+    {
+      'model.kind': 'encoder',
+      'model.geometry': 'grid:2',
+      'model.rpe': 'none',
+      'train.size': '4x4',
+      'data.source': 'ising:',
+      'eval.sizes': '4x4,8x8',
+      'sweep.rpe': 'all',
+    },
+  )
+  left_out._unfit.cache_clear()
+  with caplog.at_level('INFO', 'extrapolation'):
+    names = {x.model.rpe for _, x in sweep_grid.experiments(e)}
+  no = {'cope', 'sinusoidal', 'xpos'}
+  assert names >= {'alibi', 'rotary', 't5', 'type1'} and not names & no
+  for name in no:
+    assert f'left out: model.rpe = {name}' in caplog.text
+  assert not left_out.unfit(tiny)
 
 
 @pytest.mark.parametrize(

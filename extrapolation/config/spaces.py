@@ -146,6 +146,11 @@ def check_encoding(encoding: rpe.RPE, g: Geometry, K: int) -> None:
       f'model.rpe = {name} turns a share of the head width per axis: '
       f'{K} = model.D / model.H must be a multiple of {2 * axes}'
     )
+  if encoding.causal:
+    raise ValueError(
+      f'model.rpe = {name} is of keys behind a query alone, and {where} has '
+      'keys ahead; take rotary or a bias, or model.kind=decoder'
+    )
   if encoding.directed:
     derived.directed(g)
 

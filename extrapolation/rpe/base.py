@@ -69,6 +69,8 @@ class RPE:
       their sum by default.
     directed: whether `bias` tells sides apart where a query has keys on both:
       it then takes distances < 0 too, of keys behind the query.
+    causal: whether its formula is of keys behind a query alone, so that a space
+      with keys ahead is refused.
     parts: the encodings that stand side by side in its heads, if it is several.
     source: paper and equation.
     name: the name of the file that made it; set by `rpe.get`.
@@ -84,6 +86,7 @@ class RPE:
   heat: Heat = ONE
   score: Score = PLAIN
   directed: bool = False
+  causal: bool = False
   parts: tuple['RPE', ...] = ()
   source: str
   name: str = ''

@@ -110,6 +110,7 @@ def beside(parts: Sequence[RPE], H: int) -> RPE:
     heat=side_by_side.heat([p.heat for p in parts], size),
     score=side_by_side.score([p.score for p in parts], size),
     directed=directed,
+    causal=any(p.causal for p in parts),
     parts=tuple(parts),
     source='; '.join(dict.fromkeys(p.source for p in parts)),
     **changed,

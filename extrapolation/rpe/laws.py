@@ -127,6 +127,21 @@ def rotate_is_of_each_token_by_itself(make: Make) -> str:
   return ''
 
 
+def rotate_keeps_norms_or_is_causal(make: Make) -> str:
+  """A norm that changes with the position makes keys ahead outgrow others."""
+  e = make(H)
+  if 'rotate' not in e.beside_bias:
+    return NO_ROTATE
+  if e.causal:
+    return 'causal'
+  near, far = (e.rotate(*_normal(2), n + jnp.arange(T)) for n in (0, MOVED))
+  for x, a, b in zip('qk', near, far, strict=True):
+    norms = (jnp.linalg.norm(y, axis=-1) for y in (a, b))
+    what = f'norms of {x} moved by {MOVED} and not; if meant, causal=True'
+    _equal(*norms, 1e-4, 1e-4, what)
+  return ''
+
+
 def embed_does_not_depend_on_length(make: Make) -> str:
   """The first tokens are the same in a longer text, and their shape stays."""
   e = make(H)
@@ -211,6 +226,7 @@ LAWS: tuple[Law, ...] = (
   bias_can_be_compiled,
   rotate_knows_differences_only,
   rotate_is_of_each_token_by_itself,
+  rotate_keeps_norms_or_is_causal,
   embed_does_not_depend_on_length,
   rotate_and_embed_keep_the_dtype,
   constrain_is_the_inverse_of_unconstrain,

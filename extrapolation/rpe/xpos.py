@@ -35,5 +35,6 @@ def make(
   return base.RPE(
     bias=base.no_bias(H),
     rotate=rotate,
+    causal=True,  # q.k of a key t ahead grows by zeta^-t
     source='Sun et al. 2023, arXiv 2212.10554',
   )

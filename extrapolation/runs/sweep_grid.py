@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from extrapolation import config, rpe
 from extrapolation.output import files, signed
-from extrapolation.rpe import check
 from extrapolation.runs import (
   eval_table,
   identity,
   leases,
+  left_out,
   probe_table,
   run_folder,
 )
@@ -24,9 +24,10 @@ log = logging.getLogger(__name__)
 def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
   """(folder name, overrides of `e`) of every run, seed by seed.
 
-  Encodings are separated by commas, `all` is every one; hyperparameters follow
-  a colon: `alibi,power:exponent=0.5,t5:buckets=64:max_distance=256`. Every one
-  has a run for each seed and each combination of the values in `sweep.grid`.
+  Encodings are separated by commas, `all` is every one that reads the space of
+  `model.kind` and `model.geometry`; hyperparameters follow a colon:
+  `alibi,power:exponent=0.5,t5:buckets=64:max_distance=256`. Every one has a run
+  for each seed and each combination of the values in `sweep.grid`.
 
   Raises:
     ValueError: seeds that are not whole numbers, or a run given twice.
@@ -34,8 +35,8 @@ def run_overrides(e: config.Experiment) -> Iterator[tuple[str, dict[str, str]]]:
   s = e.sweep
   names = s.encodings or ('',)  # which is refused
   if s.rpe == 'all':
-    left_out = broken(e)
-    names = [name for name in rpe.names() if name not in left_out]
+    no = {**left_out.broken(e), **left_out.unfit(e)}
+    names = [name for name in rpe.names() if name not in no]
   if not s.seeds or not all(isinstance(n, int) for n in s.seeds):
     raise ValueError(f'sweep.seeds = {s.seeds!r}: needs whole numbers')
   made, grid = set(), config.grid_of(s.grid)
@@ -75,21 +76,6 @@ def label(e: config.Experiment) -> str:
       node = node[part]
     point[key] = f'{node:g}' if isinstance(node, float) else str(node)
   return ' '.join([e.model.label, *_settings(point.items())])
-
-
-def broken(e: config.Experiment) -> dict[str, str]:
-  """Encodings that a sweep of `all` leaves out, and why."""
-  if e.sweep.rpe != 'all':
-    return {}
-  return _broken(e.model.H, e.train.T)
-
-
-@functools.cache
-def _broken(H: int, T: int) -> dict[str, str]:
-  faults = check.usable(H, T)[1]
-  for why in faults.values():
-    log.warning('left out: %s', why)
-  return faults
 
 
 def experiments(

@@ -261,6 +261,8 @@ def test_layers_in_a_loop_are_the_same_encoder():
     (dict(kind='encoder', geometry='both', rpe='none*asentmax:whole=true'),
      'geometry both, and its scale is of the content of each query'),
     (dict(kind='encoder', geometry='both', rpe='cope'), 'its score reads'),
+    (dict(kind='encoder', geometry='both', rpe='xpos+alibi'),
+     'is of keys behind a query alone, and geometry both has keys ahead'),
     (dict(kind='encoder', geometry='grid', rpe='t5:bidirectional=true'),
      'geometry grid has no two sides'),
     (dict(kind='encoder_decoder', rpe='rotary'), 'knows no clock of two texts'),

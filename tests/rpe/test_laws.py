@@ -56,6 +56,7 @@ BROKEN = [
   ('rotate_knows', changed('rotary', rotate=lambda q, k, t: (
     q * (1 + t[:, None, None]), k))),
   ('rotate_is_of_each', changed('rotary', rotate=mean_of_all)),
+  ('rotate_keeps', changed('xpos', causal=False)),
   ('embed_does_not', changed('sinusoidal', embed=lambda x, t: x + x.shape[1])),
   ('rotate_and_embed', changed('rotary', rotate=lambda q, k, t: (
     q.astype(jnp.float32), k))),
