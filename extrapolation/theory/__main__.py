@@ -9,6 +9,7 @@ python -m extrapolation.theory --all --heads=8
 python -m extrapolation.theory --rpe=type1 --geometry=grid:2
 python -m extrapolation.theory --formula=-k*t --geometry=tree:2:leaf
 python -m extrapolation.theory --all --geometry=grid --train=16x32 --test=96x96
+python -m extrapolation.theory --all --geometry=grid --train=16x32 --layers=3
 python -m extrapolation.theory --workdir=DIR
 python -m extrapolation.theory --rpe=alibi --window_error=0.01 --logit_bound=5
 python -m extrapolation.theory --witness --rpe=harmonic --window=512
@@ -65,6 +66,12 @@ def parser() -> flags.Parser:
     'it are far',
   )
   out.add_argument('--test', metavar='SIZE', help='the shape that holds it')
+  out.add_argument(
+    '--layers',
+    type=int,
+    metavar='N',
+    help='beside --train: how much of what the nearest keys say N layers miss',
+  )
   out.add_argument('--eps', default='0.1,0.01,0.001', help='shares, exact')
   out.add_argument('--horizon', type=int, help='tokens (default 9216)')
   out.add_argument(

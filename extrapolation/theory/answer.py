@@ -27,6 +27,7 @@ from extrapolation.theory.errors import (
 )
 from extrapolation.theory.expression.graph import Node, nodes
 from extrapolation.theory.finite_horizon import Horizon
+from extrapolation.theory.readout import Readout
 from extrapolation.theory.shapes import Shapes
 from extrapolation.theory.space import Space
 from extrapolation.theory.subjects import Subject
@@ -49,6 +50,7 @@ class Asked:
     M: bound of the logits, for the interval of the share of far keys.
     space: where the keys are; a line if None.
     shapes: in it; what is outside of the trained one is far.
+    readout: the trained one, and how many layers read it.
   """
 
   eps: Mapping[str, Fraction]
@@ -58,6 +60,7 @@ class Asked:
   M: float | None = None
   space: Space | None = None
   shapes: Shapes | None = None
+  readout: Readout | None = None
 
 
 def record(subject: Subject, asked: Asked) -> dict:

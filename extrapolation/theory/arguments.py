@@ -9,11 +9,18 @@ import numpy as np
 from extrapolation import rpe
 from extrapolation.cli import values
 from extrapolation.rpe import check
-from extrapolation.theory import certified_window, shapes, space, trf_bounds
+from extrapolation.theory import (
+  certified_window,
+  readout,
+  shapes,
+  space,
+  trf_bounds,
+)
 from extrapolation.theory import subjects as reading
 from extrapolation.theory.answer import Asked
 from extrapolation.theory.certified_window import ErrorBound
 from extrapolation.theory.expression import grammar
+from extrapolation.theory.readout import Readout
 from extrapolation.theory.shapes import Shapes
 from extrapolation.theory.space import Space
 from extrapolation.theory.subjects import Subject
@@ -45,7 +52,22 @@ def asked(args: argparse.Namespace) -> Asked:
     raise ValueError(f'train_length = {train}: at least 1 token')
   eps = {e: trf_bounds.share(e) for e in shares}
   where, of = _space(args)
-  return Asked(eps, horizon, train, _window(args), args.logit_bound, where, of)
+  read = _readout(args, where)
+  return Asked(
+    eps, horizon, train, _window(args), args.logit_bound, where, of, read
+  )
+
+
+def _readout(args: argparse.Namespace, where: Space | None) -> Readout | None:
+  """The trained shape as --layers reads it."""
+  if args.layers is None:
+    return None
+  if where is None or args.train is None:
+    raise ValueError(
+      '--layers is of a shape in a space: give --geometry and --train, such as '
+      'grid and 16x32'
+    )
+  return readout.of(where, args.train, args.layers)
 
 
 def _space(args: argparse.Namespace) -> tuple[Space | None, Shapes | None]:
@@ -58,6 +80,8 @@ def _space(args: argparse.Namespace) -> tuple[Space | None, Shapes | None]:
         'as grid:2; of a line give --train_length and --horizon'
       )
     return None, None
+  if args.layers is not None and args.test is None:  # which --train is all of
+    given[1] = args.train
   for flag in OF_A_LINE:
     if getattr(args, flag) is not None:
       raise ValueError(

@@ -7,7 +7,13 @@ import dataclasses
 import time
 
 from extrapolation.geometry import sizes
-from extrapolation.theory import answer, convergence, shapes, tightness
+from extrapolation.theory import (
+  answer,
+  convergence,
+  readout,
+  shapes,
+  tightness,
+)
 from extrapolation.theory.answer import Asked
 from extrapolation.theory.convergence import Verdict
 from extrapolation.theory.errors import TheoryError, UndefinedWeight
@@ -46,7 +52,7 @@ def record(subject: Subject, asked: Asked) -> dict:
     subject=subject.name,
     geometry=space.label,
     keys=space.keys,
-    shapes=_shapes(asked.shapes),
+    shapes=_shapes(asked),
     parameters=subject.parameters,
     composed=dict(
       verdict=whole.verdict, condition=whole.condition, argument=whole.argument
@@ -55,7 +61,8 @@ def record(subject: Subject, asked: Asked) -> dict:
   )
 
 
-def _shapes(of: shapes.Shapes | None) -> dict | None:
+def _shapes(asked: Asked) -> dict | None:
+  of = asked.shapes
   if of is None:
     return None
   return dict(
@@ -63,6 +70,7 @@ def _shapes(of: shapes.Shapes | None) -> dict | None:
     test=sizes.write(of.test),
     keys_train=int(of.near.sum()),
     keys_test=int(of.all.sum()),
+    layers=asked.readout and asked.readout.layers,
   )
 
 
@@ -88,7 +96,9 @@ def _head(b: Node, space: Space, asked: Asked) -> dict:
   if asked.shapes is not None and not is_open:
     try:
       far = shapes.far(space, asked.shapes, b, asked.M)
-      out['shapes'] = dataclasses.asdict(far)
+      read = asked.readout
+      unread = None if read is None else readout.unread(space, read, b)
+      out['shapes'] = dataclasses.asdict(far) | dict(unread=unread)
     except TheoryError as e:
       notes.append(str(e))
   out['seconds'] = round(time.monotonic() - start, 4)

@@ -57,7 +57,7 @@ def _flat(head: dict, shapes: dict | None) -> dict:
   if shapes is not None:
     far = head['shapes'] or {}
     low, high = far.get('share') or (None, None)
-    row |= shapes | {k: far.get(k) for k in ('far_mass', 'growth')}
+    row |= shapes | {k: far.get(k) for k in ('far_mass', 'growth', 'unread')}
     row |= dict(share_low=low, share_high=high)
   return row
 
@@ -80,16 +80,27 @@ def _compared(record: dict) -> list[dict[str, str | None]]:
       'changes': is_open or (NO if line == here else YES),
     }
     if record['shapes']:
-      row[_beyond(record['shapes'])] = _range([
-        x['shapes']['far_mass'] for x in heads if x['shapes']
-      ])  # fmt: skip
+      columns = _columns(record['shapes'])
+      row |= {
+        name: _range([x['shapes'][key] for x in heads if x['shapes']])
+        for name, key in columns.items()
+      }
     rows.append(row)
     first = last + 1
   return rows
 
 
-def _beyond(shapes: dict) -> str:
-  return f'beyond {shapes["train"]} of {shapes["test"]}'
+def _columns(shapes: dict) -> dict[str, str]:
+  """Titles of columns, with the fields of a head that they show."""
+  train, test, layers = (shapes[key] for key in ('train', 'test', 'layers'))
+  out = (
+    {}
+    if train == test and layers
+    else {f'beyond {train} of {test}': 'far_mass'}
+  )
+  if layers:
+    out[f'unread by {layers} layer{"s" * (layers > 1)}'] = 'unread'
+  return out
 
 
 def _range(values: list[float | None]) -> str | None:
@@ -121,9 +132,10 @@ def _row(head: dict, eps: str, shapes: dict | None) -> dict[str, str | None]:
   if shapes is not None:
     far = head['shapes'] or {}
     share = far.get('share')
+    for name, key in _columns(shapes).items():
+      row[name] = table.shown(far.get(key))
     row |= {
-      _beyond(shapes): table.shown(far.get('far_mass')),
-      'growth of ln Z': table.shown(far.get('growth')),
+      'growth of ln Z': table.shown(far.get('growth') or None),
       'share, given M': share and '..'.join(number(x, 3) for x in share),
     }
   return row

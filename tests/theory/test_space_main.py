@@ -27,7 +27,7 @@ def test_an_encoding(capsys):
     '4 t keys at distance t'
   )
   assert record['shapes'] == dict(
-    train='4x8', test='16x16', keys_train=32, keys_test=256
+    train='4x8', test='16x16', keys_train=32, keys_test=256, layers=None
   )
   assert record['composed']['verdict'] == 'not tight'
   for head in record['heads']:
@@ -92,6 +92,19 @@ def test_text_names_the_space(capsys):
 def test_layers_and_heads_side_by_side(capsys):
   text = out_of(capsys, '--rpe=alibi+type1/exp_sqrt', '--heads=2', GRID)
   assert 'all together: not tight, layer 1, alibi+type1: not ' in text
+
+
+def test_layers_that_read_the_nearest_keys(capsys):
+  args = '--rpe=linear', '--heads=1', GRID, '--train=16x32'
+  record = ask(capsys, *args, '--layers=3')
+  assert record['shapes']['layers'] == 3
+  assert record['shapes']['train'] == record['shapes']['test'] == '16x32'
+  (head,) = record['heads']
+  assert head['shapes']['unread'] == pytest.approx(0.0481, abs=5e-5)
+  text = out_of(capsys, *args, '--layers=1')
+  assert 'unread by 1 layer\n' in text and 'beyond' not in text
+  text = out_of(capsys, *args, '--test=32x32', '--layers=6')
+  assert 'unread by 6 layers' in text and 'beyond 16x32 of 32x32' in text
 
 
 def test_csv(capsys):
@@ -177,6 +190,12 @@ def test_all_as_csv(everything):
     (['--geometry=grid', '--value_bound=1'], '--value_bound is of a line'),
     (['--geometry=grid', '--figure=a.png'], '--figure is of a line of tokens'),
     (['--geometry=grid', '--logit_bound=1'], 'give --train and --test'),
+    (['--geometry=grid', '--layers=3'], 'give --geometry and --train'),
+    (['--layers=3'], 'give --geometry and --train'),
+    (['--geometry=grid', '--train=4x4', '--layers=0'], 'needs 1 .. 64'),
+    (['--geometry=grid', '--train=4x4', '--layers=65'], '--layers=65: needs'),
+    (['--geometry=grid', '--train=1x1', '--layers=3'], 'has 1'),
+    (['--geometry=grid', '--train=64x64', '--layers=3'], 'has 4,096'),
     (
       ['--geometry=grid', '--witness', '--window=4'],
       '--witness writes a text, which is a line',
