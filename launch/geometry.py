@@ -31,6 +31,7 @@ ARMS: Mapping[str, Sequence[tuple[str, ...]]] = {
   'tree': (('root-2', 'leaf-2'), ('root-1', 'leaf-1'), ('root-3', 'leaf-3')),
   'grid': (('strip', 'square'),),
   'heat': (('square',),),
+  'depth': (('square',),),
   'vit': (('bias', 'table'),),
 }
 VALUES = dict(copy='accuracy', vit='accuracy')  # drawn; of others the excess
