@@ -9,7 +9,7 @@ import pytest
 
 from extrapolation import cli, config, evaluate, rpe, sweep, train
 from extrapolation.rpe import check
-from extrapolation.runs import sweep_grid
+from extrapolation.runs import left_out
 from extrapolation.theory import __main__ as theory
 
 # name: (its bias, what is said of it)
@@ -69,9 +69,9 @@ def broken(request, tmp_path, monkeypatch):
     text = {**FILES, **GOOD}[name]
     (folder / f'{name}.py').write_text(textwrap.dedent(text))
   monkeypatch.setattr(rpe, '__path__', [*rpe.__path__, str(folder)])
-  sweep_grid._broken.cache_clear()
+  left_out._broken.cache_clear()
   yield
-  sweep_grid._broken.cache_clear()
+  left_out._broken.cache_clear()
   for name in (*FILES, *GOOD):
     sys.modules.pop(f'extrapolation.rpe.{name}', None)
     vars(rpe).pop(name, None)
